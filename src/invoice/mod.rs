@@ -1,0 +1,171 @@
+//! The domain: an invoice and what it is made of. Pure values, no I/O, no knowledge of files or tables.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`access_key`] | the 44 characters that name an NF-e, their parts and check digit |
+//! | [`tax_id`] | CNPJ, CPF, masked CPF |
+//! | [`amount`] | exact decimals, kept as text |
+//! | [`time`] | local date-times, with an offset only where the source has one |
+
+pub mod access_key;
+pub mod amount;
+pub mod tax_id;
+pub mod time;
+
+use std::borrow::Cow;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+pub use access_key::AccessKey;
+pub use amount::Decimal;
+pub use tax_id::{TaxId, TaxIdKind};
+pub use time::Timestamp;
+
+/// One invoice, borrowed from a row that is being ingested (`'a`) or owned (`'static`) when read from the table.
+///
+/// Serialises to the JSON that the API answers with; absent values are absent, never null.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Invoice<'a> {
+    /// What names the invoice for ever: its access key, or a hash of its natural key.
+    pub id: Cow<'a, str>,
+    /// The access key, where the source has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<AccessKey>,
+    /// Fiscal model, such as `55`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<Cow<'a, str>>,
+    /// Series, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series: Option<Cow<'a, str>>,
+    /// Number, as text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Cow<'a, str>>,
+    /// What the issuer calls the operation (*natureza da operação*).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Cow<'a, str>>,
+    /// When it was issued.
+    pub issued_at: Timestamp,
+    /// Who issued it.
+    pub issuer: Party<'a>,
+    /// Whom it was issued to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recipient: Option<Party<'a>>,
+    /// Its status.
+    pub status: Status,
+    /// The status in the words of the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_text: Option<Cow<'a, str>>,
+    /// Since when it has that status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status_at: Option<Timestamp>,
+    /// Total amount.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub total: Option<Decimal>,
+    /// ISO 4217 code.
+    pub currency: Cow<'a, str>,
+    /// Further columns that the layout keeps, in its order.
+    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// What was odd about it and is stored all the same.
+    pub warnings: Vec<Warning>,
+}
+
+/// Issuer or recipient of an invoice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Party<'a> {
+    /// CNPJ, CPF or what stands in their place.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub tax_id: Option<TaxId>,
+    /// Name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
+    /// State registration (*inscrição estadual*).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_registration: Option<Cow<'a, str>>,
+    /// State, two letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uf: Option<Cow<'a, str>>,
+    /// City.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub city: Option<Cow<'a, str>>,
+}
+
+impl Party<'_> {
+    /// Whether nothing is known of this party.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Whether an invoice stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// In force.
+    Authorized,
+    /// Cancelled by its issuer.
+    Cancelled,
+    /// Refused by the tax authority (*denegada*).
+    Denied,
+    /// The source does not say.
+    Unknown,
+}
+
+impl Status {
+    /// The word that the API and the table use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorized => "authorized",
+            Self::Cancelled => "cancelled",
+            Self::Denied => "denied",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The status that [`Status::as_str`] calls `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Authorized, Self::Cancelled, Self::Denied, Self::Unknown].into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// Something odd about a record that does not keep it out of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// A check digit of the access key, a CNPJ or a CPF is wrong.
+    CheckDigit,
+    /// The issuer is not the one that the access key names.
+    IssuerUnlikeKey,
+}
+
+impl Warning {
+    /// Every kind of warning.
+    pub const ALL: [Self; 2] = [Self::CheckDigit, Self::IssuerUnlikeKey];
+
+    /// The word that the API, the report and the table use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckDigit => "check_digit",
+            Self::IssuerUnlikeKey => "issuer_unlike_key",
+        }
+    }
+
+    /// The warning that [`Warning::as_str`] calls `word`.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|warning| warning.as_str() == word)
+    }
+}
+
+fn as_map<S: Serializer>(pairs: &[(Cow<'_, str>, Cow<'_, str>)], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(pairs.len()))?;
+    for (name, value) in pairs {
+        map.serialize_entry(name, value)?;
+    }
+    map.end()
+}

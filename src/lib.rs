@@ -1,0 +1,10 @@
+//! notaflux
+pub mod ingest;
+pub mod invoice;
+pub mod layout;
+#[cfg(feature = "local")]
+pub mod local;
+pub mod query;
+pub mod read;
+pub mod table;
+pub mod write;
