@@ -1,0 +1,122 @@
+//! Why an ingestion stops, and what follows from it.
+
+use super::plan::Skipped;
+use super::store::StoreError;
+use crate::layout::Detection;
+use crate::read::ReadError;
+use crate::table::TableError;
+use crate::write::WriteError;
+
+/// Why an ingestion stops. One kind, one policy: [`Error::is_permanent`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source cannot be read, or its bytes are damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The table refuses.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The table or the ledger in it cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The work store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No layout fits.
+    #[error("{name}: {detection}")]
+    NoLayout {
+        /// The object or entry.
+        name: String,
+        /// What was tried and what is missing.
+        detection: Box<Detection>,
+    },
+    /// Nothing in it to ingest.
+    #[error("{name}: {}", nothing(skipped))]
+    NoData {
+        /// The object.
+        name: String,
+        /// Its entries and why each is no data.
+        skipped: Vec<Skipped>,
+    },
+    /// More rejects than allowed.
+    #[error(
+        "{rejected} of {records} records were rejected, more than --max-rejects {limit} allows: nothing was written; \
+         see {location}"
+    )]
+    TooManyRejects {
+        /// Rejected records.
+        rejected: u64,
+        /// Records in all.
+        records: u64,
+        /// The limit as it was given.
+        limit: String,
+        /// Where the rejects lie.
+        location: String,
+    },
+    /// The layout that the plan names is gone or has changed.
+    #[error("layout {layout:?} has changed since this ingestion was planned: ingest again with --force")]
+    LayoutChanged {
+        /// Name of the layout.
+        layout: String,
+    },
+    /// The planned layout does not fit the planned header.
+    #[error("the plan's layout does not fit its header: {source}")]
+    Mapping {
+        /// What does not fit.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Work that another version of the engine has left.
+    #[error("this ingestion was begun by an engine of format {found}: ingest again with --force")]
+    OtherVersion {
+        /// The format found.
+        found: u32,
+    },
+    /// Something that the engine wrote reads differently.
+    #[error("{what} in the work store is damaged: {source}; ingest again with --force")]
+    Corrupt {
+        /// What it is.
+        what: String,
+        /// How it is damaged.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The two passes disagree: a defect of the engine, told instead of a wrong count.
+    #[error("the survey found {expected} keys to write, but {found} were acknowledged: please report this as a defect")]
+    Accounting {
+        /// Keys that the survey found.
+        expected: u64,
+        /// Items that DynamoDB acknowledged.
+        found: u64,
+    },
+}
+
+impl Error {
+    /// Whether it would stop the ingestion again. A permanent error is recorded in the ledger and the message that brought
+    /// the object is done with; any other leaves the ingestion as it stands, and the message comes again.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_permanent(),
+            Self::Write(error) => matches!(error, WriteError::Refused { .. }),
+            Self::Store(error) => error.is_permanent(),
+            Self::Table(error) => error.is_permanent(),
+            _ => true,
+        }
+    }
+
+    pub(super) fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl FnOnce(E) -> Self {
+        let what = what.to_owned();
+        move |error| Self::Corrupt { what, source: Box::new(error) }
+    }
+
+    pub(super) fn damaged(what: &str) -> Self {
+        Self::Corrupt { what: what.to_owned(), source: "it is cut or of another kind".into() }
+    }
+}
+
+fn nothing(skipped: &[Skipped]) -> String {
+    if skipped.is_empty() {
+        return "the archive has no entries: nothing to ingest".to_owned();
+    }
+    let reasons: Vec<String> = skipped.iter().take(5).map(|entry| format!("{}: {}", entry.name, entry.reason)).collect();
+    format!("nothing to ingest ({})", reasons.join("; "))
+}

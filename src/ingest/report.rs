@@ -1,0 +1,157 @@
+//! The report of an ingestion: what users, the ledger and the API see of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::plan::{Plan, Skipped};
+use crate::read::source::Identity;
+
+/// Where an ingestion stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Reading all of the source; nothing is in the table yet.
+    Surveying,
+    /// Putting items.
+    Writing,
+    /// Every record is accounted for.
+    Completed,
+    /// Stopped by what would stop it again; `cause` says what.
+    Failed,
+}
+
+impl State {
+    /// The word that the report and the ledger use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Surveying => "surveying",
+            Self::Writing => "writing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What became of a source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Id of the ingestion.
+    pub ingestion: String,
+    /// Where it stands.
+    pub state: State,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Where in the source it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<String>,
+    /// The version of the object.
+    pub source: Identity,
+    /// What was ingested, in order.
+    pub entries: Vec<EntryReport>,
+    /// What was not, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<Skipped>,
+    /// Records of the source: rows or elements.
+    pub records_read: u64,
+    /// Distinct keys, each acknowledged by DynamoDB.
+    pub written: u64,
+    /// Records whose key comes again later in the source.
+    pub superseded: u64,
+    /// Records that lie in the rejects.
+    pub rejected: u64,
+    /// Records with a warning, by kind, superseded ones included.
+    pub warnings: BTreeMap<String, u64>,
+    /// Items acknowledged.
+    pub items_written: u64,
+    /// Write units consumed.
+    pub write_units: f64,
+    /// `BatchWriteItem` calls.
+    pub calls: u64,
+    /// Items sent again.
+    pub retried: u64,
+    /// Calls throttled or answered in part.
+    pub throttled: u64,
+    /// Bytes of the source.
+    pub bytes_read: u64,
+    /// Bytes behind the decompressor.
+    pub bytes_decoded: u64,
+    /// Milliseconds of the survey and the merge.
+    pub survey_ms: u64,
+    /// Milliseconds of the write pass.
+    pub write_ms: u64,
+    /// Milliseconds in all.
+    pub elapsed_ms: u64,
+    /// Where the rejects lie.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejects_location: Option<String>,
+}
+
+/// What became of one entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryReport {
+    /// Its name in the archive; none for the object itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How its bytes are compressed.
+    pub compression: String,
+    /// What its bytes are.
+    pub format: String,
+    /// Field delimiter.
+    pub delimiter: String,
+    /// Which layout it was read by.
+    pub layout: String,
+    /// Records in it.
+    pub records_read: u64,
+}
+
+impl Report {
+    /// The report of an ingestion that has just been planned.
+    #[must_use]
+    pub fn of(plan: &Plan) -> Self {
+        let entries = plan.segments.iter().map(|segment| EntryReport {
+            name: segment.entry.name.clone(),
+            compression: segment.entry.compression.as_str().to_owned(),
+            format: "csv".to_owned(),
+            delimiter: char::from(segment.delimiter).to_string(),
+            layout: segment.layout.clone(),
+            records_read: 0,
+        });
+        let mut report = Self::begun(plan.ingestion.clone(), plan.source.clone());
+        report.entries = entries.collect();
+        report.skipped.clone_from(&plan.skipped);
+        report
+    }
+
+    /// The report of an ingestion of which nothing but its source is known.
+    #[must_use]
+    pub fn begun(ingestion: String, source: Identity) -> Self {
+        Self {
+            ingestion,
+            state: State::Surveying,
+            cause: None,
+            position: None,
+            bytes_read: source.size_bytes,
+            source,
+            entries: Vec::new(),
+            skipped: Vec::new(),
+            records_read: 0,
+            written: 0,
+            superseded: 0,
+            rejected: 0,
+            warnings: BTreeMap::new(),
+            items_written: 0,
+            write_units: 0.0,
+            calls: 0,
+            retried: 0,
+            throttled: 0,
+            bytes_decoded: 0,
+            survey_ms: 0,
+            write_ms: 0,
+            elapsed_ms: 0,
+            rejects_location: None,
+        }
+    }
+}

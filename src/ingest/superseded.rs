@@ -1,0 +1,115 @@
+//! The positions of superseded records, in the order of the source, as the write pass meets them.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use bytes::Bytes;
+
+use super::Work;
+use super::block::{HEAD_LIMIT_BYTES, Head};
+use super::error::Error;
+use super::merge::{Merged, position};
+
+/// Bytes of a list read at once. There are as many lists as the merge had partitions, and one of the blocks.
+const READ_BYTES: u64 = 64 * 1024;
+
+/// Tells of each record whether its key comes again. Must be asked in the order of the source.
+#[derive(Debug)]
+pub struct Superseded<'a> {
+    work: &'a Work<'a>,
+    lists: Vec<List>,
+    heads: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+/// A sorted list of positions, read piece by piece.
+#[derive(Debug, Default)]
+struct List {
+    /// What is still to be read: object, start, length, and the segment to set in each position.
+    parts: VecDeque<Part>,
+    bytes: Bytes,
+    segment: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Range { key: String, start: u64, length: u64, segment: usize },
+    /// A block whose head says where its list lies.
+    Block { key: String, segment: usize },
+}
+
+impl<'a> Superseded<'a> {
+    /// From the lists of the partitions and those of the blocks.
+    ///
+    /// # Errors
+    /// The work store.
+    pub async fn open(work: &'a Work<'a>, merged: &Merged) -> Result<Self, Error> {
+        let partitions = merged.partitions.iter().enumerate().filter(|(_, count)| **count > 0).map(|(number, count)| {
+            let part = Part::Range { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
+            List { parts: VecDeque::from([part]), ..List::default() }
+        });
+        let blocks = merged.blocks.iter().enumerate().flat_map(|(segment, count)| {
+            (0..*count).map(move |number| Part::Block { key: work.block_key(segment, number), segment })
+        });
+        let mut lists: Vec<List> = partitions.collect();
+        lists.push(List { parts: blocks.collect(), ..List::default() });
+        let mut heads = BinaryHeap::with_capacity(lists.len());
+        for (at, list) in lists.iter_mut().enumerate() {
+            heads.extend(list.next(work).await?.map(|head| Reverse((head, at))));
+        }
+        Ok(Self { work, lists, heads })
+    }
+
+    /// Whether the record at `byte` of `segment` is superseded.
+    ///
+    /// # Errors
+    /// The work store.
+    pub async fn contains(&mut self, segment: usize, byte: u64) -> Result<bool, Error> {
+        let asked = position(segment, byte);
+        let mut found = false;
+        while let Some(&Reverse((head, at))) = self.heads.peek() {
+            if head > asked {
+                break;
+            }
+            found |= head == asked;
+            self.heads.pop();
+            if let Some(list) = self.lists.get_mut(at) {
+                self.heads.extend(list.next(self.work).await?.map(|head| Reverse((head, at))));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl List {
+    async fn next(&mut self, work: &Work<'_>) -> Result<Option<u64>, Error> {
+        loop {
+            if let Some(bytes) = self.bytes.first_chunk::<8>() {
+                let found = position(self.segment, u64::from_be_bytes(*bytes));
+                self.bytes = self.bytes.slice(8..);
+                return Ok(Some(found));
+            }
+            match self.parts.pop_front() {
+                None => return Ok(None),
+                Some(Part::Range { key, start, length, segment }) => {
+                    let now = length.min(READ_BYTES);
+                    self.bytes = work.store.get_range(&key, start, now).await?;
+                    self.segment = segment;
+                    if self.bytes.len() as u64 != now {
+                        return Err(Error::damaged(&key));
+                    }
+                    if length > now {
+                        self.parts.push_front(Part::Range { key, start: start + now, length: length - now, segment });
+                    }
+                }
+                Some(Part::Block { key, segment }) => {
+                    let bytes = work.store.get_range(&key, 0, HEAD_LIMIT_BYTES).await?;
+                    let head = Head::parse(&bytes).ok_or_else(|| Error::damaged(&key))?;
+                    let (start, length) = head.superseded_range();
+                    if length > 0 {
+                        self.parts.push_front(Part::Range { key, start, length, segment });
+                    }
+                }
+            }
+        }
+    }
+}

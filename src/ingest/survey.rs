@@ -1,0 +1,135 @@
+//! The survey: reads a segment, writes nothing to the table, and leaves a block in the work store for each stretch of it.
+
+use std::collections::VecDeque;
+
+use tokio::task::JoinHandle;
+
+use super::{Pace, Work};
+use super::block::{BlockBuilder, BlockReject, Header};
+use super::error::Error;
+use super::judge::{Judged, judge};
+use super::ledger::{Checkpoint, Cursor};
+use super::store::StoreError;
+use crate::layout::{Row, Scratch};
+use crate::read::csv::{Position, RawRecord};
+use crate::table::keys;
+
+/// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
+const UPLOADS_LIMIT: usize = 3;
+
+/// What a survey of a segment found.
+#[derive(Debug, Clone, Default)]
+pub struct Surveyed {
+    /// Blocks in the work store.
+    pub blocks: u32,
+    /// Sums over the blocks; `superseded` only of keys that come again in the same block.
+    pub sums: Header,
+}
+
+/// Surveys segment number `at` of the plan.
+///
+/// # Errors
+/// A source that cannot be read on, is damaged, or has a record whose end is not certain; the work store.
+pub async fn survey(work: &Work<'_>, at: usize) -> Result<Surveyed, Error> {
+    let segment = work.segment(at)?;
+    let mapping = segment.mapping()?;
+    let start = Position { byte: segment.data_byte, line: segment.data_line };
+    let mut csv = work.open(segment, start).await?;
+    let mut scratch = Scratch::default();
+    let mut blocks = Blocks::new(work, at, Cursor { byte: start.byte, line: start.line, record: 0 });
+    while let Some(raw) = csv.next().await? {
+        if blocks.open.ends_before(raw.byte) {
+            blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
+        }
+        let row = Row::decode(raw.fields, &mut scratch);
+        match judge(&mapping, &row, work) {
+            Ok(Judged { record, measured }) => {
+                blocks.open.accept(keys::key_hash(record.id(), ""), raw.byte, measured.write_units);
+                record.warnings().iter().for_each(|warning| blocks.open.warn(warning.as_str()));
+            }
+            Err(reject) => blocks.reject(&raw, &reject)?,
+        }
+        work.observe("survey", at, raw.end);
+    }
+    let end = csv.position();
+    blocks.finish(end).await
+}
+
+/// The blocks of one segment in the making.
+struct Blocks<'a> {
+    work: &'a Work<'a>,
+    segment: usize,
+    open: BlockBuilder,
+    begun: Cursor,
+    uploads: VecDeque<(JoinHandle<Result<(), StoreError>>, Checkpoint)>,
+    pace: Pace,
+    found: Surveyed,
+}
+
+impl<'a> Blocks<'a> {
+    fn new(work: &'a Work<'a>, segment: usize, begun: Cursor) -> Self {
+        let open = BlockBuilder::new(begun.byte, work.plan.block_bytes);
+        Self { work, segment, open, begun, uploads: VecDeque::new(), pace: Pace::default(), found: Surveyed::default() }
+    }
+
+    fn reject(&mut self, raw: &RawRecord<'_>, reject: &crate::layout::Reject) -> Result<(), Error> {
+        let reject = BlockReject {
+            line: raw.line - self.begun.line,
+            record: self.open.records(),
+            byte: raw.byte,
+            length: raw.end - raw.byte,
+            reason: reject.reason.as_str().to_owned(),
+            message: reject.message.clone(),
+            raw: crate::layout::decode_text(&raw.raw()).into_owned(),
+        };
+        self.open.reject(&reject).map_err(Error::corrupt("a reject"))
+    }
+
+    async fn close(&mut self, end: Position) -> Result<(), Error> {
+        let next = BlockBuilder::new(end.byte, self.work.plan.block_bytes);
+        let block = std::mem::replace(&mut self.open, next);
+        let (header, bytes) =
+            block.finish(end.byte, end.line - self.begun.line).map_err(Error::corrupt("a block's header"))?;
+        let key = self.work.block_key(self.segment, self.found.blocks);
+        self.begun = Cursor { byte: end.byte, line: end.line, record: self.begun.record + header.records };
+        self.found.blocks += 1;
+        add(&mut self.found.sums, &header);
+        while self.uploads.len() >= UPLOADS_LIMIT {
+            self.join_one().await?;
+        }
+        let checkpoint = Checkpoint::Survey { block: self.found.blocks, cursor: self.begun };
+        let store = self.work.store.clone();
+        self.uploads.push_back((tokio::spawn(async move { store.put(&key, bytes).await }), checkpoint));
+        Ok(())
+    }
+
+    async fn join_one(&mut self) -> Result<(), Error> {
+        let Some((upload, checkpoint)) = self.uploads.pop_front() else { return Ok(()) };
+        upload.await.map_err(Error::corrupt("a block"))??;
+        if self.pace.is_due() {
+            self.work.checkpoint(self.segment, &checkpoint).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self, end: Position) -> Result<Surveyed, Error> {
+        self.close(end).await?;
+        while !self.uploads.is_empty() {
+            self.join_one().await?;
+        }
+        Ok(self.found)
+    }
+}
+
+fn add(sums: &mut Header, header: &Header) {
+    sums.end_byte = header.end_byte;
+    sums.lines += header.lines;
+    sums.records += header.records;
+    sums.rejected += header.rejected;
+    sums.keys += header.keys;
+    sums.superseded += header.superseded;
+    sums.write_units += header.write_units;
+    for (kind, count) in &header.warnings {
+        *sums.warnings.entry(kind.clone()).or_default() += count;
+    }
+}

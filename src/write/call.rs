@@ -1,0 +1,178 @@
+//! One `BatchWriteItem` call and what its answer means.
+//!
+//! The SDK signs and sends; the body is ours, set before the SDK signs it. Building the items as the SDK's maps of
+//! attribute values costs about three times what the whole rest of a call does.
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemError, BatchWriteItemOutput};
+use aws_sdk_dynamodb::primitives::SdkBody;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HeaderValue};
+
+use super::batch::Batch;
+
+/// What became of one call.
+#[derive(Debug)]
+pub enum Answer {
+    /// The service answered; some items may be left over.
+    Done {
+        /// Items that the service left unprocessed, as positions in the batch.
+        unprocessed: Vec<usize>,
+        /// Write units consumed, where the service says.
+        consumed_units: Option<f64>,
+    },
+    /// Too fast for the table or the account. Retried for as long as it takes.
+    Throttled {
+        /// Code and message of the service.
+        message: String,
+    },
+    /// Broken connection, timeout or a fault of the service. Retried for a bounded time.
+    Failed {
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Why writing stops.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The service refuses the call, and would refuse it again: not retried.
+    #[error("DynamoDB refused to write to table {table:?}: {message}")]
+    Refused {
+        /// The table.
+        table: String,
+        /// Code and message of the service, and what to do about it.
+        message: String,
+        /// The SDK's error.
+        #[source]
+        source: Box<SdkError<BatchWriteItemError, HttpResponse>>,
+    },
+    /// Nothing was acknowledged for too long.
+    #[error("DynamoDB did not take a write to table {table:?} for {seconds} s, last: {message}")]
+    Unavailable {
+        /// The table.
+        table: String,
+        /// How long was tried, in seconds.
+        seconds: u64,
+        /// What happened last.
+        message: String,
+    },
+    /// An answer that names an item that was not sent.
+    #[error("DynamoDB answered for table {table:?} with an unprocessed item that was not sent: {key}")]
+    Protocol {
+        /// The table.
+        table: String,
+        /// Key of the item.
+        key: String,
+    },
+}
+
+/// Puts the items at `pending` of `batch`.
+///
+/// # Errors
+/// What would fail again: refusals, and answers that make no sense.
+pub async fn put<T>(client: &Client, table: &str, batch: &Batch<T>, pending: &[usize]) -> Result<Answer, WriteError> {
+    let body = Bytes::from(batch.body(table, pending));
+    let length = HeaderValue::from(body.len());
+    let sent = client
+        .batch_write_item()
+        .customize()
+        .mutate_request(move |request| {
+            *request.body_mut() = SdkBody::from(body.clone());
+            if let Ok(length) = length.to_str() {
+                request.headers_mut().insert(CONTENT_LENGTH.as_str(), length.to_owned());
+            }
+        })
+        .send()
+        .await;
+    match sent {
+        Ok(output) => done(table, batch, &output),
+        Err(error) => failed(table, error),
+    }
+}
+
+fn done<T>(table: &str, batch: &Batch<T>, output: &BatchWriteItemOutput) -> Result<Answer, WriteError> {
+    let requests = output.unprocessed_items().into_iter().flat_map(|by_table| by_table.values()).flatten();
+    let unprocessed = requests
+        .map(|request| {
+            let item = request.put_request().map(aws_sdk_dynamodb::types::PutRequest::item);
+            let part = |name: &str| item.and_then(|item| item.get(name)?.as_s().ok()).map_or("", String::as_str);
+            let (pk, sk) = (part("PK"), part("SK"));
+            let unknown = || WriteError::Protocol { table: table.to_owned(), key: format!("{pk} / {sk}") };
+            batch.position(pk, sk).ok_or_else(unknown)
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let consumed = output.consumed_capacity();
+    let consumed_units = (!consumed.is_empty()).then(|| consumed.iter().filter_map(|c| c.capacity_units()).sum());
+    Ok(Answer::Done { unprocessed, consumed_units })
+}
+
+fn failed(table: &str, error: SdkError<BatchWriteItemError, HttpResponse>) -> Result<Answer, WriteError> {
+    let message = crate::aws::describe_error(&error);
+    match verdict(&error) {
+        Verdict::Throttled => Ok(Answer::Throttled { message }),
+        Verdict::Failed => Ok(Answer::Failed { message }),
+        Verdict::Refused => Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) }),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Throttled,
+    Failed,
+    Refused,
+}
+
+fn verdict(error: &SdkError<BatchWriteItemError, HttpResponse>) -> Verdict {
+    match error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            of_service(service.err().code().unwrap_or_default(), service.err().message().unwrap_or_default(), status)
+        }
+        SdkError::ConstructionFailure(_) => Verdict::Refused,
+        _ if crate::aws::lacks_credentials(error) => Verdict::Refused,
+        _ => Verdict::Failed,
+    }
+}
+
+/// What an error of the service means, by its code as the DynamoDB developer guide lists them under "Error handling".
+fn of_service(code: &str, message: &str, status: u16) -> Verdict {
+    match code {
+        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" | "Throttling"
+        | "TooManyRequestsException" => Verdict::Throttled,
+        // Signed, then frozen or delayed for minutes: the next attempt signs anew.
+        "InvalidSignatureException" if message.contains("expired") || message.contains("not yet current") => {
+            Verdict::Failed
+        }
+        "RequestExpired" | "RequestTimeout" | "RequestTimeoutException" => Verdict::Failed,
+        _ if status >= 500 || status == 408 || status == 429 => Verdict::Failed,
+        _ => Verdict::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_one_policy() {
+        for (code, status, expected) in [
+            ("ProvisionedThroughputExceededException", 400, Verdict::Throttled),
+            ("ThrottlingException", 400, Verdict::Throttled),
+            ("RequestLimitExceeded", 400, Verdict::Throttled),
+            ("InternalServerError", 500, Verdict::Failed),
+            ("ServiceUnavailable", 503, Verdict::Failed),
+            ("AccessDeniedException", 400, Verdict::Refused),
+            ("UnrecognizedClientException", 400, Verdict::Refused),
+            ("ResourceNotFoundException", 400, Verdict::Refused),
+            ("ValidationException", 400, Verdict::Refused),
+            ("", 400, Verdict::Refused),
+        ] {
+            assert_eq!(of_service(code, "", status), expected, "{code}");
+        }
+        assert_eq!(of_service("InvalidSignatureException", "Signature expired: …", 400), Verdict::Failed);
+        assert_eq!(of_service("InvalidSignatureException", "does not match", 400), Verdict::Refused);
+    }
+}

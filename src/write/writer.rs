@@ -1,0 +1,132 @@
+//! A batch until every item of it is acknowledged.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use tokio::time::{Instant, sleep};
+
+use super::batch::Batch;
+use super::call::{self, Answer, WriteError};
+use super::ceiling::Ceiling;
+use crate::backoff::Backoff;
+
+/// Waits between attempts. On-demand tables throttle for seconds, not minutes, while they split.
+const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
+
+/// How long a batch is tried while nothing but broken connections and faults of the service comes back. Throttles do not
+/// count: they are an answer.
+pub const OUTAGE_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// What writing has done so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tally {
+    /// Items acknowledged.
+    pub items: u64,
+    /// Write units consumed, as the service says, or else as computed.
+    pub write_units: f64,
+    /// `BatchWriteItem` calls.
+    pub calls: u64,
+    /// Items sent again.
+    pub retried: u64,
+    /// Calls that the service throttled, and calls of which it left items unprocessed.
+    pub throttled: u64,
+}
+
+/// Puts batches into one table. The futures of many batches share it.
+#[derive(Debug)]
+pub struct Writer {
+    client: Client,
+    table: String,
+    ceiling: Ceiling,
+    tally: Mutex<Tally>,
+}
+
+impl Writer {
+    /// A writer to `table` under `ceiling`. The client must not retry by itself: its retries do not see leftovers, and
+    /// would pass the ceiling by.
+    #[must_use]
+    pub fn new(client: Client, table: String, ceiling: Ceiling) -> Self {
+        Self { client, table, ceiling, tally: Mutex::default() }
+    }
+
+    /// What this writer has done so far.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Write units that a batch should not exceed.
+    #[must_use]
+    pub fn batch_limit_units(&self) -> u64 {
+        self.ceiling.batch_limit_units()
+    }
+
+    /// Puts every item of `batch`, sending again only what was left over, and gives its tag back.
+    ///
+    /// # Errors
+    /// A refusal at once; an outage after [`OUTAGE_LIMIT`]. Throttling never.
+    pub async fn put<T>(&self, batch: Batch<T>) -> Result<T, WriteError> {
+        let mut pending: Vec<usize> = (0..batch.len()).collect();
+        let mut attempt = 0;
+        let mut outage: Option<Instant> = None;
+        while !pending.is_empty() {
+            let estimate = batch.write_units(&pending);
+            self.ceiling.take(estimate).await;
+            self.count(|tally| tally.calls += 1);
+            match call::put(&self.client, &self.table, &batch, &pending).await? {
+                Answer::Done { unprocessed, consumed_units } => {
+                    outage = None;
+                    let done = pending.len() - unprocessed.len();
+                    attempt = if done > 0 { 0 } else { attempt + 1 };
+                    let estimate_done = estimate - batch.write_units(&unprocessed);
+                    self.acknowledge(done, consumed_units, estimate_done).await;
+                    pending = unprocessed;
+                    if pending.is_empty() {
+                        break;
+                    }
+                    self.count(|tally| tally.throttled += 1);
+                }
+                Answer::Throttled { message } => {
+                    tracing::debug!(message, "throttled");
+                    outage = None;
+                    attempt += 1;
+                    self.count(|tally| tally.throttled += 1);
+                }
+                Answer::Failed { message } => {
+                    tracing::debug!(message, "write failed, will be tried again");
+                    attempt += 1;
+                    self.check_outage(*outage.get_or_insert_with(Instant::now), message)?;
+                }
+            }
+            self.count(|tally| tally.retried += pending.len() as u64);
+            sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
+        }
+        Ok(batch.tag)
+    }
+
+    fn check_outage(&self, since: Instant, message: String) -> Result<(), WriteError> {
+        let lasted = since.elapsed();
+        if lasted < OUTAGE_LIMIT {
+            return Ok(());
+        }
+        Err(WriteError::Unavailable { table: self.table.clone(), seconds: lasted.as_secs(), message })
+    }
+
+    async fn acknowledge(&self, items: usize, consumed_units: Option<f64>, estimate: u64) {
+        #[allow(clippy::cast_precision_loss, reason = "a call consumes some thousand units, far below 2^52")]
+        let estimate = estimate as f64;
+        let consumed = consumed_units.unwrap_or(estimate);
+        self.count(|tally| {
+            tally.items += items as u64;
+            tally.write_units += consumed;
+        });
+        // A put over an item with other index keys consumes more than its size tells; what it took is paid before the next.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and small as above")]
+        self.ceiling.take((consumed - estimate).max(0.0).ceil() as u64).await;
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Tally)) {
+        change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
