@@ -22,6 +22,12 @@ pub enum Error {
     /// The work store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Standard input cannot be read on.
+    #[error("standard input: {source}")]
+    Spool {
+        /// Why.
+        source: std::io::Error,
+    },
     /// No layout fits.
     #[error("{name}: {detection}")]
     NoLayout {

@@ -11,7 +11,7 @@
 //! | [`merge`], [`superseded`] | which record of each key is the last |
 //! | [`write_pass`] | the second reading, which puts |
 //! | [`judge`] | what becomes of a row; both passes ask here |
-//! | [`ledger`], [`store`] | where all that is kept |
+//! | [`ledger`], [`store`], [`spool`] | where all that is kept |
 //! | [`report`], [`error`], [`event`] | what goes out and what comes in |
 
 pub mod block;
@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod merge;
 pub mod plan;
 pub mod report;
+pub mod spool;
 pub mod store;
 pub mod superseded;
 pub mod survey;

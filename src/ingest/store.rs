@@ -8,8 +8,8 @@ use bytes::Bytes;
 /// Objects of ingestions in one bucket.
 #[derive(Debug, Clone)]
 pub struct WorkStore {
-    client: Client,
-    bucket: String,
+    pub(super) client: Client,
+    pub(super) bucket: String,
 }
 
 /// Why the work store failed.
@@ -43,6 +43,15 @@ impl WorkStore {
     #[must_use]
     pub fn location(&self, prefix: &str) -> String {
         format!("s3://{}/{prefix}", self.bucket)
+    }
+
+    /// Removes an object, if it is there.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        sent.map(drop).map_err(|error| self.error(key, error))
     }
 
     /// Writes an object, over one that is there.
@@ -114,7 +123,7 @@ impl WorkStore {
         StoreError { bucket, key, message, refused: false, source: Some(Box::new(error)) }
     }
 
-    fn error<E>(&self, key: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> StoreError
+    pub(super) fn error<E>(&self, key: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {

@@ -1,0 +1,123 @@
+//! `notaflux demo`: the whole thing on this machine.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use aws_sdk_s3::primitives::ByteStream;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::place::Place;
+use super::{Failure, summary};
+use crate::aws;
+use crate::ingest::Settings;
+use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
+use crate::local::http;
+use crate::local::progress::Bar;
+use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
+use crate::query::{self, Api, CursorKeys};
+use crate::read::source::Source;
+
+/// Rows of the sample.
+const RECORDS: u64 = 5_000;
+
+/// Name of the sample in the uploads bucket: with a space, accents and a plus sign, as people name files.
+const SAMPLE_KEY: &str = "Notas São Paulo +2026.csv";
+
+/// Arguments of `notaflux demo`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// End after the queries instead of serving until Ctrl-C
+    #[arg(long)]
+    once: bool,
+    /// Keep the embedded S3 and DynamoDB in this folder instead of in memory
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of the API; any free one by default
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    port: u16,
+}
+
+impl Args {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        println!("1. Embedded S3 and DynamoDB start on this machine.");
+        let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() }).await?;
+        println!("   S3 {}   DynamoDB {}", stack.s3_endpoint(), stack.dynamodb_endpoint());
+        let place = Place::embedded(stack).await?;
+
+        let sample = sample();
+        let size = sample.len() / 1024;
+        println!("\n2. {RECORDS} generated rows, 2 % of them duplicates and 0.5 % bad, are uploaded: {size} KiB.");
+        let put = place.s3().put_object().bucket(UPLOADS_BUCKET).key(SAMPLE_KEY).body(ByteStream::from(sample));
+        put.send().await.map_err(|error| aws::describe_error(&error))?;
+
+        println!("\n3. s3://{UPLOADS_BUCKET}/{SAMPLE_KEY} is ingested.");
+        let source = Source::object(place.s3(), UPLOADS_BUCKET.to_owned(), SAMPLE_KEY.to_owned(), None).await?;
+        let bar = Bar::new(&source.to_string(), false);
+        let outcome = place.engine(Settings::default(), Some(bar.observer())).ingest(&source).await?;
+        bar.finish();
+        println!("{}", summary::of(&outcome));
+        if let Some(error) = outcome.error {
+            return Err(error.into());
+        }
+
+        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| format!("the API's port: {error}"))?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let api = Api::new(place.table.clone(), CursorKeys::generate()?);
+        let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });
+        println!("\n4. The API answers. Paste these:");
+        show_queries(&base, &outcome.report.ingestion).await?;
+        if !self.once {
+            println!("\nServing until Ctrl-C. The AWS CLI works too:");
+            if let Some(stack) = &place.stack {
+                println!("{}", stack.exports());
+                println!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name);
+            }
+            tokio::signal::ctrl_c().await?;
+        }
+        server.abort();
+        place.close().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn sample() -> Vec<u8> {
+    let layout_version = LayoutVersion::V1;
+    let options = GenerateOptions { records: RECORDS, seed: 2026, layout_version, duplicates: 0.02, bad: 0.005 };
+    let (mut generator, mut bytes) = (Generator::new(options), Vec::new());
+    while generator.fill(&mut bytes) {}
+    bytes
+}
+
+async fn show_queries(base: &str, ingestion: &str) -> Result<(), Failure> {
+    let issuer = GenerateOptions::BUSIEST_ISSUER;
+    let first = show(base, &format!("/v1/invoices?issuer={issuer}&limit=2")).await?;
+    if let Some(cursor) = first.get("next_cursor").and_then(Value::as_str) {
+        show(base, &format!("/v1/invoices?issuer={issuer}&limit=2&cursor={cursor}")).await?;
+    }
+    if let Some(id) = first.pointer("/items/0/id").and_then(Value::as_str) {
+        show(base, &format!("/v1/invoices/{id}")).await?;
+    }
+    show(base, &format!("/v1/ingestions/{ingestion}")).await?;
+    Ok(())
+}
+
+/// Shows a query as a command, and the beginning of its answer.
+async fn show(base: &str, path: &str) -> Result<Value, Failure> {
+    let answer = http::get(&format!("{base}{path}")).await?;
+    let body: Value = serde_json::from_slice(&answer.body)?;
+    println!("\n   curl '{base}{path}'");
+    let text = serde_json::to_string_pretty(&body)?;
+    let lines = text.lines().count();
+    text.lines().take(SHOWN_LINES).for_each(|line| println!("   {line}"));
+    if lines > SHOWN_LINES {
+        println!("   … {} more lines", lines - SHOWN_LINES);
+    }
+    if answer.status != 200 {
+        return Err(format!("{path}: the API answered {}", answer.status).into());
+    }
+    Ok(body)
+}
+
+/// Lines of an answer that are shown.
+const SHOWN_LINES: usize = 12;

@@ -1,0 +1,76 @@
+//! An outcome as people read it.
+
+use std::fmt::Write as _;
+
+use crate::ingest::Outcome;
+
+/// Some lines that say what became of a source.
+#[must_use]
+pub(super) fn of(outcome: &Outcome) -> String {
+    let report = &outcome.report;
+    let mut out = format!("ingestion {} {}", report.ingestion, report.state.as_str());
+    if outcome.repeated {
+        out.push_str(" before: nothing was done (--force ingests again)");
+    }
+    let mut line = |name: &str, value: String| {
+        let _ = write!(out, "\n  {name:<16}{value}");
+    };
+    for entry in &report.entries {
+        let name = entry.name.as_deref().unwrap_or("whole object");
+        line("entry", format!("{name}: {} records, layout {}", grouped(entry.records_read), entry.layout));
+    }
+    for skipped in &report.skipped {
+        line("skipped", format!("{}: {}", skipped.name, skipped.reason));
+    }
+    line("records read", grouped(report.records_read));
+    line("written", grouped(report.written));
+    line("superseded", grouped(report.superseded));
+    line("rejected", grouped(report.rejected));
+    if let Some(location) = &report.rejects_location {
+        line("rejects", location.clone());
+    }
+    for (kind, count) in &report.warnings {
+        line("warning", format!("{kind}: {}", grouped(*count)));
+    }
+    if !outcome.repeated && report.calls > 0 {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "write units are positive and few")]
+        let units = report.write_units.ceil() as u64;
+        let calls = format!("{} in {} calls, {} sent again", grouped(units), grouped(report.calls), grouped(report.retried));
+        line("write units", calls);
+        line("time", format!("{} s ({})", seconds(report.elapsed_ms), rate(report.records_read, report.elapsed_ms)));
+    }
+    out
+}
+
+fn rate(records: u64, elapsed_ms: u64) -> String {
+    format!("{} records/s", grouped(records * 1000 / elapsed_ms.max(1)))
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{}", ms / 1000, ms % 1000 / 100)
+}
+
+/// `1234567` as `1,234,567`.
+#[must_use]
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_grouped_by_three() {
+        let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
+        cases.iter().for_each(|(number, expected)| assert_eq!(grouped(*number), *expected));
+    }
+}

@@ -1,0 +1,53 @@
+//! Standard input, put into the work store: an ingestion reads its source twice.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::error::Error;
+use super::store::WorkStore;
+use crate::read::source::Source;
+
+/// Bytes of a part. S3 takes 10,000 parts of at least 5 MiB: 80 GB of input with these.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Copies `input` to the end into a new object of the work store.
+///
+/// # Errors
+/// Input that breaks; the work store. What was uploaded of it is removed.
+pub async fn spool(store: &WorkStore, input: impl AsyncRead + Unpin) -> Result<Source, Error> {
+    let key = format!("spool/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let upload = store.client.create_multipart_upload().bucket(&store.bucket).key(&key).send().await;
+    let upload = upload.map_err(|error| store.error(&key, error))?;
+    let id = upload.upload_id.unwrap_or_default();
+    if let Err(error) = copy(store, &key, &id, input).await {
+        let abort = store.client.abort_multipart_upload().bucket(&store.bucket).key(&key).upload_id(&id).send().await;
+        if let Err(error) = abort {
+            tracing::warn!(key, %error, "an upload that broke could not be removed");
+        }
+        return Err(error);
+    }
+    Ok(Source::object(store.client.clone(), store.bucket.clone(), key, None).await?)
+}
+
+async fn copy(store: &WorkStore, key: &str, id: &str, mut input: impl AsyncRead + Unpin) -> Result<(), Error> {
+    let mut parts = Vec::new();
+    let mut more = true;
+    while more {
+        let mut part = Vec::new();
+        let read = (&mut input).take(PART_BYTES).read_to_end(&mut part).await;
+        let length = read.map_err(|error| Error::Spool { source: error })?;
+        more = length as u64 == PART_BYTES;
+        // The last part may be empty: an upload needs one.
+        let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX);
+        let body = ByteStream::from(Bytes::from(part));
+        let put = store.client.upload_part().bucket(&store.bucket).key(key).upload_id(id).part_number(number).body(body);
+        let put = put.send().await.map_err(|error| store.error(key, error))?;
+        parts.push(CompletedPart::builder().set_e_tag(put.e_tag).part_number(number).build());
+    }
+    let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = store.client.complete_multipart_upload().bucket(&store.bucket).key(key).upload_id(id);
+    complete.multipart_upload(parts).send().await.map_err(|error| store.error(key, error))?;
+    Ok(())
+}
