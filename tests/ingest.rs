@@ -1,0 +1,209 @@
+//! Whole ingestions over the embedded servers: what the table, the rejects and the report hold in the end.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use notaflux::ingest::{RejectLimit, Settings, State};
+use notaflux::read::source::Source;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use support::place::{Items, Place};
+use support::rows;
+
+fn total_of(items: &Items, key: &str) -> Option<String> {
+    let item = items.get(&(format!("N#{key}"), "H".to_owned()))?;
+    Some(item["total"].clone())
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test]
+async fn of_five_records_with_one_key_the_last_valid_stays() {
+    let place = Place::new().await;
+    let outcome = place.ingest(include_bytes!("../fixtures/same-key-five-times.csv"), Settings::default()).await;
+    let report = &outcome.report;
+    assert_eq!(report.state, State::Completed);
+    assert_eq!(report.records_read, report.written + report.superseded + report.rejected);
+    assert_eq!((report.written, report.superseded), (1, report.records_read - report.rejected - 1));
+    let items = place.items().await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items.values().next().unwrap()["total"], "S(\"5.00\")");
+}
+
+/// What must be in the table after rows of (key, total): the last valid one of each key.
+fn expected(rows: &[(u32, Option<u32>)]) -> BTreeMap<String, String> {
+    let valid = rows.iter().filter_map(|(key, total)| Some((rows::key(*key), format!("S(\"{}.00\")", (*total)?))));
+    valid.collect()
+}
+
+fn file_of(rows: &[(u32, Option<u32>)]) -> Vec<u8> {
+    rows::file(rows.iter().map(|(key, total)| (rows::key(*key), total.map_or("12,3,4".to_owned(), |t| format!("{t},00")))))
+}
+
+/// Random patterns of duplicates and bad rows, block sizes and concurrency: the table holds the last valid record of each
+/// key, and the counts add up.
+#[test]
+fn the_last_valid_record_of_each_key_stays_whatever_the_pattern() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let mut place = runtime.block_on(Place::new());
+    let mut case = 0;
+    let row = (0_u32..40, prop::option::weighted(0.9, 0_u32..1000));
+    let strategy = (prop::collection::vec(row, 0..200), 1_usize..20, 1_u64..20_000);
+    let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
+    runner
+        .run(&strategy, |(rows, calls_in_flight, block_bytes)| {
+            case += 1;
+            runtime.block_on(async {
+                place.with_table(&format!("case-{case}")).await;
+                let settings = Settings { calls_in_flight, block_bytes, ..Settings::default() };
+                let outcome = place.ingest(&file_of(&rows), settings).await;
+                prop_assert!(outcome.error.is_none(), "{:?}", outcome.error);
+                let expected = expected(&rows);
+                let items = place.items().await;
+                let found: BTreeMap<String, String> =
+                    items.iter().map(|((pk, _), item)| (pk[2..].to_owned(), item["total"].clone())).collect();
+                prop_assert_eq!(&found, &expected);
+                let report = &outcome.report;
+                let bad = rows.iter().filter(|(_, total)| total.is_none()).count() as u64;
+                prop_assert_eq!(report.records_read, rows.len() as u64);
+                prop_assert_eq!(report.rejected, bad);
+                prop_assert_eq!(report.written, expected.len() as u64);
+                prop_assert_eq!(report.superseded, report.records_read - bad - report.written);
+                prop_assert_eq!(place.rejects(&outcome).await.len() as u64, bad);
+                Ok(())
+            })
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_reject_says_where_it_stands_and_what_was_expected() {
+    let place = Place::new().await;
+    let mut bytes = rows::file([(rows::key(1), "1,00".to_owned()), (rows::key(2), "12,3,4".to_owned())]);
+    let second_byte = rows::header().len() + rows::row(&rows::key(1), "1,00").len();
+    bytes.extend(rows::row(&rows::key(3), "3,00"));
+    // Blocks of a few bytes: the position must not depend on where a block begins.
+    for block_bytes in [1, 700, 16 << 20] {
+        let outcome = place.ingest(&bytes, Settings { block_bytes, ..Settings::default() }).await;
+        let rejects = place.rejects(&outcome).await;
+        assert_eq!(rejects.len(), 1);
+        let reject = &rejects[0];
+        assert_eq!(reject["line"], 3);
+        assert_eq!(reject["record"], 2);
+        assert_eq!(reject["byte"], second_byte);
+        assert_eq!(reject["reason"], "invalid_amount");
+        let message = reject["message"].as_str().unwrap();
+        assert!(message.contains("VALOR NOTA FISCAL") && message.contains("12,3,4"), "{message}");
+        let raw = reject["raw"].as_str().unwrap();
+        assert!(raw.starts_with("\"35") && raw.contains("SÃO PAULO") && raw.ends_with("12,3,4\""), "{raw}");
+        assert_eq!(reject["length"], rows::row(&rows::key(2), "12,3,4").len() - 2);
+    }
+}
+
+#[tokio::test]
+async fn plain_and_gzip_give_the_same_items() {
+    let mut place = Place::new().await;
+    let rows: Vec<(u32, Option<u32>)> = (0..500).map(|n| (n % 400, Some(n))).collect();
+    let bytes = file_of(&rows);
+    place.ingest(&bytes, Settings::default()).await;
+    let plain = place.items().await;
+    place.with_table("gzipped").await;
+    let (first, second) = bytes.split_at(bytes.len() / 3);
+    let members = [gzipped(first), gzipped(second)].concat();
+    let outcome = place.ingest(&members, Settings::default()).await;
+    assert_eq!(outcome.report.entries[0].compression, "gzip");
+    assert_eq!(outcome.report.bytes_decoded, bytes.len() as u64);
+    let without_source = |items: Items| -> Items {
+        items.into_iter().map(|(key, mut item)| { item.remove("src"); (key, item) }).collect()
+    };
+    assert_eq!(without_source(place.items().await), without_source(plain));
+}
+
+#[tokio::test]
+async fn damaged_gzip_is_known_before_anything_is_written() {
+    let place = Place::new().await;
+    let rows: Vec<(u32, Option<u32>)> = (0..300).map(|n| (n, Some(n))).collect();
+    let whole = gzipped(&file_of(&rows));
+    let mut flipped = whole.clone();
+    let at = flipped.len() - 6;
+    flipped[at] ^= 0xff;
+    for (bytes, what) in [(&whole[..whole.len() - 200], "cut"), (&flipped[..], "checksum")] {
+        let outcome = place.ingest(bytes, Settings::default()).await;
+        assert_eq!(outcome.report.state, State::Failed, "{what}");
+        let error = outcome.error.unwrap();
+        assert!(error.is_permanent(), "{what}: {error}");
+        assert!(outcome.report.cause.is_some(), "{what}");
+    }
+    assert_eq!(place.items().await, Items::new());
+}
+
+#[tokio::test]
+async fn files_without_invoices_say_so() {
+    let place = Place::new().await;
+    let empty = place.ingest(b"", Settings::default()).await;
+    assert!(empty.error.unwrap().to_string().contains("empty"));
+
+    let header_only = place.ingest(&rows::header(), Settings::default()).await;
+    assert_eq!((header_only.report.state, header_only.report.records_read), (State::Completed, 0));
+
+    let unknown = place.ingest(b"fruta;quantidade\nbanana;3\n", Settings::default()).await;
+    let message = unknown.error.unwrap().to_string();
+    assert!(message.contains("portal-invoice") && message.contains("CHAVE DE ACESSO"), "{message}");
+
+    let missing = Source::file("no-such-file.csv").await.unwrap_err();
+    assert!(missing.to_string().contains("no-such-file.csv"), "{missing}");
+}
+
+#[tokio::test]
+async fn too_many_rejects_write_nothing() {
+    let place = Place::new().await;
+    let rows: Vec<(u32, Option<u32>)> = (0..100).map(|n| (n, (n % 10 != 0).then_some(n))).collect();
+    let limited = |limit| Settings { max_rejects: RejectLimit::parse(limit), ..Settings::default() };
+    for limit in ["9", "9.9%"] {
+        let outcome = place.ingest(&file_of(&rows), limited(limit)).await;
+        let message = outcome.error.unwrap().to_string();
+        assert!(message.contains("10 of 100"), "{message}");
+        assert_eq!(place.items().await, Items::new());
+    }
+    for limit in ["10", "10%"] {
+        let outcome = place.ingest(&file_of(&rows), limited(limit)).await;
+        assert_eq!(outcome.report.state, State::Completed);
+    }
+    assert_eq!(place.items().await.len(), 90);
+}
+
+#[tokio::test]
+async fn what_is_ingested_is_not_ingested_again_unless_forced() {
+    let place = Place::new().await;
+    let source = place.file(&file_of(&[(1, Some(1)), (2, Some(2))])).await;
+    let first = place.engine(Settings::default()).ingest(&source).await.unwrap();
+    let second = place.engine(Settings::default()).ingest(&source).await.unwrap();
+    assert!(!first.repeated && second.repeated);
+    assert_eq!(first.report, second.report);
+    let before = place.items().await;
+    let forced = place.engine(Settings { force: true, ..Settings::default() }).ingest(&source).await.unwrap();
+    assert!(!forced.repeated);
+    assert_eq!(place.items().await, before);
+}
+
+#[tokio::test]
+async fn an_unclosed_quote_stops_with_its_position() {
+    let place = Place::new().await;
+    let mut bytes = rows::file([(rows::key(1), "1,00".to_owned())]);
+    let (byte, line) = (bytes.len(), 3);
+    bytes.extend(b"\"3526");
+    bytes.resize(bytes.len() + (3 << 20), b'x');
+    let outcome = place.ingest(&bytes, Settings::default()).await;
+    let message = outcome.error.unwrap().to_string();
+    assert!(message.contains(&format!("line {line}")) && message.contains(&byte.to_string()), "{message}");
+    assert_eq!(place.items().await, Items::new());
+    assert!(total_of(&place.items().await, &rows::key(1)).is_none());
+}

@@ -1,0 +1,9 @@
+//! What the integration tests share.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
+#![allow(missing_docs, clippy::missing_panics_doc, reason = "test support")]
+
+pub mod place;
+pub mod proxy;
+pub mod rows;
+pub mod runtime_api;

@@ -1,0 +1,108 @@
+//! A table, a work store and an engine over the embedded servers.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::types::AttributeValue;
+use notaflux::aws;
+use notaflux::ingest::{Engine, Outcome, Settings, WorkStore};
+use notaflux::local::stack::{Stack, StackOptions, WORK_BUCKET};
+use notaflux::read::source::Source;
+use notaflux::table::{self, Schema, Table};
+use serde_json::Value;
+
+/// An item of an invoice as comparable text, by its key.
+pub type Items = BTreeMap<(String, String), BTreeMap<String, String>>;
+
+/// The embedded stack with a table of its own.
+pub struct Place {
+    pub stack: Stack,
+    pub table: Table,
+    pub config: SdkConfig,
+    files: tempfile::TempDir,
+    made: AtomicU32,
+}
+
+impl Place {
+    pub async fn new() -> Self {
+        let stack = Stack::start(StackOptions::default()).await.unwrap();
+        let config = stack.sdk_config();
+        let client = aws::dynamodb_reader(&config);
+        let table = table::create(client, "invoices".to_owned(), Schema::default()).await.unwrap();
+        Self { stack, table, config, files: tempfile::tempdir().unwrap(), made: AtomicU32::new(0) }
+    }
+
+    /// A table of its own in the same stack, so that many cases need one stack.
+    pub async fn with_table(&mut self, name: &str) {
+        let client = aws::dynamodb_reader(&self.config);
+        self.table = table::create(client, name.to_owned(), Schema::default()).await.unwrap();
+    }
+
+    /// A file with these bytes.
+    pub async fn file(&self, bytes: &[u8]) -> Source {
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let path = self.files.path().join(format!("{number}.csv"));
+        std::fs::write(&path, bytes).unwrap();
+        Source::file(&path).await.unwrap()
+    }
+
+    pub fn engine(&self, settings: Settings) -> Engine {
+        self.engine_through(settings, &self.config)
+    }
+
+    /// An engine whose puts go through `config`.
+    pub fn engine_through(&self, settings: Settings, config: &SdkConfig) -> Engine {
+        let store = WorkStore::new(aws::s3_client(&self.config), WORK_BUCKET.to_owned());
+        let write_client = aws::dynamodb_client(config);
+        Engine { table: self.table.clone(), write_client, store, settings, observer: None }
+    }
+
+    pub async fn ingest(&self, bytes: &[u8], settings: Settings) -> Outcome {
+        self.engine(settings).ingest(&self.file(bytes).await).await.unwrap()
+    }
+
+    /// Every item of invoices, lines and events: the ledger and the schema left out.
+    pub async fn items(&self) -> Items {
+        let mut items = Items::new();
+        let mut pages = self.table.client.scan().table_name(&self.table.name).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for item in page.unwrap().items.unwrap_or_default() {
+                let key = (text(&item["PK"]), text(&item["SK"]));
+                if key.0.starts_with("N#") {
+                    items.insert(key, item.iter().map(|(name, value)| (name.clone(), stable(value))).collect());
+                }
+            }
+        }
+        items
+    }
+
+    /// The reject lines that the report points to, in order.
+    pub async fn rejects(&self, outcome: &Outcome) -> Vec<Value> {
+        let Some(location) = &outcome.report.rejects_location else { return Vec::new() };
+        let prefix = location.strip_prefix(&format!("s3://{WORK_BUCKET}/")).unwrap();
+        let s3 = aws::s3_client(&self.config);
+        let listed = s3.list_objects_v2().bucket(WORK_BUCKET).prefix(prefix).send().await.unwrap();
+        let mut keys: Vec<String> = listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect();
+        keys.sort();
+        let mut lines = Vec::new();
+        for key in keys {
+            let body = s3.get_object().bucket(WORK_BUCKET).key(key).send().await.unwrap().body.collect().await.unwrap();
+            let body = String::from_utf8(body.to_vec()).unwrap();
+            lines.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+        }
+        lines
+    }
+}
+
+fn text(value: &AttributeValue) -> String {
+    value.as_s().unwrap().clone()
+}
+
+/// The same text for the same value: the debug form of a map has no order.
+fn stable(value: &AttributeValue) -> String {
+    match value {
+        AttributeValue::M(map) => format!("{:?}", map.iter().map(|(k, v)| (k, stable(v))).collect::<BTreeMap<_, _>>()),
+        other => format!("{other:?}"),
+    }
+}

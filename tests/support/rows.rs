@@ -1,0 +1,37 @@
+//! Rows of the Portal's layout, made by hand.
+
+/// The Portal's header, version 1, in windows-1252 as the Portal writes it.
+pub fn header() -> Vec<u8> {
+    let names = "CHAVE DE ACESSO;MODELO;SÉRIE;NÚMERO;NATUREZA DA OPERAÇÃO;DATA EMISSÃO;EVENTO MAIS RECENTE;\
+        DATA/HORA EVENTO MAIS RECENTE;CPF/CNPJ Emitente;RAZÃO SOCIAL EMITENTE;INSCRIÇÃO ESTADUAL EMITENTE;UF EMITENTE;\
+        MUNICÍPIO EMITENTE;CNPJ DESTINATÁRIO;NOME DESTINATÁRIO;UF DESTINATÁRIO;INDICADOR IE DESTINATÁRIO;\
+        DESTINO DA OPERAÇÃO;CONSUMIDOR FINAL;PRESENÇA DO COMPRADOR;VALOR NOTA FISCAL";
+    latin1(&format!("\"{}\"\r\n", names.replace(';', "\";\"")))
+}
+
+/// A key that differs in its number. Its check digit is mostly wrong, which is a warning and no reject.
+pub fn key(number: u32) -> String {
+    format!("35260733000167000101550010{number:08}1123456787")
+}
+
+/// A row with this key and total; not valid if the total is not one.
+pub fn row(key: &str, total: &str) -> Vec<u8> {
+    let cells = [
+        key, "55 - NF-E", "1", "7083", "VENDA", "12/07/2026 00:00:00", "Autorização de Uso", "12/07/2026 13:01:52",
+        "33000167000101", "PETRÓLEO", "10428180043", "SP", "SÃO PAULO", "00394429021965", "COMANDO", "SP",
+        "NÃO CONTRIBUINTE", "1 - OPERAÇÃO INTERNA", "1 - CONSUMIDOR FINAL", "1 - OPERAÇÃO PRESENCIAL", total,
+    ];
+    latin1(&format!("\"{}\"\r\n", cells.join("\";\"")))
+}
+
+/// A file of these rows.
+pub fn file(rows: impl IntoIterator<Item = (String, String)>) -> Vec<u8> {
+    rows.into_iter().fold(header(), |mut file, (key, total)| {
+        file.extend(row(&key, &total));
+        file
+    })
+}
+
+fn latin1(text: &str) -> Vec<u8> {
+    text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
+}

@@ -1,0 +1,115 @@
+//! The Lambda Runtime API, just enough to run a function's real binary.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::routing::{get, post};
+use serde_json::Value;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+/// A function's process and the Runtime API that it polls.
+pub struct Function {
+    process: Child,
+    events: mpsc::UnboundedSender<String>,
+    answers: AsyncMutex<mpsc::UnboundedReceiver<Result<Value, Value>>>,
+    log: Arc<Mutex<String>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+struct Api {
+    events: AsyncMutex<mpsc::UnboundedReceiver<String>>,
+    answers: mpsc::UnboundedSender<Result<Value, Value>>,
+}
+
+impl Function {
+    /// Starts `binary` with nothing in its environment but what is given.
+    pub fn start(binary: &str, stack: &[(String, String)], environment: &[(&str, &str)]) -> Self {
+        let (events, events_in) = mpsc::unbounded_channel();
+        let (answers_out, answers) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let api = Arc::new(Api { events: AsyncMutex::new(events_in), answers: answers_out });
+        let router = Router::new()
+            .route("/2018-06-01/runtime/invocation/next", get(next))
+            .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
+            .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
+            .route("/2018-06-01/runtime/init/error", post(error_at_start))
+            .with_state(api);
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            axum::serve(listener, router).await.unwrap();
+        });
+        let mut process = Command::new(binary)
+            .env_clear()
+            .envs(stack.iter().cloned())
+            .envs(environment.iter().copied())
+            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
+            .env("AWS_LAMBDA_FUNCTION_NAME", "f")
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+            .env("AWS_LAMBDA_FUNCTION_VERSION", "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let (mut stdout, copy) = (process.stdout.take().unwrap(), log.clone());
+        std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(length @ 1..) = stdout.read(&mut piece) {
+                copy.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
+            }
+        });
+        Self { process, events, answers: AsyncMutex::new(answers), log, _runtime: runtime }
+    }
+
+    /// Sends an event in and waits for what the function answers, or the error that it reports.
+    pub async fn invoke(&self, event: &Value) -> Result<Value, Value> {
+        self.events.send(event.to_string()).unwrap();
+        self.answers.lock().await.recv().await.unwrap()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    let event = api.events.lock().await.recv().await.unwrap_or_default();
+    let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 60_000;
+    let mut headers = HeaderMap::new();
+    headers.insert("Lambda-Runtime-Aws-Request-Id", "request-1".parse().unwrap());
+    headers.insert("Lambda-Runtime-Deadline-Ms", deadline.to_string().parse().unwrap());
+    headers.insert("Lambda-Runtime-Invoked-Function-Arn", "arn:aws:lambda:us-east-1:1:function:f".parse().unwrap());
+    headers.insert("Lambda-Runtime-Trace-Id", "Root=1-5bef4de7-ad49b0e87f6ef6c87fc2e700;Sampled=0".parse().unwrap());
+    (headers, event)
+}
+
+async fn response(State(api): State<Arc<Api>>, Path(_id): Path<String>, body: Bytes) -> StatusCode {
+    api.answers.send(Ok(serde_json::from_slice(&body).unwrap())).unwrap();
+    StatusCode::ACCEPTED
+}
+
+async fn error(State(api): State<Arc<Api>>, Path(_id): Path<String>, body: Bytes) -> StatusCode {
+    api.answers.send(Err(serde_json::from_slice(&body).unwrap())).unwrap();
+    StatusCode::ACCEPTED
+}
+
+async fn error_at_start(State(api): State<Arc<Api>>, body: Bytes) -> StatusCode {
+    api.answers.send(Err(serde_json::from_slice(&body).unwrap())).unwrap();
+    StatusCode::ACCEPTED
+}
