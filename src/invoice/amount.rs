@@ -1,5 +1,7 @@
 //! Exact decimals, kept as the text that they are. No floating point anywhere.
 
+use std::fmt;
+
 use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
@@ -109,6 +111,12 @@ impl Decimal {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -1,13 +1,13 @@
 //! The modulo 11 check digit that CNPJ, CPF and access keys share (Nota Técnica Conjunta 2025.001).
 
 /// Weights of CNPJ and access keys run 2 to 9 from the right, again and again.
-pub(super) const HIGHEST_WEIGHT: u32 = 9;
+pub(crate) const HIGHEST_WEIGHT: u32 = 9;
 
 /// The check digit, as an ASCII digit, of `text`: digits and capital letters, whose value is their ASCII code less 48.
 ///
 /// Weights run from 2 at the right up to `highest_weight`, then from 2 again. For CPF, whose weights never start again,
 /// any `highest_weight` from 11 does.
-pub(super) fn check_digit(text: &[u8], highest_weight: u32) -> u8 {
+pub(crate) fn check_digit(text: &[u8], highest_weight: u32) -> u8 {
     let (mut weight, mut sum) = (2, 0);
     for &byte in text.iter().rev() {
         sum += u32::from(byte.wrapping_sub(b'0')) * weight;
@@ -19,7 +19,7 @@ pub(super) fn check_digit(text: &[u8], highest_weight: u32) -> u8 {
 }
 
 /// Whether the last of `text` is the check digit of what stands before it.
-pub(super) fn ends_in_check_digit(text: &[u8], highest_weight: u32) -> bool {
+pub(crate) fn ends_in_check_digit(text: &[u8], highest_weight: u32) -> bool {
     text.split_last().is_some_and(|(&last, body)| check_digit(body, highest_weight) == last)
 }
 

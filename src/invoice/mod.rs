@@ -9,7 +9,7 @@
 
 pub mod access_key;
 pub mod amount;
-mod check_digit;
+pub(crate) mod check_digit;
 pub mod tax_id;
 pub mod time;
 
