@@ -1,16 +1,100 @@
-//! Exact decimals, kept as the text that they are.
+//! Exact decimals, kept as the text that they are. No floating point anywhere.
 
-use arrayvec::ArrayString;
-use serde::{Serialize, Serializer};
+use std::fmt;
+
+use arrayvec::{ArrayString, ArrayVec};
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
 
 /// Most characters of an amount, sign and point included: 38 significant digits are what a `DynamoDB` number holds.
 pub const DECIMAL_LIMIT: usize = 40;
+
+/// Most digits of an amount: what a `DynamoDB` number holds.
+const DIGIT_LIMIT: usize = 38;
 
 /// An exact decimal in its plain form: `-?[0-9]+(\.[0-9]+)?`, with the places that the source has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal(ArrayString<DECIMAL_LIMIT>);
 
+/// Which mark parts the places from the whole; the other one may group the whole in threes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecimalConvention {
+    /// `1234,56` or `1.234,56`.
+    Comma,
+    /// `1234.56` or `1,234.56`.
+    Point,
+}
+
+impl DecimalConvention {
+    /// An example, for messages.
+    const fn example(self) -> &'static str {
+        match self {
+            Self::Comma => "1234,56",
+            Self::Point => "1234.56",
+        }
+    }
+
+    /// The decimal mark and the grouping mark.
+    const fn marks(self) -> (u8, u8) {
+        match self {
+            Self::Comma => (b',', b'.'),
+            Self::Point => (b'.', b','),
+        }
+    }
+}
+
+/// Why a text is no amount. Reads as what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum DecimalError {
+    /// No decimal of the convention.
+    #[error("expected a decimal like {}", .0.example())]
+    Malformed(DecimalConvention),
+    /// More digits than the table keeps.
+    #[error("expected a decimal of at most {DIGIT_LIMIT} digits")]
+    TooLong,
+}
+
 impl Decimal {
+    /// Reads `text` by `convention`: sign, whole with or without groups of three, places, exponent (`1,2E+3`). The
+    /// places of the source are kept, zeros included; leading zeros are dropped, and the sign of a zero.
+    ///
+    /// # Errors
+    /// Anything else about it, groups that are not of three digits among them.
+    pub fn parse(text: &str, convention: DecimalConvention) -> Result<Self, DecimalError> {
+        let malformed = DecimalError::Malformed(convention);
+        let text = text.trim().as_bytes();
+        let (negative, text) = match text.split_first() {
+            Some((b'-', rest)) => (true, rest),
+            Some((b'+', rest)) => (false, rest),
+            _ => (false, text),
+        };
+        let (mantissa, exponent) = match text.iter().position(|byte| matches!(byte, b'e' | b'E')) {
+            Some(at) => {
+                let (mantissa, exponent) = text.split_at(at);
+                (mantissa, read_exponent(exponent).ok_or(malformed)?)
+            }
+            None => (text, 0),
+        };
+        let (decimal_mark, grouping_mark) = convention.marks();
+        let (whole, places) = match mantissa.iter().position(|&byte| byte == decimal_mark) {
+            Some(at) => {
+                let (whole, places) = mantissa.split_at(at);
+                (whole, places.split_first().map(|(_, places)| places))
+            }
+            None => (mantissa, None),
+        };
+        let digits_only = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+        let places_stand = places.is_none_or(|places| !places.is_empty() && digits_only(places));
+        if !places_stand || !(digits_only(whole) || is_grouped(whole, grouping_mark)) {
+            return Err(malformed);
+        }
+        if whole.is_empty() && places.is_none() {
+            return Err(malformed);
+        }
+        plain(negative, whole, places.unwrap_or_default(), exponent).ok_or(DecimalError::TooLong)
+    }
+
     /// Takes text that is already in the plain form, as the table holds it.
     #[must_use]
     pub fn from_plain(text: &str) -> Option<Self> {
@@ -30,8 +114,227 @@ impl Decimal {
     }
 }
 
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
+    }
+}
+
+/// The number behind an `E`, in which anything beyond three digits is too much to write out in any case.
+fn read_exponent(text: &[u8]) -> Option<i32> {
+    let (_, text) = text.split_first()?;
+    let (negative, digits) = match text.split_first()? {
+        (b'-', rest) => (true, rest),
+        (b'+', rest) => (false, rest),
+        _ => (false, text),
+    };
+    if digits.is_empty() || digits.len() > 3 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let size = digits.iter().fold(0, |size, byte| size * 10 + i32::from(byte - b'0'));
+    Some(if negative { -size } else { size })
+}
+
+/// Whether `whole` is digits in groups: one to three, then threes.
+fn is_grouped(whole: &[u8], mark: u8) -> bool {
+    let mut groups = whole.split(|&byte| byte == mark);
+    let digits = |group: &[u8]| group.iter().all(u8::is_ascii_digit);
+    let first_stands = groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && digits(first));
+    first_stands && groups.all(|group| group.len() == 3 && digits(group))
+}
+
+/// Writes the plain form; none where it has too many digits.
+fn plain(negative: bool, whole: &[u8], places: &[u8], exponent: i32) -> Option<Decimal> {
+    let mut digits = ArrayVec::<u8, DIGIT_LIMIT>::new();
+    // Zeros before the first other digit count for the point only.
+    let mut seen = 0_i32;
+    for &byte in whole.iter().chain(places).filter(|byte| byte.is_ascii_digit()) {
+        seen = seen.checked_add(1)?;
+        if byte != b'0' || !digits.is_empty() {
+            digits.try_push(byte).ok()?;
+        }
+    }
+    let place_count = i32::try_from(places.len()).ok()?.checked_sub(exponent)?;
+    let mut text = ArrayString::new();
+    if negative && !digits.is_empty() {
+        text.try_push('-').ok()?;
+    }
+    if digits.is_empty() {
+        write_zero(&mut text, place_count)?;
+        return Some(Decimal(text));
+    }
+    write_digits(&mut text, &digits, place_count)?;
+    Some(Decimal(text))
+}
+
+fn write_zero(text: &mut ArrayString<DECIMAL_LIMIT>, place_count: i32) -> Option<()> {
+    text.try_push('0').ok()?;
+    if place_count > 0 {
+        text.try_push('.').ok()?;
+        push_zeros(text, place_count)?;
+    }
+    Some(())
+}
+
+/// Writes `digits`, none of them a leading zero, of which the last `place_count` are places; fewer than none are zeros
+/// to append.
+fn write_digits(text: &mut ArrayString<DECIMAL_LIMIT>, digits: &[u8], place_count: i32) -> Option<()> {
+    let whole_count = i32::try_from(digits.len()).ok()?.checked_sub(place_count)?;
+    let (whole, places) = digits.split_at(usize::try_from(whole_count).unwrap_or(0).min(digits.len()));
+    let push = |text: &mut ArrayString<DECIMAL_LIMIT>, digits: &[u8]| {
+        digits.iter().try_for_each(|&byte| text.try_push(char::from(byte)).ok())
+    };
+    if whole.is_empty() {
+        text.try_push('0').ok()?;
+    }
+    push(text, whole)?;
+    push_zeros(text, -place_count)?;
+    if place_count > 0 {
+        text.try_push('.').ok()?;
+        push_zeros(text, -whole_count)?;
+        push(text, places)?;
+    }
+    let significant = text.bytes().filter(u8::is_ascii_digit).count();
+    (significant <= DIGIT_LIMIT).then_some(())
+}
+
+fn push_zeros(text: &mut ArrayString<DECIMAL_LIMIT>, count: i32) -> Option<()> {
+    (0..count).try_for_each(|_| text.try_push('0').ok())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use DecimalConvention::{Comma, Point};
+
+    #[test]
+    fn both_conventions_and_their_groups() {
+        for (text, convention, plain) in [
+            ("2040,00", Comma, "2040.00"),
+            ("1.234,56", Comma, "1234.56"),
+            ("1234,56", Comma, "1234.56"),
+            ("25280,0", Comma, "25280.0"),
+            ("163.172,94", Comma, "163172.94"),
+            ("1.234.567,8", Comma, "1234567.8"),
+            ("1.234", Comma, "1234"),
+            ("1234.56", Point, "1234.56"),
+            ("1,234.56", Point, "1234.56"),
+            ("12,345,678", Point, "12345678"),
+            ("0,00", Comma, "0.00"),
+            ("7", Comma, "7"),
+            (" -1.234,50 ", Comma, "-1234.50"),
+            ("+3,1", Comma, "3.1"),
+            (",5", Comma, "0.5"),
+            ("007,10", Comma, "7.10"),
+            ("-0,00", Comma, "0.00"),
+            ("0,001", Comma, "0.001"),
+        ] {
+            assert_eq!(Decimal::parse(text, convention).unwrap().as_str(), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn exponents_are_written_out_exactly() {
+        for (text, plain) in [
+            ("1,2E+3", "1200"),
+            ("1,2345E+3", "1234.5"),
+            ("1,20E+1", "12.0"),
+            ("1,2e-3", "0.0012"),
+            ("12E-1", "1.2"),
+            ("5E0", "5"),
+            ("0E+9", "0"),
+            ("0,0E-2", "0.000"),
+            ("-1,5E+05", "-150000"),
+            ("123,45E-5", "0.0012345"),
+        ] {
+            assert_eq!(Decimal::parse(text, Comma).unwrap().as_str(), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_of_the_convention_is_refused() {
+        for text in [
+            "", "-", "12,3,4", "1234.56", "1.23,45", "1.2345,6", ".123,4", "1..234", "1,", ",", "abc", "1 234,5",
+            "R$ 10,00", "1,2E", "1,2E+", "1,2E1234", "1E2E3", "--1", "1,2-", "1,-2", "٣,٥", "NaN", "1.234.56", ".",
+        ] {
+            assert_eq!(Decimal::parse(text, Comma), Err(DecimalError::Malformed(Comma)), "{text}");
+        }
+        assert_eq!(Decimal::parse("1.234,56", Point), Err(DecimalError::Malformed(Point)));
+        assert_eq!(Decimal::parse("2040,00", Point), Err(DecimalError::Malformed(Point)));
+    }
+
+    #[test]
+    fn as_many_digits_as_a_number_of_the_table_has() {
+        let digits = "1".repeat(38);
+        assert_eq!(Decimal::parse(&digits, Comma).unwrap().as_str(), digits);
+        let with_point = format!("-{},{}", "1".repeat(20), "2".repeat(18));
+        assert_eq!(Decimal::parse(&with_point, Comma).unwrap().as_str(), with_point.replace(',', "."));
+        for text in ["1".repeat(39), "1E+38".to_owned(), "1E-38".to_owned(), "9E+999".to_owned(), "1".repeat(5_000)] {
+            assert_eq!(Decimal::parse(&text, Comma), Err(DecimalError::TooLong), "{text}");
+        }
+        assert_eq!(Decimal::parse(&"0".repeat(5_000), Comma).unwrap().as_str(), "0");
+    }
+
+    #[test]
+    fn messages_show_the_convention() {
+        let error = Decimal::parse("12,3,4", Comma).unwrap_err();
+        assert_eq!(error.to_string(), "expected a decimal like 1234,56");
+    }
+
+    proptest! {
+        /// Writing a number in either convention, grouped or not, and reading it gives the number with its places.
+        #[test]
+        fn what_was_written_is_read(
+            negative in any::<bool>(), whole in 1_u128..10_u128.pow(20), places in "[0-9]{0,12}", comma in any::<bool>(),
+            grouped in any::<bool>(),
+        ) {
+            let sign = if negative { "-" } else { "" };
+            let (convention, mark, group) = if comma { (Comma, ",", ".") } else { (Point, ".", ",") };
+            let digits = whole.to_string();
+            let mut written = String::new();
+            for (at, digit) in digits.chars().enumerate() {
+                if grouped && at > 0 && (digits.len() - at) % 3 == 0 {
+                    written.push_str(group);
+                }
+                written.push(digit);
+            }
+            let part = |mark: &str| if places.is_empty() { String::new() } else { format!("{mark}{places}") };
+            let read = Decimal::parse(&format!("{sign}{written}{}", part(mark)), convention).unwrap();
+            let expected = format!("{sign}{digits}{}", part("."));
+            prop_assert_eq!(read.as_str(), expected.as_str());
+            prop_assert_eq!(Decimal::from_plain(read.as_str()), Some(read));
+        }
+
+        /// Moving the point by an exponent and by hand is the same.
+        #[test]
+        fn exponents_move_the_point(whole in 1_u64..1_000_000, places in 0_usize..6, exponent in -12_i32..12) {
+            let text = format!("{whole:06}");
+            let (left, right) = text.split_at(6 - places);
+            let mark = if places == 0 { "" } else { "," };
+            let read = Decimal::parse(&format!("{left}{mark}{right}E{exponent}"), Comma).unwrap();
+            let scale = i32::try_from(places).unwrap() - exponent;
+            let (_, got_places) = read.as_str().split_once('.').unwrap_or((read.as_str(), ""));
+            prop_assert_eq!(got_places.len(), usize::try_from(scale).unwrap_or(0));
+            let digits: u128 = read.as_str().replace('.', "").parse().unwrap();
+            prop_assert_eq!(digits, u128::from(whole) * 10_u128.pow(u32::try_from(-scale).unwrap_or(0)));
+        }
+
+        #[test]
+        fn nothing_panics_and_what_is_read_is_plain(text in "[-+0-9.,eE ]{0,50}", comma in any::<bool>()) {
+            let convention = if comma { Comma } else { Point };
+            if let Ok(read) = Decimal::parse(&text, convention) {
+                prop_assert_eq!(Decimal::from_plain(read.as_str()), Some(read));
+            }
+        }
     }
 }

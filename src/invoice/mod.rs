@@ -9,18 +9,19 @@
 
 pub mod access_key;
 pub mod amount;
+pub(crate) mod check_digit;
 pub mod tax_id;
 pub mod time;
 
 use std::borrow::Cow;
 
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
-pub use access_key::AccessKey;
-pub use amount::Decimal;
-pub use tax_id::{TaxId, TaxIdKind};
-pub use time::Timestamp;
+pub use access_key::{AccessKey, AccessKeyError};
+pub use amount::{Decimal, DecimalConvention, DecimalError};
+pub use tax_id::{TaxId, TaxIdColumn, TaxIdError, TaxIdKind};
+pub use time::{DateConvention, Timestamp, TimestampError};
 
 /// One invoice, borrowed from a row that is being ingested (`'a`) or owned (`'static`) when read from the table.
 ///
@@ -100,7 +101,7 @@ impl Party<'_> {
 }
 
 /// Whether an invoice stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// In force.
@@ -128,7 +129,9 @@ impl Status {
     /// The status that [`Status::as_str`] calls `word`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Authorized, Self::Cancelled, Self::Denied, Self::Unknown].into_iter().find(|status| status.as_str() == word)
+        [Self::Authorized, Self::Cancelled, Self::Denied, Self::Unknown]
+            .into_iter()
+            .find(|status| status.as_str() == word)
     }
 }
 
@@ -168,4 +171,113 @@ fn as_map<S: Serializer>(pairs: &[(Cow<'_, str>, Cow<'_, str>)], serializer: S) 
         map.serialize_entry(name, value)?;
     }
     map.end()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use super::*;
+
+    fn text(text: &str) -> Option<Cow<'_, str>> {
+        Some(Cow::Borrowed(text))
+    }
+
+    fn tax_id(text: &str) -> Option<TaxId> {
+        Some(TaxId::parse(text, TaxIdColumn::Either).unwrap())
+    }
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::from_plain(text).unwrap()
+    }
+
+    fn example() -> Invoice<'static> {
+        let key = "31191108676370000155550010000070831000062423";
+        Invoice {
+            id: Cow::Borrowed(key),
+            access_key: Some(AccessKey::parse(key).unwrap()),
+            model: text("55"),
+            series: text("1"),
+            number: text("7083"),
+            operation: text("VENDA DE MERCADORIA ADQUIRIDA"),
+            issued_at: at("2019-11-12T00:00:00"),
+            issuer: Party {
+                tax_id: tax_id("08676370000155"),
+                name: text("DIST. DE MEDICAMENTOS PRO SAUDE LTD"),
+                state_registration: text("10428180043"),
+                uf: text("MG"),
+                city: text("UBERLANDIA"),
+            },
+            recipient: Some(Party {
+                tax_id: tax_id("09579964000291"),
+                name: text("HOSP GERAL DE CURITIBA"),
+                uf: text("PR"),
+                ..Party::default()
+            }),
+            status: Status::Authorized,
+            status_text: text("Autorização de Uso"),
+            status_at: Some(at("2019-11-12T13:01:52")),
+            total: Decimal::from_plain("2040.00"),
+            currency: Cow::Borrowed("BRL"),
+            extra: vec![(Cow::Borrowed("final_consumer"), Cow::Borrowed("1 - CONSUMIDOR FINAL"))],
+            warnings: Vec::new(),
+        }
+    }
+
+    /// The example of CONTRACT.md without its `source`, which is not the invoice's.
+    const EXAMPLE: &str = concat!(
+        r#"{"id":"31191108676370000155550010000070831000062423","#,
+        r#""access_key":"31191108676370000155550010000070831000062423","#,
+        r#""model":"55","series":"1","number":"7083","operation":"VENDA DE MERCADORIA ADQUIRIDA","#,
+        r#""issued_at":"2019-11-12T00:00:00","#,
+        r#""issuer":{"tax_id":"08676370000155","tax_id_kind":"cnpj","name":"DIST. DE MEDICAMENTOS PRO SAUDE LTD","#,
+        r#""state_registration":"10428180043","uf":"MG","city":"UBERLANDIA"},"#,
+        r#""recipient":{"tax_id":"09579964000291","tax_id_kind":"cnpj","name":"HOSP GERAL DE CURITIBA","uf":"PR"},"#,
+        r#""status":"authorized","status_text":"Autorização de Uso","status_at":"2019-11-12T13:01:52","#,
+        r#""total":"2040.00","currency":"BRL","extra":{"final_consumer":"1 - CONSUMIDOR FINAL"},"warnings":[]}"#,
+    );
+
+    #[test]
+    fn an_invoice_serialises_to_the_contract() {
+        assert_eq!(serde_json::to_string(&example()).unwrap(), EXAMPLE);
+    }
+
+    #[test]
+    fn absent_values_are_absent() {
+        let invoice = Invoice {
+            access_key: None,
+            model: None,
+            series: None,
+            number: None,
+            operation: None,
+            issuer: Party::default(),
+            recipient: None,
+            status: Status::Unknown,
+            status_text: None,
+            status_at: None,
+            total: None,
+            extra: Vec::new(),
+            warnings: vec![Warning::CheckDigit, Warning::IssuerUnlikeKey],
+            ..example()
+        };
+        assert_eq!(
+            serde_json::to_string(&invoice).unwrap(),
+            concat!(
+                r#"{"id":"31191108676370000155550010000070831000062423","issued_at":"2019-11-12T00:00:00","#,
+                r#""issuer":{},"status":"unknown","currency":"BRL","warnings":["check_digit","issuer_unlike_key"]}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn every_word_leads_back() {
+        for status in [Status::Authorized, Status::Cancelled, Status::Denied, Status::Unknown] {
+            assert_eq!(Status::from_word(status.as_str()), Some(status));
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        for warning in Warning::ALL {
+            assert_eq!(Warning::from_word(warning.as_str()), Some(warning));
+            assert_eq!(serde_json::to_value(warning).unwrap(), warning.as_str());
+        }
+    }
 }

@@ -1,12 +1,22 @@
 //! CNPJ, CPF, masked CPF, and what else stands in their columns.
 
 use arrayvec::ArrayString;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
-/// Most characters of a tax id that is kept.
+use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+
+/// Most bytes of a tax id that is kept. It becomes part of index keys, and no form of CNPJ or CPF is longer than 18.
 pub const TAX_ID_LIMIT: usize = 20;
 
-/// A tax id without punctuation, except where it is masked.
+/// Characters of a CNPJ.
+const CNPJ_LENGTH: usize = 14;
+/// Characters of a CPF.
+const CPF_LENGTH: usize = 11;
+/// The weights of a CPF run on to 11 without starting again.
+const CPF_HIGHEST_WEIGHT: u32 = 11;
+
+/// A tax id without punctuation, except where it is masked or of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TaxId {
     /// Its characters.
@@ -29,4 +39,291 @@ pub enum TaxIdKind {
     Masked,
     /// Anything else.
     Other,
+}
+
+impl TaxIdKind {
+    /// The word that the API uses.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cnpj => "cnpj",
+            Self::Cpf => "cpf",
+            Self::Masked => "masked",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// What a column of tax ids holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaxIdColumn {
+    /// CNPJs: digits that are too few have lost their leading zeros.
+    Cnpj,
+    /// CNPJs and CPFs: nothing is known of digits that are too few.
+    #[default]
+    Either,
+}
+
+/// Why a text cannot be kept as a tax id. Reads as what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TaxIdError {
+    /// Nothing but spaces.
+    #[error("expected a CNPJ or CPF")]
+    Empty,
+    /// Longer than [`TAX_ID_LIMIT`].
+    #[error("expected a CNPJ or CPF, or at most {TAX_ID_LIMIT} bytes of another kind")]
+    TooLong,
+    /// A line break or another control character.
+    #[error("expected a CNPJ or CPF without control characters")]
+    ControlCharacter,
+}
+
+impl TaxId {
+    /// Takes `text` for what it looks like. Points, slashes, hyphens and spaces of a CNPJ or CPF are dropped, its
+    /// letters made capital; anything else is kept as it stands.
+    ///
+    /// In a [`TaxIdColumn::Cnpj`] up to 13 digits are padded with zeros to 14, except 11 digits that make a right
+    /// CPF and not, padded, a right CNPJ.
+    ///
+    /// # Errors
+    /// Only for what cannot be kept; wrong check digits are no error: see [`TaxId::check_digit_ok`].
+    pub fn parse(text: &str, column: TaxIdColumn) -> Result<Self, TaxIdError> {
+        let text = text.trim();
+        let Some(bare) = bare(text) else { return Self::kept(text) };
+        let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
+        match kind_of_bare(&bare) {
+            TaxIdKind::Cpf if column == TaxIdColumn::Cnpj => Ok(Self::padded_unless_cpf(&bare)),
+            TaxIdKind::Other if column == TaxIdColumn::Cnpj && digits && !bare.is_empty() => Ok(Self::padded(&bare)),
+            TaxIdKind::Masked | TaxIdKind::Other => Self::kept(text),
+            kind => Ok(Self::of(&bare, kind)),
+        }
+    }
+
+    /// What the text of a tax id says of its kind: for every value of [`TaxId::parse`], exactly its kind.
+    #[must_use]
+    pub fn kind_of(text: &str) -> TaxIdKind {
+        if text.contains('*') { TaxIdKind::Masked } else { kind_of_bare(text) }
+    }
+
+    /// Whether its check digits are right; true of kinds that have none to check.
+    #[must_use]
+    pub fn check_digit_ok(&self) -> bool {
+        let text = self.text.as_bytes();
+        match self.kind {
+            TaxIdKind::Cnpj => text.iter().any(|&byte| byte != b'0') && both_digits_ok(text, HIGHEST_WEIGHT),
+            TaxIdKind::Cpf => !all_equal(text) && both_digits_ok(text, CPF_HIGHEST_WEIGHT),
+            TaxIdKind::Masked | TaxIdKind::Other => true,
+        }
+    }
+
+    /// Whether this, as a column gives it, may be `whole`, as an access key gives it: equal, or a masked CPF whose
+    /// visible digits are those of `whole`.
+    #[must_use]
+    pub fn may_be(&self, whole: &Self) -> bool {
+        match (self.kind, whole.kind) {
+            (TaxIdKind::Masked, TaxIdKind::Cpf) => fits_mask(&self.text, &whole.text),
+            _ => self == whole,
+        }
+    }
+
+    /// `whole`, where this is `whole` after a spreadsheet took its leading zeros; otherwise itself.
+    #[must_use]
+    pub fn with_zeros_of(self, whole: &Self) -> Self {
+        let lost = whole.text.strip_suffix(self.text.as_str());
+        match lost {
+            Some(lost) if !lost.is_empty() && lost.bytes().all(|byte| byte == b'0') => *whole,
+            _ => self,
+        }
+    }
+
+    fn of(text: &str, kind: TaxIdKind) -> Self {
+        Self { text: ArrayString::from(text).unwrap_or_default(), kind }
+    }
+
+    fn padded(digits: &str) -> Self {
+        let mut text = ArrayString::new();
+        for _ in digits.len()..CNPJ_LENGTH {
+            text.push('0');
+        }
+        text.push_str(digits);
+        Self { text, kind: TaxIdKind::Cnpj }
+    }
+
+    fn padded_unless_cpf(digits: &str) -> Self {
+        let (cnpj, cpf) = (Self::padded(digits), Self::of(digits, TaxIdKind::Cpf));
+        if cpf.check_digit_ok() && !cnpj.check_digit_ok() { cpf } else { cnpj }
+    }
+
+    fn kept(text: &str) -> Result<Self, TaxIdError> {
+        if text.is_empty() {
+            return Err(TaxIdError::Empty);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(TaxIdError::ControlCharacter);
+        }
+        let kept = ArrayString::from(text).map_err(|_| TaxIdError::TooLong)?;
+        let kind = if text.contains('*') { TaxIdKind::Masked } else { TaxIdKind::Other };
+        Ok(Self { text: kept, kind })
+    }
+}
+
+/// Letters and digits of `text`, in capitals, where it has none but those and the punctuation of a CNPJ or CPF, and at
+/// most as many as a CNPJ.
+fn bare(text: &str) -> Option<ArrayString<CNPJ_LENGTH>> {
+    let mut bare = ArrayString::new();
+    for byte in text.bytes() {
+        match byte {
+            b'.' | b'/' | b'-' | b' ' => {}
+            _ if byte.is_ascii_alphanumeric() => bare.try_push(char::from(byte.to_ascii_uppercase())).ok()?,
+            _ => return None,
+        }
+    }
+    Some(bare)
+}
+
+fn kind_of_bare(text: &str) -> TaxIdKind {
+    let bytes = text.as_bytes();
+    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    match bytes.len() {
+        CPF_LENGTH if digits(bytes) => TaxIdKind::Cpf,
+        CNPJ_LENGTH => {
+            let (body, check) = bytes.split_at(CNPJ_LENGTH - 2);
+            let letters_too = body.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
+            if letters_too && digits(check) { TaxIdKind::Cnpj } else { TaxIdKind::Other }
+        }
+        _ => TaxIdKind::Other,
+    }
+}
+
+fn both_digits_ok(text: &[u8], highest_weight: u32) -> bool {
+    let first = text.split_last().map_or(text, |(_, rest)| rest);
+    ends_in_check_digit(first, highest_weight) && ends_in_check_digit(text, highest_weight)
+}
+
+fn all_equal(text: &[u8]) -> bool {
+    text.windows(2).all(|pair| matches!(pair, [a, b] if a == b))
+}
+
+fn fits_mask(masked: &str, whole: &str) -> bool {
+    let shown = || masked.bytes().filter(|byte| byte.is_ascii_digit() || *byte == b'*');
+    shown().count() == whole.len() && shown().zip(whole.bytes()).all(|(mask, byte)| mask == b'*' || mask == byte)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parsed(text: &str, column: TaxIdColumn) -> (String, TaxIdKind, bool) {
+        let id = TaxId::parse(text, column).unwrap();
+        (id.text.to_string(), id.kind, id.check_digit_ok())
+    }
+
+    fn either(text: &str) -> (String, TaxIdKind, bool) {
+        parsed(text, TaxIdColumn::Either)
+    }
+
+    #[test]
+    fn valid_cnpjs() {
+        for text in ["33000167000101", "12ABC34501DE35", "12ABC345000188", "00394429021965", "06267630001509"] {
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Cnpj, true));
+        }
+    }
+
+    #[test]
+    fn invalid_cnpjs_are_kept_and_told() {
+        for text in ["12ABC34501DE36", "12ABC34501DE45", "00000000000000", "11111111111111"] {
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Cnpj, false));
+        }
+    }
+
+    #[test]
+    fn cpfs() {
+        for text in ["52998224725", "39053344705", "12345678909"] {
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Cpf, true));
+        }
+        for text in ["11111111111", "52998224726"] {
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Cpf, false));
+        }
+    }
+
+    #[test]
+    fn a_masked_cpf_is_kept_as_it_stands() {
+        assert_eq!(either("***.165.104-**"), ("***.165.104-**".to_owned(), TaxIdKind::Masked, true));
+    }
+
+    #[test]
+    fn punctuation_and_small_letters_go() {
+        assert_eq!(either("20.235.404/0001-71").0, "20235404000171");
+        assert_eq!(either(" 529.982.247-25 ").0, "52998224725");
+        assert_eq!(either("12.abc.345/01de-35"), ("12ABC34501DE35".to_owned(), TaxIdKind::Cnpj, true));
+    }
+
+    #[test]
+    fn zeros_come_back_only_in_a_cnpj_column() {
+        for (text, padded) in
+            [("394429021965", "00394429021965"), ("9615848000108", "09615848000108"), ("191", "00000000000191")]
+        {
+            assert_eq!(parsed(text, TaxIdColumn::Cnpj), (padded.to_owned(), TaxIdKind::Cnpj, true));
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Other, true));
+        }
+    }
+
+    #[test]
+    fn eleven_digits_in_a_cnpj_column_are_what_their_check_digits_say() {
+        assert_eq!(parsed("52998224725", TaxIdColumn::Cnpj).1, TaxIdKind::Cpf);
+        assert_eq!(parsed("52998224726", TaxIdColumn::Cnpj), ("00052998224726".to_owned(), TaxIdKind::Cnpj, false));
+        // Of a CNPJ that begins with three zeros.
+        assert_eq!(parsed("12345000165", TaxIdColumn::Cnpj).1, TaxIdKind::Cnpj);
+    }
+
+    #[test]
+    fn anything_else_is_kept() {
+        for text in ["EX-998877", "12345", "ÁÉÍ", "A1B2C3D4E5F6GH"] {
+            assert_eq!(either(text), (text.to_owned(), TaxIdKind::Other, true));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_kept() {
+        assert_eq!(TaxId::parse("  ", TaxIdColumn::Either), Err(TaxIdError::Empty));
+        assert_eq!(TaxId::parse("X1234567890123456789-", TaxIdColumn::Either), Err(TaxIdError::TooLong));
+        assert_eq!(TaxId::parse("12\n34", TaxIdColumn::Cnpj), Err(TaxIdError::ControlCharacter));
+        // Punctuation alone has no digits to pad.
+        assert_eq!(parsed("-", TaxIdColumn::Cnpj).1, TaxIdKind::Other);
+    }
+
+    #[test]
+    fn a_mask_is_compared_by_what_it_shows() {
+        let whole = TaxId::parse("52998224725", TaxIdColumn::Either).unwrap();
+        let masked = |text| TaxId::parse(text, TaxIdColumn::Either).unwrap();
+        assert!(masked("***.982.247-**").may_be(&whole));
+        assert!(!masked("***.982.248-**").may_be(&whole));
+        assert!(!masked("***.982-**").may_be(&whole));
+        assert!(whole.may_be(&whole));
+    }
+
+    #[test]
+    fn lost_zeros_are_told_from_the_whole() {
+        let id = |text| TaxId::parse(text, TaxIdColumn::Either).unwrap();
+        let whole = id("00394429021965");
+        assert_eq!(id("394429021965").with_zeros_of(&whole), whole);
+        assert_eq!(id("94429021965").with_zeros_of(&whole), id("94429021965"));
+        assert_eq!(whole.with_zeros_of(&whole), whole);
+    }
+
+    proptest! {
+        #[test]
+        fn the_kind_can_be_told_from_the_text(text in "[0-9A-Za-z.*/ -]{1,20}", cnpj in any::<bool>()) {
+            let column = if cnpj { TaxIdColumn::Cnpj } else { TaxIdColumn::Either };
+            if let Ok(id) = TaxId::parse(&text, column) {
+                prop_assert_eq!(TaxId::kind_of(&id.text), id.kind);
+                prop_assert_eq!(TaxId::parse(&id.text, TaxIdColumn::Either), Ok(id));
+            }
+        }
+    }
 }

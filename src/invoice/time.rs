@@ -2,11 +2,19 @@
 
 use std::fmt;
 
-use jiff::civil::DateTime;
+use arrayvec::ArrayString;
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::Offset;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
 
-/// A date and time as the source gives it.
+/// Characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
+pub const TIMESTAMP_LIMIT: usize = 25;
+
+/// Characters of the plain form without an offset.
+const LOCAL_LENGTH: usize = 19;
+
+/// A date and time as the source gives it. Fractions of a second are not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timestamp {
     /// Date and time on the clock of the source.
@@ -15,21 +23,356 @@ pub struct Timestamp {
     pub offset: Option<Offset>,
 }
 
-impl fmt::Display for Timestamp {
+/// In which order a date stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateConvention {
+    /// `31/12/2024`; `-` and `.` may part it too.
+    DayMonthYear,
+    /// `12/31/2024`; `-` and `.` may part it too.
+    MonthDayYear,
+    /// `2024-12-31`.
+    Iso,
+    /// `31122024`.
+    Packed,
+}
+
+impl DateConvention {
+    /// An example, for messages.
+    const fn example(self) -> &'static str {
+        match self {
+            Self::DayMonthYear => "31/12/2024 23:59:59",
+            Self::MonthDayYear => "12/31/2024 23:59:59",
+            Self::Iso => "2024-12-31T23:59:59",
+            Self::Packed => "31122024",
+        }
+    }
+}
+
+/// Why a text is no date. Reads as what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TimestampError {
+    /// It is written in another way.
+    #[error("expected a date like {}", .0.example())]
+    Malformed(DateConvention),
+    /// It is written rightly, but neither calendar nor clock has it.
+    #[error("expected a date that exists, like {}", .0.example())]
+    Nonexistent(DateConvention),
+}
+
+impl Timestamp {
+    /// Reads `text` by `convention`. Behind the date there may be a time, `hh:mm`, `hh:mm:ss` or with a fraction, after
+    /// a space or `T`, and then an offset: `Z`, `-03:00`, `-0300` or `-03`. A date alone means midnight.
+    ///
+    /// # Errors
+    /// Another way of writing, or a date or time that does not exist.
+    pub fn parse(text: &str, convention: DateConvention) -> Result<Self, TimestampError> {
+        let parts = Parts::read(text.trim().as_bytes(), convention);
+        let parts = parts.ok_or(TimestampError::Malformed(convention))?;
+        parts.timestamp().ok_or(TimestampError::Nonexistent(convention))
+    }
+
+    /// Takes text in the form that [`Timestamp::to_plain`] writes, and no other.
+    #[must_use]
+    pub fn from_plain(text: &str) -> Option<Self> {
+        let has_offset = match text.len() {
+            LOCAL_LENGTH => false,
+            TIMESTAMP_LIMIT => true,
+            _ => return None,
+        };
+        let read = Self::parse(text, DateConvention::Iso).ok()?;
+        // Where lengths agree, only `T`, and an offset as hours and minutes, make all the difference that is left.
+        (read.offset.is_some() == has_offset && read.to_plain() == *text).then_some(read)
+    }
+
     /// `2019-11-12T00:00:00`, with `-03:00` behind it where an offset is known.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    #[must_use]
+    pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
         let (date, time) = (self.local.date(), self.local.time());
-        write!(f, "{:04}-{:02}-{:02}T", date.year(), date.month(), date.day())?;
-        write!(f, "{:02}:{:02}:{:02}", time.hour(), time.minute(), time.second())?;
-        let Some(offset) = self.offset else { return Ok(()) };
-        let minutes = offset.seconds() / 60;
-        let sign = if minutes < 0 { '-' } else { '+' };
-        write!(f, "{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+        let mut plain = Plain::default();
+        let year = date.year().unsigned_abs();
+        plain.two(year / 100).two(year % 100).mark('-').two_of(date.month()).mark('-').two_of(date.day());
+        plain.mark('T').two_of(time.hour()).mark(':').two_of(time.minute()).mark(':').two_of(time.second());
+        if let Some(offset) = self.offset {
+            let minutes = offset.seconds() / 60;
+            let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
+            plain.mark(if minutes < 0 { '-' } else { '+' }).two(size / 60).mark(':').two(size % 60);
+        }
+        plain.0
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// The plain form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_plain())
     }
 }
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.to_plain())
+    }
+}
+
+/// Writes the plain form without the machinery of `fmt`: this runs for every record.
+#[derive(Default)]
+struct Plain(ArrayString<TIMESTAMP_LIMIT>);
+
+impl Plain {
+    fn mark(&mut self, mark: char) -> &mut Self {
+        // Two digits at most for every number, so that nothing overflows.
+        let fits = self.0.try_push(mark).is_ok();
+        debug_assert!(fits, "the plain form has a fixed length");
+        self
+    }
+
+    fn two(&mut self, number: u16) -> &mut Self {
+        let digit = |value: u16| char::from(b'0' + u8::try_from(value % 10).unwrap_or_default());
+        self.mark(digit(number / 10)).mark(digit(number))
+    }
+
+    fn two_of(&mut self, number: i8) -> &mut Self {
+        self.two(u16::from(number.unsigned_abs()))
+    }
+}
+
+/// What stands written, before calendar and clock are asked.
+#[derive(Default)]
+struct Parts {
+    year: i16,
+    month: i8,
+    day: i8,
+    hour: i8,
+    minute: i8,
+    second: i8,
+    offset_minutes: Option<i32>,
+}
+
+impl Parts {
+    fn read(text: &[u8], convention: DateConvention) -> Option<Self> {
+        let mut rest = Cursor(text);
+        let mut parts = Self::default();
+        match convention {
+            DateConvention::DayMonthYear => (parts.day, parts.month, parts.year) = rest.date_by_day_or_month()?,
+            DateConvention::MonthDayYear => (parts.month, parts.day, parts.year) = rest.date_by_day_or_month()?,
+            DateConvention::Iso => {
+                parts.year = rest.year()?;
+                rest.one_of(b"-")?;
+                parts.month = rest.two()?;
+                rest.one_of(b"-")?;
+                parts.day = rest.two()?;
+            }
+            DateConvention::Packed => (parts.day, parts.month, parts.year) = (rest.two()?, rest.two()?, rest.year()?),
+        }
+        if rest.0.is_empty() { Some(parts) } else { parts.read_clock(rest) }
+    }
+
+    fn read_clock(mut self, mut rest: Cursor<'_>) -> Option<Self> {
+        rest.one_of(b" T")?;
+        rest.skip_spaces();
+        self.hour = rest.one_or_two()?;
+        rest.one_of(b":")?;
+        self.minute = rest.two()?;
+        if rest.one_of(b":").is_some() {
+            self.second = rest.two()?;
+            if rest.one_of(b".,").is_some() {
+                rest.some_digits()?;
+            }
+        }
+        rest.skip_spaces();
+        self.offset_minutes = rest.offset()?;
+        rest.0.is_empty().then_some(self)
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        // Year 0 and before are no year of an invoice, and `Date` has them.
+        let date = Date::new(self.year, self.month, self.day).ok().filter(|date| date.year() > 0)?;
+        let time = Time::new(self.hour, self.minute, self.second, 0).ok()?;
+        let offset = match self.offset_minutes {
+            Some(minutes) => Some(Offset::from_seconds(minutes * 60).ok()?),
+            None => None,
+        };
+        Some(Timestamp { local: DateTime::from_parts(date, time), offset })
+    }
+}
+
+/// What is left to read.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn one_of(&mut self, marks: &[u8]) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        marks.contains(&first).then(|| {
+            self.0 = rest;
+            first
+        })
+    }
+
+    fn skip_spaces(&mut self) {
+        while self.one_of(b" ").is_some() {}
+    }
+
+    fn digit(&mut self) -> Option<i8> {
+        let (first, rest) = self.0.split_first()?;
+        let value = first.checked_sub(b'0').filter(|value| *value < 10)?;
+        self.0 = rest;
+        i8::try_from(value).ok()
+    }
+
+    fn two(&mut self) -> Option<i8> {
+        Some(self.digit()? * 10 + self.digit()?)
+    }
+
+    fn one_or_two(&mut self) -> Option<i8> {
+        let first = self.digit()?;
+        Some(self.digit().map_or(first, |second| first * 10 + second))
+    }
+
+    fn year(&mut self) -> Option<i16> {
+        Some(i16::from(self.two()?) * 100 + i16::from(self.two()?))
+    }
+
+    fn date_by_day_or_month(&mut self) -> Option<(i8, i8, i16)> {
+        let first = self.one_or_two()?;
+        let mark = self.one_of(b"/-.")?;
+        let second = self.one_or_two()?;
+        self.one_of(&[mark])?;
+        Some((first, second, self.year()?))
+    }
+
+    fn some_digits(&mut self) -> Option<()> {
+        self.digit()?;
+        while self.digit().is_some() {}
+        Some(())
+    }
+
+    /// Minutes east of UTC; the inner `None` where nothing is left to read.
+    fn offset(&mut self) -> Option<Option<i32>> {
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        let sign = match self.one_of(b"Z+-")? {
+            b'Z' => return Some(Some(0)),
+            b'-' => -1,
+            _ => 1,
+        };
+        let hours = i32::from(self.two()?);
+        let minutes = if self.0.is_empty() {
+            0
+        } else {
+            // The colon may be left out.
+            let _colon = self.one_of(b":");
+            i32::from(self.two()?)
+        };
+        (hours < 24 && minutes < 60).then_some(Some(sign * (hours * 60 + minutes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use DateConvention::{DayMonthYear, Iso, MonthDayYear, Packed};
+
+    #[test]
+    fn dates_in_every_convention() {
+        for (text, convention, plain) in [
+            ("12/11/2019 13:01:52", DayMonthYear, "2019-11-12T13:01:52"),
+            ("12/11/2019 13:01", DayMonthYear, "2019-11-12T13:01:00"),
+            (" 12/11/2019 ", DayMonthYear, "2019-11-12T00:00:00"),
+            ("1/2/2019 8:05", DayMonthYear, "2019-02-01T08:05:00"),
+            ("12-11-2019", DayMonthYear, "2019-11-12T00:00:00"),
+            ("12.11.2019", DayMonthYear, "2019-11-12T00:00:00"),
+            ("12/1/2010 8:26", MonthDayYear, "2010-12-01T08:26:00"),
+            ("2026-02-20", Iso, "2026-02-20T00:00:00"),
+            ("2026-02-20 10:11:12", Iso, "2026-02-20T10:11:12"),
+            ("2026-02-20T10:11:12", Iso, "2026-02-20T10:11:12"),
+            ("2026-02-20T10:11:12-03:00", Iso, "2026-02-20T10:11:12-03:00"),
+            ("2026-02-20T10:11:12-0330", Iso, "2026-02-20T10:11:12-03:30"),
+            ("2026-02-20T10:11:12+02", Iso, "2026-02-20T10:11:12+02:00"),
+            ("2026-02-20T10:11:12Z", Iso, "2026-02-20T10:11:12+00:00"),
+            ("2026-02-20T10:11:12.123456789-00:30", Iso, "2026-02-20T10:11:12-00:30"),
+            ("2026-02-20 10:11:12.5", Iso, "2026-02-20T10:11:12"),
+            ("29/02/2024 23:59:59", DayMonthYear, "2024-02-29T23:59:59"),
+            ("01/01/1900 00:00:00", DayMonthYear, "1900-01-01T00:00:00"),
+            ("31122024", Packed, "2024-12-31T00:00:00"),
+        ] {
+            assert_eq!(Timestamp::parse(text, convention).unwrap().to_string(), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_refused() {
+        for (text, convention) in [
+            ("", DayMonthYear),
+            ("12/11/19", DayMonthYear),
+            ("2019-11-12", DayMonthYear),
+            ("12/11-2019", DayMonthYear),
+            ("12/11/2019x", DayMonthYear),
+            ("12/11/2019 13", DayMonthYear),
+            ("12/11/2019 13:01:52 PM", DayMonthYear),
+            ("12/11/2019", Iso),
+            ("2019-1-12", Iso),
+            ("2019-11-12T10:00:00+24:00", Iso),
+            ("2019-11-12T10:00:00.", Iso),
+            ("2019-11-12T10:00:00-3", Iso),
+            ("3112202", Packed),
+            ("311220244", Packed),
+        ] {
+            assert_eq!(Timestamp::parse(text, convention), Err(TimestampError::Malformed(convention)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_apart() {
+        for text in ["31/02/2024", "29/02/2023", "00/01/2024", "01/13/2024", "01/01/0000", "01/01/2024 24:00:00"] {
+            let expected = Err(TimestampError::Nonexistent(DayMonthYear));
+            assert_eq!(Timestamp::parse(text, DayMonthYear), expected, "{text}");
+        }
+        let error = Timestamp::parse("31/02/2024", DayMonthYear).unwrap_err();
+        assert_eq!(error.to_string(), "expected a date that exists, like 31/12/2024 23:59:59");
+    }
+
+    #[test]
+    fn only_the_plain_form_is_plain() {
+        for text in [
+            "2026-02-20",
+            "2026-02-20 10:11:12",
+            "2026-02-20T10:11:12Z",
+            "2026-02-20T10:11:12-0300",
+            "2026-02-20T10:11:12.00000",
+            " 026-02-20T10:11:12",
+            "2026-02-30T10:11:12",
+            "2026-02-20T10:11:12-99:00",
+        ] {
+            assert_eq!(Timestamp::from_plain(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_plain_form_comes_back(
+            (year, month, day) in (1_i16..=9999, 1_i8..=12, 1_i8..=28),
+            (hour, minute, second) in (0_i8..24, 0_i8..60, 0_i8..60),
+            offset_minutes in proptest::option::of(-1439_i32..=1439),
+        ) {
+            let offset = offset_minutes.map(|minutes| Offset::from_seconds(minutes * 60).unwrap());
+            let timestamp = Timestamp { local: DateTime::new(year, month, day, hour, minute, second, 0).unwrap(), offset };
+            prop_assert_eq!(Timestamp::from_plain(&timestamp.to_plain()), Some(timestamp));
+            prop_assert_eq!(Timestamp::parse(&timestamp.to_plain(), Iso), Ok(timestamp));
+        }
+
+        #[test]
+        fn nothing_panics(text in "[0-9/:.TZ +-]{0,30}") {
+            for convention in [DayMonthYear, MonthDayYear, Iso, Packed] {
+                if let Ok(read) = Timestamp::parse(&text, convention) {
+                    prop_assert_eq!(Timestamp::from_plain(&read.to_plain()), Some(read));
+                }
+            }
+        }
     }
 }

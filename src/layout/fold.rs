@@ -1,0 +1,101 @@
+//! Folding: what makes `Série`, ` SERIE` and `*série` one and the same column.
+
+use arrayvec::ArrayString;
+
+/// Bytes of a folded cell that are looked at; what tells a status or a sentinel stands well before.
+const FOLDED_CELL_LIMIT: usize = 256;
+
+/// A column's name folded: without a byte order mark, the quotes that it can leave behind, a leading `*`, case, accents
+/// and needless spaces.
+pub(super) fn column(name: &str) -> String {
+    let without_mark = name.strip_prefix('\u{feff}').or_else(|| name.strip_prefix("ï»¿"));
+    let name = without_mark.map_or(name, |name| name.trim_matches('"'));
+    folded(name.trim().trim_start_matches('*')).collect()
+}
+
+/// A cell folded, on the stack, cut at [`FOLDED_CELL_LIMIT`].
+pub(super) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
+    let mut kept = ArrayString::new();
+    for char in folded(text) {
+        if kept.try_push(char).is_err() {
+            break;
+        }
+    }
+    kept
+}
+
+/// Whether `text` folds to `word`, which is folded already.
+pub(super) fn is(text: &str, word: &str) -> bool {
+    folded(text).eq(word.chars())
+}
+
+/// The characters of `text` in small letters, without accents, every run of spaces one space, none at the ends.
+pub(super) fn folded(text: &str) -> impl Iterator<Item = char> {
+    let mut after_space = false;
+    text.trim().chars().filter_map(move |char| {
+        let char = fold(char)?;
+        let is_space = char == ' ';
+        let dropped = is_space && after_space;
+        after_space = is_space;
+        (!dropped).then_some(char)
+    })
+}
+
+/// Letters of Portuguese and its neighbours without their accents; none for an accent that stands alone (decomposed
+/// text).
+fn fold(char: char) -> Option<char> {
+    if char.is_ascii() {
+        return Some(if char.is_ascii_whitespace() { ' ' } else { char.to_ascii_lowercase() });
+    }
+    if char.is_whitespace() {
+        return Some(' ');
+    }
+    let small = char.to_lowercase().next().unwrap_or(char);
+    match small {
+        '\u{300}'..='\u{36f}' => None,
+        'à'..='å' => Some('a'),
+        'ç' => Some('c'),
+        'è'..='ë' => Some('e'),
+        'ì'..='ï' => Some('i'),
+        'ñ' => Some('n'),
+        'ò'..='ö' => Some('o'),
+        'ù'..='ü' => Some('u'),
+        'ý' | 'ÿ' => Some('y'),
+        other => Some(other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_match_whatever_case_accents_spaces_star_and_mark() {
+        for name in [
+            "SÉRIE  DA NOTA",
+            " série da nota ",
+            "*Serie da Nota",
+            "* SERIE\u{a0}DA\tNOTA",
+            "\u{feff}Série da nota",
+            "\u{feff}\"Série da nota\"",
+            "ï»¿Série da nota",
+            "Se\u{301}rie da nota",
+        ] {
+            assert_eq!(column(name), "serie da nota", "{name:?}");
+        }
+        assert_ne!(column("SÉRIES DA NOTA"), "serie da nota");
+    }
+
+    #[test]
+    fn the_accents_of_the_portal() {
+        assert_eq!(column("PRESENÇA / MUNICÍPIO / ÓRGÃO / Àü"), "presenca / municipio / orgao / au");
+    }
+
+    #[test]
+    fn a_cell_is_cut_between_characters() {
+        assert_eq!(cell(&"Ø".repeat(300)).chars().count(), FOLDED_CELL_LIMIT / 2);
+        assert_eq!(cell("  Autorização  de Uso ").as_str(), "autorizacao de uso");
+        assert!(is("SEM  INFORMAÇÃO", "sem informacao"));
+        assert!(!is("SEM INFORMAÇÃO NENHUMA", "sem informacao"));
+    }
+}

@@ -1,0 +1,192 @@
+//! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
+
+use csv_async::ByteRecord;
+use encoding_rs::{CoderResult, WINDOWS_1252};
+
+/// Room for the text of one record, used again for the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    text: String,
+    /// Where each field ends in `text`.
+    ends: Vec<usize>,
+}
+
+/// The fields of one record as text, borrowed from the record or, where it was not UTF-8, from a [`Scratch`].
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    text: &'a str,
+    bounds: Bounds<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Bounds<'a> {
+    Record(&'a ByteRecord),
+    Ends(&'a [usize]),
+}
+
+impl<'a> Row<'a> {
+    /// Takes `fields` as they are where the record is UTF-8 throughout, every field for itself; otherwise decodes all of
+    /// it as windows-1252, in which every byte means something.
+    #[must_use]
+    pub fn decode(fields: &'a ByteRecord, scratch: &'a mut Scratch) -> Self {
+        match std::str::from_utf8(fields.as_slice()) {
+            Ok(text) if fields_are_text(fields, text) => Self { text, bounds: Bounds::Record(fields) },
+            _ => scratch.decode(fields),
+        }
+    }
+
+    /// Number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self.bounds {
+            Bounds::Record(record) => record.len(),
+            Bounds::Ends(ends) => ends.len(),
+        }
+    }
+
+    /// Whether there is no field at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The text of field `index`, from 0.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a str> {
+        let range = match self.bounds {
+            Bounds::Record(record) => record.range(index)?,
+            Bounds::Ends(ends) => {
+                let start = index.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
+                start..*ends.get(index)?
+            }
+        };
+        self.text.get(range)
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> {
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+    }
+
+    /// The text of all fields, one behind the other.
+    #[must_use]
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+}
+
+/// Whether no character of `text` reaches from one field into the next: bytes of two fields that make UTF-8 only
+/// together are not UTF-8.
+fn fields_are_text(fields: &ByteRecord, text: &str) -> bool {
+    text.is_ascii()
+        || (0..fields.len()).all(|at| fields.range(at).is_some_and(|range| text.is_char_boundary(range.end)))
+}
+
+impl Scratch {
+    fn decode(&mut self, fields: &ByteRecord) -> Row<'_> {
+        self.text.clear();
+        self.ends.clear();
+        decode_windows_1252(fields.as_slice(), &mut self.text);
+        let decoded = self.text.as_bytes();
+        let mut end = 0;
+        for field in fields {
+            if field.is_ascii() {
+                end += field.len();
+            } else {
+                // Every byte of the source became one character.
+                for _ in field {
+                    end += decoded.get(end).map_or(0, |&first| character_length(first));
+                }
+            }
+            self.ends.push(end);
+        }
+        Row { text: &self.text, bounds: Bounds::Ends(&self.ends) }
+    }
+}
+
+fn decode_windows_1252(bytes: &[u8], text: &mut String) {
+    // A single byte becomes three at most (the euro sign).
+    text.reserve(bytes.len() * 3);
+    let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
+    let (result, read, _) = decoder.decode_to_string(bytes, text, true);
+    debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
+}
+
+/// Bytes of a UTF-8 character by its first byte.
+fn character_length(first: u8) -> usize {
+    match first {
+        0..=0x7f => 1,
+        0x80..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xff => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decoded(fields: &[&[u8]]) -> (Vec<String>, bool) {
+        let record = ByteRecord::from(fields.to_vec());
+        let mut scratch = Scratch::default();
+        let row = Row::decode(&record, &mut scratch);
+        let borrowed = matches!(row.bounds, Bounds::Record(_));
+        (row.iter().map(str::to_owned).collect(), borrowed)
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn utf_8_is_borrowed() {
+        let fields: [&[u8]; 3] = ["São".as_bytes(), b"", "€".as_bytes()];
+        assert_eq!(decoded(&fields), (texts(&["São", "", "€"]), true));
+    }
+
+    #[test]
+    fn anything_else_is_windows_1252() {
+        let fields: [&[u8]; 4] = [b"S\xe3o \x80", b"ascii", b"", b"\x93x\x94\x81"];
+        assert_eq!(decoded(&fields), (texts(&["São €", "ascii", "", "“x”\u{81}"]), false));
+    }
+
+    #[test]
+    fn one_field_that_is_not_utf_8_decides_for_the_record() {
+        let fields: [&[u8]; 2] = ["Ã".as_bytes(), b"\xc3"];
+        assert_eq!(decoded(&fields), (texts(&["Ãƒ", "Ã"]), false));
+    }
+
+    #[test]
+    fn a_character_across_two_fields_is_none() {
+        let fields: [&[u8]; 2] = [b"COPACABAN\xc3", b"\xa9 LTDA"];
+        assert_eq!(decoded(&fields), (texts(&["COPACABANÃ", "© LTDA"]), false));
+    }
+
+    #[test]
+    fn no_fields_and_no_text() {
+        assert_eq!(decoded(&[]), (Vec::new(), true));
+        assert_eq!(decoded(&[b""]), (texts(&[""]), true));
+    }
+
+    proptest! {
+        #[test]
+        fn fields_are_what_each_would_be_alone(fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..9)) {
+            let record = ByteRecord::from(fields.clone());
+            let mut scratch = Scratch::default();
+            // What a record before left behind must not show.
+            scratch.text.push_str("left");
+            scratch.ends.push(4);
+            let row = Row::decode(&record, &mut scratch);
+            let utf_8 = fields.iter().all(|field| std::str::from_utf8(field).is_ok());
+            prop_assert_eq!(row.len(), fields.len());
+            prop_assert_eq!(row.get(fields.len()), None);
+            for (at, field) in fields.iter().enumerate() {
+                let latin = encoding_rs::WINDOWS_1252.decode_without_bom_handling(field).0;
+                let expected = if utf_8 { String::from_utf8_lossy(field) } else { latin };
+                prop_assert_eq!(row.get(at), Some(expected.as_ref()));
+            }
+        }
+    }
+}
