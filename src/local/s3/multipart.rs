@@ -1,0 +1,245 @@
+//! Multipart uploads: `<root>/.uploads/<id>/upload.json`, and for each part `<n>` with its bytes and `<n>.json`.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use s3s::dto::ETag;
+use s3s::{S3Result, s3_error};
+use serde::{Deserialize, Serialize};
+
+use super::digest::{Checksums, Digests, Expected, Hasher, hex, multipart_etag};
+use super::store::{Attributes, Condition, Record, Store, Temporary, internal};
+
+/// Least size of every part but the last, in bytes: S3's own limit ("Amazon S3 multipart upload limits", 5 MiB).
+const LEAST_PART_BYTES: u64 = 5 * 1024 * 1024;
+
+/// Highest part number, from the same page.
+const HIGHEST_PART: i32 = 10_000;
+
+/// Bytes copied at a time when a checksum of the whole is wanted.
+const COPY_BYTES: usize = 256 * 1024;
+
+/// An upload that was begun.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Upload {
+    pub(super) bucket: String,
+    pub(super) key: String,
+    pub(super) attributes: Attributes,
+}
+
+/// A part that arrived.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) md5: [u8; 16],
+    pub(super) size_bytes: u64,
+    pub(super) checksums: Checksums,
+}
+
+impl Part {
+    /// The part's ETag.
+    pub(super) fn etag(&self) -> ETag {
+        ETag::Strong(hex(&self.md5))
+    }
+}
+
+/// What a completion asks for.
+#[derive(Debug, Default)]
+pub(super) struct Completion {
+    /// Part numbers, in the order given, with the ETag that the client remembers.
+    pub(super) parts: Vec<(i32, Option<ETag>)>,
+    pub(super) condition: Condition,
+    /// Checksums of the whole object (those made of the parts' checksums are left to the client).
+    pub(super) expected: Expected,
+}
+
+impl Store {
+    /// Begins an upload.
+    pub(super) fn begin_upload(&self, upload: &Upload) -> S3Result<String> {
+        self.check_bucket(&upload.bucket)?;
+        let id = format!("{:032x}", fastrand::u128(..));
+        let folder = self.uploads().join(&id);
+        fs::create_dir_all(&folder).map_err(internal)?;
+        write_json(&folder.join("upload.json"), upload).map_err(internal)?;
+        Ok(id)
+    }
+
+    /// The upload of that id, if it is of that key.
+    pub(super) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
+        self.check_bucket(bucket)?;
+        // An id is part of a path: nothing but what `begin_upload` makes may pass.
+        let is_ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let upload: Option<Upload> = is_ours.then(|| read_json(&self.uploads().join(id).join("upload.json"))).flatten();
+        upload.filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(|| {
+            s3_error!(
+                NoSuchUpload,
+                "The specified upload does not exist. The upload ID may be invalid, or the upload may have been \
+                 aborted or completed."
+            )
+        })
+    }
+
+    /// Keeps a part; one of the same number is replaced.
+    pub(super) fn put_part(
+        &self,
+        id: &str,
+        number: i32,
+        from: Temporary,
+        size: u64,
+        digests: Digests,
+    ) -> S3Result<Part> {
+        check_part_number(number)?;
+        let part = Part { md5: digests.md5, size_bytes: size, checksums: digests.checksums };
+        let path = self.part(id, number);
+        // Bytes first: a record without bytes would be a part that is not there.
+        from.persist(&path).and_then(|()| write_json(&path.with_extension("json"), &part)).map_err(internal)?;
+        Ok(part)
+    }
+
+    /// The parts that arrived, by number, each with the time.
+    pub(super) fn parts(&self, id: &str) -> S3Result<Vec<(i32, Part, SystemTime)>> {
+        let mut parts = Vec::new();
+        for entry in fs::read_dir(self.uploads().join(id)).map_err(internal)? {
+            let entry = entry.map_err(internal)?;
+            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+            let Some(part) = read_json(&entry.path().with_extension("json")) else { continue };
+            let at = entry.metadata().and_then(|file| file.modified()).map_err(internal)?;
+            parts.push((number, part, at));
+        }
+        parts.sort_by_key(|(number, ..)| *number);
+        Ok(parts)
+    }
+
+    /// The uploads of a bucket that were neither completed nor aborted, by key: `(key, id, begun)`.
+    pub(super) fn open_uploads(&self, bucket: &str) -> S3Result<Vec<(String, String, SystemTime)>> {
+        self.check_bucket(bucket)?;
+        let mut uploads = Vec::new();
+        for entry in fs::read_dir(self.uploads()).map_err(internal)? {
+            let entry = entry.map_err(internal)?;
+            let path = entry.path().join("upload.json");
+            let Some(upload) = read_json::<Upload>(&path).filter(|upload| upload.bucket == bucket) else { continue };
+            let begun = fs::metadata(&path).and_then(|file| file.modified()).map_err(internal)?;
+            uploads.push((upload.key, entry.file_name().to_string_lossy().into_owned(), begun));
+        }
+        uploads.sort();
+        Ok(uploads)
+    }
+
+    /// Makes the object of its parts. Asked again after it was done (the answer got lost), it answers as before; then
+    /// the second value is `false`.
+    pub(super) fn complete_upload(
+        &self,
+        bucket: &str,
+        key: &str,
+        id: &str,
+        completion: Completion,
+    ) -> S3Result<(Record, bool)> {
+        let upload = match self.upload(bucket, key, id) {
+            Ok(upload) => upload,
+            Err(error) => {
+                let done = self.head(bucket, key).ok().filter(|record| record.upload_id.as_deref() == Some(id));
+                return done.map(|record| (record, false)).ok_or(error);
+            }
+        };
+        let parts = self.chosen_parts(id, &completion.parts)?;
+        let whole = self.temporary();
+        let digests = join_parts(&parts, &whole, &completion.expected)?;
+        let size_bytes = parts.iter().map(|(_, part)| part.size_bytes).sum();
+        completion.expected.check(&digests, size_bytes)?;
+        let md5s: Vec<_> = parts.iter().map(|(_, part)| part.md5).collect();
+        let record = Record {
+            key: upload.key,
+            etag: multipart_etag(&md5s),
+            checksums: completion.expected.checksums,
+            upload_id: Some(id.to_owned()),
+            attributes: upload.attributes,
+            ..Record::default()
+        };
+        let record = self.commit(bucket, whole, record, &completion.condition)?;
+        fs::remove_dir_all(self.uploads().join(id)).map_err(internal)?;
+        Ok((record, true))
+    }
+
+    /// Forgets an upload and its parts.
+    pub(super) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
+        self.upload(bucket, key, id)?;
+        fs::remove_dir_all(self.uploads().join(id)).map_err(internal)
+    }
+
+    fn part(&self, id: &str, number: i32) -> PathBuf {
+        self.uploads().join(id).join(number.to_string())
+    }
+
+    fn chosen_parts(&self, id: &str, chosen: &[(i32, Option<ETag>)]) -> S3Result<Vec<(PathBuf, Part)>> {
+        if chosen.is_empty() {
+            return Err(s3_error!(MalformedXML, "You must specify at least one part"));
+        }
+        if !chosen.is_sorted_by(|(a, _), (b, _)| a < b) {
+            return Err(s3_error!(InvalidPartOrder, "The list of parts was not in ascending order."));
+        }
+        let mut parts = Vec::with_capacity(chosen.len());
+        for (number, etag) in chosen {
+            let path = self.part(id, *number);
+            let part = read_json::<Part>(&path.with_extension("json"))
+                .filter(|part| etag.as_ref().is_none_or(|etag| part.etag().strong_cmp(etag)))
+                .ok_or_else(|| {
+                    s3_error!(InvalidPart, "Part {number} could not be found, or its ETag is another than given.")
+                })?;
+            parts.push((path, part));
+        }
+        if parts.iter().rev().skip(1).any(|(_, part)| part.size_bytes < LEAST_PART_BYTES) {
+            return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
+        }
+        Ok(parts)
+    }
+}
+
+/// Refuses part numbers that S3 does not know.
+pub(super) fn check_part_number(number: i32) -> S3Result<()> {
+    if (1..=HIGHEST_PART).contains(&number) {
+        return Ok(());
+    }
+    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and {HIGHEST_PART}, inclusive"))
+}
+
+/// Writes the parts one after another, without passing them through this process where nobody wants a checksum.
+fn join_parts(parts: &[(PathBuf, Part)], whole: &Temporary, expected: &Expected) -> S3Result<Digests> {
+    let mut to = whole.create().map_err(internal)?;
+    let mut hasher = Hasher::new(expected)?;
+    for (path, _) in parts {
+        let mut from = File::open(path).map_err(internal)?;
+        if expected.checksums.is_empty() {
+            io::copy(&mut from, &mut to).map_err(internal)?;
+        } else {
+            copy_hashed(&mut from, &mut to, &mut hasher).map_err(internal)?;
+        }
+    }
+    Ok(hasher.finish())
+}
+
+/// Copies all of `from`, hashing what passes, and tells how many bytes it was.
+pub(super) fn copy_hashed(from: &mut impl io::Read, to: &mut File, hasher: &mut Hasher) -> io::Result<u64> {
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut copied_bytes = 0;
+    loop {
+        let read = from.read(&mut buffer)?;
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(copied_bytes);
+        }
+        hasher.update(bytes);
+        to.write_all(bytes)?;
+        copied_bytes += bytes.len() as u64;
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    fs::write(path, serde_json::to_vec(value)?)
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
+    let mut text = String::new();
+    File::open(path).ok()?.read_to_string(&mut text).ok()?;
+    serde_json::from_str(&text).ok()
+}
