@@ -15,20 +15,20 @@ use support::runtime_api::Function;
 const TABLE: &str = "invoices";
 
 async fn stack_with_table() -> Stack {
-    let stack = Stack::start(StackOptions::default()).await.unwrap();
-    table::create(aws::dynamodb_reader(&stack.sdk_config()), TABLE.to_owned(), Schema::default()).await.unwrap();
+    let stack = Stack::start(StackOptions::default()).unwrap();
+    table::create(aws::dynamodb_reader(&stack.sdk_config()), TABLE, Schema::default()).await.unwrap();
     stack
 }
 
 fn ingest_function(stack: &Stack) -> Function {
     let environment = [("TABLE", TABLE), ("WORK_BUCKET", WORK_BUCKET)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-ingest"), &stack.environment(), &environment)
+    Function::start(env!("CARGO_BIN_EXE_notaflux-ingest"), &stack, &environment)
 }
 
 fn query_function(stack: &Stack) -> Function {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let environment = [("TABLE", TABLE), ("CURSOR_KEY", key)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-query"), &stack.environment(), &environment)
+    Function::start(env!("CARGO_BIN_EXE_notaflux-query"), &stack, &environment)
 }
 
 fn s3_event(key: &str) -> Value {
@@ -85,7 +85,6 @@ async fn an_s3_event_goes_in_and_the_api_answers_with_the_invoices() {
     assert_eq!(report["state"], "completed");
     assert_eq!(report["records_read"], 2_000);
     assert_eq!(report["source"]["key"], key);
-    stack.stop().await;
 }
 
 #[tokio::test]
@@ -99,7 +98,6 @@ async fn the_same_event_again_and_s3s_test_event_change_nothing() {
         ingest.invoke(&event).await.unwrap();
     }
     assert_eq!(ingest.log().matches("\"ingested\"").count(), 2);
-    stack.stop().await;
 }
 
 #[tokio::test]
@@ -114,5 +112,4 @@ async fn in_a_queue_only_the_message_that_fails_comes_back() {
     ]});
     let answer = ingest_function(&stack).invoke(&event).await.unwrap();
     assert_eq!(answer["batchItemFailures"], json!([{"itemIdentifier": "poison"}]));
-    stack.stop().await;
 }

@@ -7,14 +7,14 @@ use aws_sdk_s3::primitives::ByteStream;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use super::place::Place;
+use super::bar::Bar;
+use super::place::{Place, Services};
 use super::{Failure, summary};
 use crate::aws;
 use crate::ingest::Settings;
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use crate::local::http;
-use crate::local::progress::Bar;
-use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
+use crate::local::stack::{ACCESS_KEY, REGION, SECRET_KEY, Stack, StackOptions, UPLOADS_BUCKET};
 use crate::query::{self, Api, CursorKeys};
 use crate::read::source::Source;
 
@@ -41,9 +41,10 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         println!("1. Embedded S3 and DynamoDB start on this machine.");
-        let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() }).await?;
-        println!("   S3 {}   DynamoDB {}", stack.s3_endpoint(), stack.dynamodb_endpoint());
-        let place = Place::embedded(stack).await?;
+        let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() })?;
+        let endpoint = stack.endpoints().aws.clone();
+        println!("   Both answer at {endpoint}.");
+        let mut place = Place::embedded(Services::of(stack)).await?;
 
         let sample = sample();
         let size = sample.len() / 1024;
@@ -68,15 +69,16 @@ impl Args {
         println!("\n4. The API answers. Paste these:");
         show_queries(&base, &outcome.report.ingestion).await?;
         if !self.once {
-            println!("\nServing until Ctrl-C. The AWS CLI works too:");
-            if let Some(stack) = &place.stack {
-                println!("{}", stack.exports());
-                println!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name);
+            if let Some(stack) = &mut place.services.stack {
+                stack.announce_api(&base)?;
             }
+            println!("\nServing until Ctrl-C. The AWS CLI works too:");
+            println!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}");
+            println!("   export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}");
+            println!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name);
             tokio::signal::ctrl_c().await?;
         }
         server.abort();
-        place.close().await;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
+use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
 use super::{Failure, summary};
 use crate::ingest::{RejectLimit, Settings};
-use crate::local::progress::Bar;
 
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
@@ -57,7 +57,6 @@ impl Args {
         if self.source == "-" && outcome.error.is_none() {
             place.remove_spooled(&source).await?;
         }
-        place.close().await;
         if let Some(target) = &self.report {
             let report = serde_json::to_string_pretty(&outcome.report)?;
             match target.as_str() {

@@ -2,6 +2,7 @@
 //!
 //! Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed, 2 wrong use.
 
+mod bar;
 mod demo;
 mod generate;
 mod ingest;

@@ -1,80 +1,134 @@
 //! Where a command works: the embedded stack in a folder, or AWS.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use aws_types::SdkConfig;
+use aws_config::SdkConfig;
+use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_s3::Client as S3;
 
 use super::Failure;
 use crate::aws;
 use crate::ingest::{Engine, Observer, Settings, WorkStore, spool};
-use crate::local::stack::{Stack, StackOptions, WORK_BUCKET};
+use crate::local::stack::{self, Stack, StackOptions, WORK_BUCKET};
+use crate::local::{self, Endpoints};
 use crate::read::source::Source;
 use crate::table::{Schema, Table};
 
 /// The table of the embedded stack.
 pub(super) const EMBEDDED_TABLE: &str = "notaflux";
 
-/// Which table, and where work lies.
+/// Which table.
 #[derive(Debug, Clone, clap::Args)]
-pub(super) struct PlaceArgs {
+pub(super) struct TableArgs {
     /// Folder of the embedded S3 and DynamoDB
     #[arg(long, value_name = "DIR", default_value = "notaflux-data")]
     pub(super) data: PathBuf,
     /// A table in AWS, by the environment's region, credentials and endpoint (`AWS_ENDPOINT_URL`)
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
-    /// With --table: the bucket for plans, blocks and rejects; without it they lie in the folder of --data
-    #[arg(long, value_name = "BUCKET", requires = "table", env = "NOTAFLUX_WORK_BUCKET")]
-    pub(super) work_bucket: Option<String>,
 }
 
-/// An open place.
-pub(super) struct Place {
+/// Which table, and where work lies.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct PlaceArgs {
+    #[command(flatten)]
+    which: TableArgs,
+    /// With --table: the bucket for plans, blocks and rejects; without it they lie in the folder of --data
+    #[arg(long, value_name = "BUCKET", env = "NOTAFLUX_WORK_BUCKET")]
+    work_bucket: Option<String>,
+}
+
+/// The services of a place: embedded ones, of this process or of another that uses the folder, or those of AWS.
+pub(super) struct Services {
+    /// For all that is not S3.
+    pub(super) dynamodb: SdkConfig,
+    /// For S3.
+    pub(super) s3: SdkConfig,
+    /// The embedded stack, where it is this process's.
     pub(super) stack: Option<Stack>,
+}
+
+impl Services {
+    /// The embedded services in `data`: those of the process that uses the folder, or new ones.
+    pub(super) fn embedded(data: &Path) -> Result<Self, Failure> {
+        if let Some(endpoints) = local::running(data)? {
+            return Ok(Self::at(&endpoints));
+        }
+        let stack = Stack::start(StackOptions { data: Some(data.to_owned()), ..StackOptions::default() })?;
+        Ok(Self::of(stack))
+    }
+
+    /// The services of `stack`.
+    pub(super) fn of(stack: Stack) -> Self {
+        let mut services = Self::at(stack.endpoints());
+        services.stack = Some(stack);
+        services
+    }
+
+    fn at(endpoints: &Endpoints) -> Self {
+        Self { dynamodb: stack::sdk_config(&endpoints.dynamodb), s3: stack::sdk_config(&endpoints.aws), stack: None }
+    }
+
+    async fn aws() -> Self {
+        let config = aws::config().await;
+        Self { dynamodb: config.clone(), s3: config, stack: None }
+    }
+}
+
+impl TableArgs {
+    /// The services and the table's name.
+    pub(super) async fn open(&self) -> Result<(Services, String), Failure> {
+        match &self.table {
+            Some(name) => Ok((Services::aws().await, name.clone())),
+            None => Ok((Services::embedded(&self.data)?, EMBEDDED_TABLE.to_owned())),
+        }
+    }
+}
+
+/// A table, a work store, and what ingests into them.
+pub(super) struct Place {
+    pub(super) services: Services,
     pub(super) table: Table,
-    config: SdkConfig,
     store: WorkStore,
+    /// The embedded services that only the work store uses.
+    _work: Option<Services>,
 }
 
 impl Place {
     /// Opens the place that the arguments name. The embedded table is made if it is not there.
     pub(super) async fn open(args: &PlaceArgs) -> Result<Self, Failure> {
-        let Some(name) = &args.table else {
-            let stack = Stack::start(StackOptions { data: Some(args.data.clone()), ..StackOptions::default() }).await?;
-            return Self::embedded(stack).await;
-        };
-        let config = aws::config().await;
-        let table = Table::open(aws::dynamodb_reader(&config), name.clone()).await?;
-        let (stack, store) = match &args.work_bucket {
-            Some(bucket) => (None, WorkStore::new(aws::s3_client(&config), bucket.clone())),
+        let (services, name) = args.which.open().await?;
+        if args.which.table.is_none() {
+            return Self::embedded(services).await;
+        }
+        let table = Table::open(aws::dynamodb_reader(&services.dynamodb), &name).await?;
+        let (store, work) = match &args.work_bucket {
+            Some(bucket) => (WorkStore::new(aws::s3_client(&services.s3), bucket.clone()), None),
             None => {
-                let options = StackOptions { data: Some(args.data.clone()), ..StackOptions::default() };
-                let stack = Stack::start(options).await?;
-                let store = WorkStore::new(aws::s3_client(&stack.sdk_config()), WORK_BUCKET.to_owned());
-                (Some(stack), store)
+                let work = Services::embedded(&args.which.data)?;
+                (WorkStore::new(aws::s3_client(&work.s3), WORK_BUCKET.to_owned()), Some(work))
             }
         };
-        Ok(Self { stack, table, config, store })
+        Ok(Self { services, table, store, _work: work })
     }
 
-    /// The place in a stack that runs.
-    pub(super) async fn embedded(stack: Stack) -> Result<Self, Failure> {
-        let config = stack.sdk_config();
-        let client = aws::dynamodb_reader(&config);
-        let table = Table::open_or_create(client, EMBEDDED_TABLE.to_owned(), Schema::default()).await?;
-        let store = WorkStore::new(aws::s3_client(&config), WORK_BUCKET.to_owned());
-        Ok(Self { stack: Some(stack), table, config, store })
+    /// The place in embedded services.
+    pub(super) async fn embedded(services: Services) -> Result<Self, Failure> {
+        let client = aws::dynamodb_reader(&services.dynamodb);
+        let table = Table::open_or_create(client, EMBEDDED_TABLE, Schema::default()).await?;
+        let store = WorkStore::new(aws::s3_client(&services.s3), WORK_BUCKET.to_owned());
+        Ok(Self { services, table, store, _work: None })
     }
 
     /// An engine for this place.
     pub(super) fn engine(&self, settings: Settings, observer: Option<Observer>) -> Engine {
-        let write_client = aws::dynamodb_client(&self.config);
+        let write_client: DynamoDb = aws::dynamodb_client(&self.services.dynamodb);
         Engine { table: self.table.clone(), write_client, store: self.store.clone(), settings, observer }
     }
 
     /// The S3 of this place.
-    pub(super) fn s3(&self) -> aws_sdk_s3::Client {
-        aws::s3_client(&self.config)
+    pub(super) fn s3(&self) -> S3 {
+        aws::s3_client(&self.services.s3)
     }
 
     /// The source that the user named: `-`, `s3://bucket/key` or a path.
@@ -83,9 +137,8 @@ impl Place {
             return Ok(spool::spool(&self.store, tokio::io::stdin()).await?);
         }
         let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
-        let (bucket, key) = object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()).ok_or_else(
-            || format!("{name}: expected s3://bucket/key"),
-        )?;
+        let parts = object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty());
+        let (bucket, key) = parts.ok_or_else(|| format!("{name}: expected s3://bucket/key"))?;
         Ok(Source::object(self.s3(), bucket.to_owned(), key.to_owned(), None).await?)
     }
 
@@ -95,13 +148,6 @@ impl Place {
         match key {
             Some(key) => Ok(self.store.remove(key).await?),
             None => Ok(()),
-        }
-    }
-
-    /// Ends the embedded stack, if there is one.
-    pub(super) async fn close(self) {
-        if let Some(stack) = self.stack {
-            stack.stop().await;
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::plan::Skipped;
 use super::store::StoreError;
 use crate::layout::Detection;
-use crate::read::ReadError;
+use crate::read::{Place, ReadError};
 use crate::table::TableError;
 use crate::write::WriteError;
 
@@ -22,6 +22,12 @@ pub enum Error {
     /// The work store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The source ends within quotes.
+    #[error("{place}: the quote that opens in this record is not closed before the end: is the file cut?")]
+    UnclosedQuote {
+        /// Where the record begins.
+        place: Place,
+    },
     /// Standard input cannot be read on.
     #[error("standard input: {source}")]
     Spool {
@@ -106,6 +112,16 @@ impl Error {
             Self::Store(error) => error.is_permanent(),
             Self::Table(error) => error.is_permanent(),
             _ => true,
+        }
+    }
+
+    /// Where in the source it stopped, if there.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Read(error) => error.position(),
+            Self::UnclosedQuote { place } => Some(place),
+            _ => None,
         }
     }
 

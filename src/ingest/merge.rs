@@ -13,6 +13,7 @@ use super::Work;
 use super::block::{self, BUCKETS, BlockReject, HEAD_LIMIT_BYTES, Head, KEY_BYTES, KeyEntry};
 use super::error::Error;
 use super::survey::Surveyed;
+use crate::read::source::Identity;
 
 /// Bytes of keys that a partition should hold: the memory of the merge.
 const PARTITION_BYTES: u64 = 8 * 1024 * 1024;
@@ -155,7 +156,7 @@ struct RejectLine<'a> {
 
 /// Writes the rejects of every block that has any, with line and record counted from the start of their entry.
 async fn write_rejects(work: &Work<'_>, blocks: &[Placed]) -> Result<(), Error> {
-    let source = work.plan.source.path();
+    let source = named(&work.plan.source);
     let (mut segment, mut line, mut record) = (usize::MAX, 0, 0);
     for (number, placed) in blocks.iter().enumerate() {
         let planned = work.segment(placed.segment)?;
@@ -187,6 +188,14 @@ async fn write_rejects(work: &Work<'_>, blocks: &[Placed]) -> Result<(), Error> 
         record += placed.head.header.records;
     }
     Ok(())
+}
+
+/// `bucket/key`, or the path.
+fn named(source: &Identity) -> String {
+    match (&source.bucket, &source.key, &source.path) {
+        (Some(bucket), Some(key), _) => format!("{bucket}/{key}"),
+        (_, _, path) => path.clone().unwrap_or_default(),
+    }
 }
 
 /// Above what a block's rejects can take: their limit and one more reject.

@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::Client;
 
+use crate::read::Place;
 use crate::read::container::{self, DecodedReader};
 use crate::read::csv::{CsvOptions, CsvReader, Position, RECORD_LIMIT_BYTES};
 use crate::read::source::Source;
@@ -117,6 +118,8 @@ pub struct Progress {
     pub done_bytes: u64,
     /// Decoded bytes of this phase, where known.
     pub total_bytes: Option<u64>,
+    /// Records done in this phase.
+    pub records: u64,
     /// Items acknowledged so far.
     pub items: u64,
 }
@@ -180,9 +183,7 @@ impl Engine {
         if error.is_permanent() {
             meta.report.state = State::Failed;
             meta.report.cause = Some(error.to_string());
-            if let Error::Read(read) = &error {
-                meta.report.position = read.position().map(|position| position.to_string());
-            }
+            meta.report.position = error.place().map(ToString::to_string);
         }
         ledger.record(&meta).await?;
         Ok(Outcome { report: meta.report, error: Some(error), repeated: false })
@@ -309,7 +310,12 @@ impl<'a> Work<'a> {
     async fn open(&self, segment: &Segment, start: Position) -> Result<CsvReader<DecodedReader>, Error> {
         let reader = container::open_entry(self.source, &segment.entry, start.byte).await?;
         let options = CsvOptions { delimiter: segment.delimiter, record_limit_bytes: RECORD_LIMIT_BYTES };
-        Ok(CsvReader::new(reader, options, start))
+        let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
+        Ok(CsvReader::new(reader, options, start).called(&name))
+    }
+
+    fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {
+        Place { entry: segment.entry.name.clone(), line: Some(line), byte: Some(byte), ..self.source.place() }
     }
 
     async fn checkpoint(&self, segment: usize, checkpoint: &Checkpoint) -> Result<(), Error> {
@@ -336,7 +342,7 @@ impl<'a> Work<'a> {
         format!("{}{number:08}.ndjson", self.rejects_folder())
     }
 
-    fn observe(&self, phase: &'static str, segment: usize, done_bytes: u64) {
+    fn observe(&self, phase: &'static str, segment: usize, done_bytes: u64, records: u64) {
         let Some(observer) = self.observer else { return };
         let told = self.told_bytes.load(Ordering::Relaxed);
         if done_bytes >= told && done_bytes - told < TELL_BYTES {
@@ -344,7 +350,8 @@ impl<'a> Work<'a> {
         }
         self.told_bytes.store(done_bytes, Ordering::Relaxed);
         let total_bytes = self.plan.segments.get(segment).and_then(|segment| segment.entry.size);
-        observer(Progress { phase, done_bytes, total_bytes, items: self.items.load(Ordering::Relaxed) });
+        let items = self.items.load(Ordering::Relaxed);
+        observer(Progress { phase, done_bytes, total_bytes, records, items });
     }
 
     fn observe_written(&self, items: u64) {

@@ -1,14 +1,12 @@
 //! The plan: what is decided once for a whole source, and obeyed by every worker that ever works on it.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::Error;
 use super::store::WorkStore;
-use crate::layout::{self, Detection, Layout, Mapping};
+use crate::layout::{self, Detection, Mapping};
 use crate::read::container::{self, Contents, Entry};
 use crate::read::csv;
 use crate::read::source::{Identity, Source};
@@ -122,9 +120,8 @@ impl Segment {
     /// # Errors
     /// A layout that is gone or has changed since.
     pub fn mapping(&self) -> Result<Mapping, Error> {
-        let known = layout::built_in().iter().find(|layout| layout.name() == self.layout);
-        let layout = known.filter(|layout| layout.content_hash() == self.layout_hash);
-        let layout: Arc<Layout> = layout.cloned().ok_or_else(|| Error::LayoutChanged { layout: self.layout.clone() })?;
+        let layout = layout::by_name(&self.layout).filter(|layout| layout.content_hash() == self.layout_hash);
+        let layout = layout.ok_or_else(|| Error::LayoutChanged { layout: self.layout.clone() })?;
         Mapping::new(layout, &self.header).map_err(|error| Error::Mapping { source: Box::new(error) })
     }
 }

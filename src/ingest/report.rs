@@ -113,7 +113,7 @@ impl Report {
     pub fn of(plan: &Plan) -> Self {
         let entries = plan.segments.iter().map(|segment| EntryReport {
             name: segment.entry.name.clone(),
-            compression: segment.entry.compression.as_str().to_owned(),
+            compression: segment.entry.compression.to_string(),
             format: "csv".to_owned(),
             delimiter: char::from(segment.delimiter).to_string(),
             layout: segment.layout.clone(),

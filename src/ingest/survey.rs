@@ -1,7 +1,9 @@
 //! The survey: reads a segment, writes nothing to the table, and leaves a block in the work store for each stretch of it.
 
 use std::collections::VecDeque;
+use std::str::Utf8Error;
 
+use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
 
 use super::{Pace, Work};
@@ -10,7 +12,7 @@ use super::error::Error;
 use super::judge::{Judged, judge};
 use super::ledger::{Checkpoint, Cursor};
 use super::store::StoreError;
-use crate::layout::{Row, Scratch};
+use crate::layout::{Reject, Row, Scratch};
 use crate::read::csv::{Position, RawRecord};
 use crate::table::keys;
 
@@ -49,7 +51,10 @@ pub async fn survey(work: &Work<'_>, at: usize) -> Result<Surveyed, Error> {
             }
             Err(reject) => blocks.reject(&raw, &reject)?,
         }
-        work.observe("survey", at, raw.end);
+        if raw.unclosed_quote {
+            return Err(Error::UnclosedQuote { place: work.place(segment, raw.byte, raw.line) });
+        }
+        work.observe("survey", at, raw.end, blocks.records());
     }
     let end = csv.position();
     blocks.finish(end).await
@@ -72,7 +77,7 @@ impl<'a> Blocks<'a> {
         Self { work, segment, open, begun, uploads: VecDeque::new(), pace: Pace::default(), found: Surveyed::default() }
     }
 
-    fn reject(&mut self, raw: &RawRecord<'_>, reject: &crate::layout::Reject) -> Result<(), Error> {
+    fn reject(&mut self, raw: &RawRecord<'_>, reject: &Reject) -> Result<(), Error> {
         let reject = BlockReject {
             line: raw.line - self.begun.line,
             record: self.open.records(),
@@ -80,9 +85,13 @@ impl<'a> Blocks<'a> {
             length: raw.end - raw.byte,
             reason: reject.reason.as_str().to_owned(),
             message: reject.message.clone(),
-            raw: crate::layout::decode_text(&raw.raw()).into_owned(),
+            raw: text_of(raw.raw()),
         };
         self.open.reject(&reject).map_err(Error::corrupt("a reject"))
+    }
+
+    fn records(&self) -> u64 {
+        self.begun.record + self.open.records()
     }
 
     async fn close(&mut self, end: Position) -> Result<(), Error> {
@@ -118,6 +127,18 @@ impl<'a> Blocks<'a> {
             self.join_one().await?;
         }
         Ok(self.found)
+    }
+}
+
+/// The text of a record as people see it in the rejects.
+fn text_of(raw: &[u8]) -> String {
+    let cut_at_a_character = |error: Utf8Error| error.error_len().is_none().then(|| error.valid_up_to());
+    match str::from_utf8(raw) {
+        Ok(text) => text.to_owned(),
+        Err(error) => match cut_at_a_character(error).and_then(|end| str::from_utf8(raw.get(..end)?).ok()) {
+            Some(text) => text.to_owned(),
+            None => WINDOWS_1252.decode_without_bom_handling(raw).0.into_owned(),
+        },
     }
 }
 

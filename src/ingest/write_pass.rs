@@ -91,7 +91,7 @@ impl<'a, 's> Feed<'a, 's> {
             let Some(raw) = self.csv.next().await? else { break };
             let before = Cursor { byte: raw.byte, line: raw.line, record: self.records };
             self.records += 1;
-            self.work.observe("write", self.segment, raw.end);
+            self.work.observe("write", self.segment, raw.end, self.records);
             if self.superseded.contains(self.segment, raw.byte).await? {
                 continue;
             }

@@ -10,6 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use notaflux::local::stack::{ACCESS_KEY, REGION, SECRET_KEY, Stack};
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
@@ -28,8 +29,8 @@ struct Api {
 }
 
 impl Function {
-    /// Starts `binary` with nothing in its environment but what is given.
-    pub fn start(binary: &str, stack: &[(String, String)], environment: &[(&str, &str)]) -> Self {
+    /// Starts `binary` with nothing in its environment but the way to `stack` and what is given.
+    pub fn start(binary: &str, stack: &Stack, environment: &[(&str, &str)]) -> Self {
         let (events, events_in) = mpsc::unbounded_channel();
         let (answers_out, answers) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -49,7 +50,10 @@ impl Function {
         });
         let mut process = Command::new(binary)
             .env_clear()
-            .envs(stack.iter().cloned())
+            .env("AWS_ENDPOINT_URL", &stack.endpoints().aws)
+            .env("AWS_REGION", REGION)
+            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
             .envs(environment.iter().copied())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "f")
