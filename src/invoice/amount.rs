@@ -6,6 +6,8 @@ use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use super::text::trimmed;
+
 /// Most characters of an amount, sign and point included: 38 significant digits are what a `DynamoDB` number holds.
 pub const DECIMAL_LIMIT: usize = 40;
 
@@ -63,7 +65,7 @@ impl Decimal {
     /// Anything else about it, groups that are not of three digits among them.
     pub fn parse(text: &str, convention: DecimalConvention) -> Result<Self, DecimalError> {
         let malformed = DecimalError::Malformed(convention);
-        let text = text.trim().as_bytes();
+        let text = trimmed(text).as_bytes();
         let (negative, text) = match text.split_first() {
             Some((b'-', rest)) => (true, rest),
             Some((b'+', rest)) => (false, rest),

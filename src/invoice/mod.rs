@@ -11,6 +11,7 @@ pub mod access_key;
 pub mod amount;
 pub(crate) mod check_digit;
 pub mod tax_id;
+pub(crate) mod text;
 pub mod time;
 
 use std::borrow::Cow;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+use super::text::trimmed;
 
 /// Most bytes of a tax id that is kept. It becomes part of index keys, and no form of CNPJ or CPF is longer than 18.
 pub const TAX_ID_LIMIT: usize = 20;
@@ -89,7 +90,11 @@ impl TaxId {
     /// # Errors
     /// Only for what cannot be kept; wrong check digits are no error: see [`TaxId::check_digit_ok`].
     pub fn parse(text: &str, column: TaxIdColumn) -> Result<Self, TaxIdError> {
-        let text = text.trim();
+        let text = trimmed(text);
+        if text.len() == CNPJ_LENGTH && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            // What most of them are needs no second look.
+            return Ok(Self::of(text, TaxIdKind::Cnpj));
+        }
         let Some(bare) = bare(text) else { return Self::kept(text) };
         let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
         match kind_of_bare(&bare) {

@@ -8,6 +8,8 @@ use jiff::tz::Offset;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
+use super::text::trimmed;
+
 /// Characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
 pub const TIMESTAMP_LIMIT: usize = 25;
 
@@ -67,7 +69,7 @@ impl Timestamp {
     /// # Errors
     /// Another way of writing, or a date or time that does not exist.
     pub fn parse(text: &str, convention: DateConvention) -> Result<Self, TimestampError> {
-        let parts = Parts::read(text.trim().as_bytes(), convention);
+        let parts = Parts::read(trimmed(text).as_bytes(), convention);
         let parts = parts.ok_or(TimestampError::Malformed(convention))?;
         parts.timestamp().ok_or(TimestampError::Nonexistent(convention))
     }

@@ -1,11 +1,13 @@
 //! The fields of a layout bound to the columns of one header: names are looked up here, once, and never again by row.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use thiserror::Error;
 
 use super::spec::{AmountSpec, DateSpec, Field, InvoiceSpec, PartySpec, Source, StatusSpec, Take, TaxIdSpec, TextSpec};
 use super::{Conventions, Layout, Row, fold};
+use crate::invoice::text::trimmed;
 use crate::invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 
 /// Why a layout cannot be bound to a header.
@@ -58,14 +60,6 @@ impl Cell {
         }
         None
     }
-}
-
-/// `text` without spaces around it; most have none, and are told at once.
-#[inline]
-fn trimmed(text: &str) -> &str {
-    let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    let bytes = text.as_bytes();
-    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
 }
 
 /// Texts that mean "no value".
@@ -150,11 +144,18 @@ pub(super) struct StatusCell {
     /// Folded words and what they say.
     rules: Box<[(String, Status)]>,
     otherwise: Status,
+    /// The first text that was read and what it says: nearly all rows of a source have the same.
+    first: OnceLock<(Box<str>, Status)>,
 }
 
 impl StatusCell {
     /// What `text` says of the status.
     pub(super) fn of(&self, text: &str) -> Status {
+        let (first, status) = self.first.get_or_init(|| (text.into(), self.worked_out(text)));
+        if **first == *text { *status } else { self.worked_out(text) }
+    }
+
+    fn worked_out(&self, text: &str) -> Status {
         let folded = fold::cell(text);
         let fits = |words: &str| folded.as_bytes().windows(words.len()).any(|part| part == words.as_bytes());
         self.rules.iter().find(|(words, _)| fits(words)).map_or(self.otherwise, |(_, status)| *status)
@@ -269,10 +270,20 @@ impl<'a> Binder<'a> {
 
     fn status(&mut self, spec: Option<&StatusSpec>) -> StatusCell {
         let Some(spec) = spec else {
-            return StatusCell { cell: Self::nowhere(), rules: Box::default(), otherwise: Status::Unknown };
+            return StatusCell {
+                cell: Self::nowhere(),
+                rules: Box::default(),
+                otherwise: Status::Unknown,
+                first: OnceLock::new(),
+            };
         };
         let folded = spec.rules.iter().map(|rule| (fold::folded(&rule.contains).collect(), rule.status));
-        StatusCell { cell: self.cell(&spec.from, &spec.absent), rules: folded.collect(), otherwise: spec.otherwise }
+        StatusCell {
+            cell: self.cell(&spec.from, &spec.absent),
+            rules: folded.collect(),
+            otherwise: spec.otherwise,
+            first: OnceLock::new(),
+        }
     }
 
     fn cell(&mut self, from: &Source, absent: &[String]) -> Cell {

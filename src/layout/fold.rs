@@ -50,18 +50,17 @@ fn fold(char: char) -> Option<char> {
     if char.is_whitespace() {
         return Some(' ');
     }
-    let small = char.to_lowercase().next().unwrap_or(char);
-    match small {
+    match char {
         '\u{300}'..='\u{36f}' => None,
-        'à'..='å' => Some('a'),
-        'ç' => Some('c'),
-        'è'..='ë' => Some('e'),
-        'ì'..='ï' => Some('i'),
-        'ñ' => Some('n'),
-        'ò'..='ö' => Some('o'),
-        'ù'..='ü' => Some('u'),
-        'ý' | 'ÿ' => Some('y'),
-        other => Some(other),
+        'à'..='å' | 'À'..='Å' => Some('a'),
+        'ç' | 'Ç' => Some('c'),
+        'è'..='ë' | 'È'..='Ë' => Some('e'),
+        'ì'..='ï' | 'Ì'..='Ï' => Some('i'),
+        'ñ' | 'Ñ' => Some('n'),
+        'ò'..='ö' | 'Ò'..='Ö' => Some('o'),
+        'ù'..='ü' | 'Ù'..='Ü' => Some('u'),
+        'ý' | 'ÿ' | 'Ý' | 'Ÿ' => Some('y'),
+        other => Some(other.to_lowercase().next().unwrap_or(other)),
     }
 }
 

@@ -216,9 +216,18 @@ fn text<'r>(cell: &TextCell, row: &Row<'r>) -> Option<Cow<'r, str>> {
     let found = cell.cell.read(row)?;
     let text = match cell.take {
         Take::Whole => found.text,
-        Take::Code => found.text.split_once(" - ").map_or(found.text, |(code, _)| code.trim_end()),
+        Take::Code => code(found.text),
     };
     Some(Cow::Borrowed(text))
+}
+
+/// The letters and digits before ` - `; all of a text that does not begin so.
+fn code(text: &str) -> &str {
+    let end = text.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(text.len());
+    match text.split_at_checked(end) {
+        Some((code, rest)) if rest.starts_with(" - ") && !code.is_empty() => code,
+        _ => text,
+    }
 }
 
 fn warnings(key: &AccessKey, named: &TaxId, issuer: Option<&TaxId>, recipient: Option<&TaxId>) -> Vec<Warning> {

@@ -113,7 +113,7 @@ pub(super) enum Take {
     /// All of it.
     #[default]
     Whole,
-    /// The code before ` - `: `55` of `55 - NF-E`. A text without one is taken whole.
+    /// The letters and digits before ` - `: `55` of `55 - NF-E`. A text without them is taken whole.
     Code,
 }
 

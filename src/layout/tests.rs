@@ -437,3 +437,123 @@ fn fallback_columns_count_in_order() {
         });
     }
 }
+
+/// Maps every row of a fixture: its outcome as the JSON of the invoice or as reason and message.
+fn fixture(bytes: &[u8]) -> Vec<Result<serde_json::Value, Reject>> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).has_headers(false).from_reader(bytes);
+    let mut records = reader.byte_records().map(|record| record.unwrap().iter().collect::<ByteRecord>());
+    let mut scratch = Scratch::default();
+    let header = records.next().unwrap();
+    let header: Vec<String> = Row::decode(&header, &mut scratch).iter().map(str::to_owned).collect();
+    let Detection::Fits(layout) = detect(&header) else { panic!("{}", detect(&header)) };
+    let mapping = Mapping::new(layout, &header).unwrap();
+    let mut outcomes = Vec::new();
+    for fields in records {
+        let row = Row::decode(&fields, &mut scratch);
+        outcomes.push(mapping.map(&row).map(|Record::Invoice(invoice)| serde_json::to_value(&invoice).unwrap()));
+    }
+    outcomes
+}
+
+fn column(outcomes: &[Result<serde_json::Value, Reject>], pointer: &str) -> Vec<String> {
+    let text = |value: &serde_json::Value| match value.pointer(pointer) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => "absent".to_owned(),
+    };
+    outcomes.iter().map(|outcome| text(outcome.as_ref().unwrap())).collect()
+}
+
+#[test]
+fn fixture_portal_v1() {
+    let outcomes = fixture(include_bytes!("../../fixtures/portal-v1.csv"));
+    assert_eq!(column(&outcomes, "/warnings"), ["[]"; 12]);
+    let operations = column(&outcomes, "/operation");
+    assert_eq!(
+        operations[1..4],
+        ["VENDA; ENTREGA FUTURA", "VENDA DE TUBO 1/2\" PVC", "REMESSA POR CONTA E ORDEM\r\nDE TERCEIROS"]
+    );
+    assert_eq!(operations[9], "PREÇO EM € “À VISTA”");
+    let statuses = column(&outcomes, "/status");
+    assert_eq!(statuses[3..8], ["authorized", "cancelled", "denied", "authorized", "unknown"]);
+    let absent = outcomes[7].as_ref().unwrap();
+    assert!(
+        ["/status_text", "/status_at", "/issuer/state_registration", "/issuer/city"]
+            .iter()
+            .all(|pointer| absent.pointer(pointer).is_none())
+    );
+    let totals = column(&outcomes, "/total");
+    assert_eq!([&totals[1], &totals[3], &totals[9]], ["0.00", "98765432.10", "-10.50"]);
+    assert_eq!(column(&outcomes, "/issuer/tax_id_kind")[8], "masked");
+    assert_eq!(column(&outcomes, "/issuer/tax_id")[10], column(&outcomes, "/issuer/tax_id")[0]);
+    assert_eq!(column(&outcomes, "/recipient/tax_id")[11], column(&outcomes, "/recipient/tax_id")[0]);
+    assert_eq!(column(&outcomes, "/issuer/city")[2], "UBERLÂNDIA");
+}
+
+#[test]
+fn fixture_portal_v2() {
+    let outcomes = fixture(include_bytes!("../../fixtures/portal-v2.csv"));
+    assert_eq!(
+        column(&outcomes, "/extra/recipient_agency"),
+        ["Universidade Federal do Planalto", "Comando do Exército", "absent"]
+    );
+    assert_eq!(column(&outcomes, "/status"), ["authorized", "authorized", "cancelled"]);
+}
+
+#[test]
+fn fixture_same_key_five_times() {
+    let outcomes = fixture(include_bytes!("../../fixtures/same-key-five-times.csv"));
+    let ids = column(&outcomes, "/id");
+    assert_eq!(ids.iter().filter(|id| **id == ids[0]).count(), 5);
+    assert_eq!(column(&outcomes, "/total").last().unwrap(), "50.00");
+}
+
+#[test]
+fn fixture_bad_rows() {
+    let outcomes = fixture(include_bytes!("../../fixtures/bad-rows.csv"));
+    let reasons: Vec<&str> =
+        outcomes.iter().map(|outcome| outcome.as_ref().map_or_else(|reject| reject.reason.as_str(), |_| "")).collect();
+    assert_eq!(
+        reasons,
+        [
+            "",
+            "invalid_access_key",
+            "invalid_access_key",
+            "missing_field",
+            "invalid_date",
+            "missing_field",
+            "invalid_amount",
+            "value_too_long",
+            "wrong_column_count",
+            "wrong_column_count",
+            "invalid_date",
+            "",
+        ]
+    );
+}
+
+#[test]
+fn fixture_wrong_check_digits() {
+    let outcomes = fixture(include_bytes!("../../fixtures/wrong-check-digits.csv"));
+    let expected = [r#"["check_digit"]"#, r#"["check_digit"]"#, r#"["issuer_unlike_key"]"#, "[]"];
+    assert_eq!(column(&outcomes, "/warnings"), expected);
+}
+
+#[test]
+fn fixture_mixed_encodings() {
+    let outcomes = fixture(include_bytes!("../../fixtures/mixed-encodings.csv"));
+    let names = ["AURORA", "AURORA", "SÃO JOÃO LTDA €", "SÃO JOÃO LTDA €"];
+    assert_eq!(column(&outcomes, "/issuer/name"), names);
+}
+
+#[test]
+fn fixtures_without_records() {
+    assert!(fixture(include_bytes!("../../fixtures/header-only.csv")).is_empty());
+    assert!(include_bytes!("../../fixtures/empty.csv").is_empty());
+    let unknown = String::from_utf8_lossy(include_bytes!("../../fixtures/unknown-header.csv")).into_owned();
+    let header: Vec<&str> = unknown.lines().next().unwrap().split(';').map(|name| name.trim_matches('"')).collect();
+    let Detection::Unknown { tried, .. } = detect(&header) else { panic!("two required columns lack") };
+    // Read as UTF-8 its accents are lost, and so are the columns that have some.
+    assert!(tried[0].missing.contains(&"EVENTO MAIS RECENTE".to_owned()));
+    assert!(tried[0].missing.contains(&"VALOR NOTA FISCAL".to_owned()));
+}

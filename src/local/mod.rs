@@ -1,10 +1,11 @@
-//! Everything on one machine: embedded S3 and DynamoDB, and how a person sees the work go on.
+//! Everything on one machine: embedded S3 and DynamoDB, generated files, and how a person sees the work go on.
 //!
 //! Used by the command line only (feature `local`); no other room knows of this one.
 
 mod dynamodb;
 mod folder;
 mod gateway;
+pub mod generate;
 pub mod progress;
 mod s3;
 pub mod stack;

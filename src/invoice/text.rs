@@ -1,0 +1,21 @@
+//! Trimming, as every field of every record needs it.
+
+/// `text` without spaces around it. Most has none, which is told at once; spaces beyond ASCII count too.
+#[inline]
+pub(crate) fn trimmed(text: &str) -> &str {
+    let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    let bytes = text.as_bytes();
+    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_trim_does() {
+        for text in ["", " ", "a", " a", "a ", "\u{a0}a b\t", "é", "\u{3000}é ", "a\u{85}"] {
+            assert_eq!(trimmed(text), text.trim(), "{text:?}");
+        }
+    }
+}

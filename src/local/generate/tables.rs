@@ -1,0 +1,371 @@
+//! What records are made of, as bytes of the file: escaped, in windows-1252, with the quotes between fields in place.
+
+use encoding_rs::WINDOWS_1252;
+
+use super::random::Random;
+use super::{LayoutVersion, last_digit};
+use crate::invoice::check_digit::{HIGHEST_WEIGHT, check_digit};
+
+/// Index of the cancellation among the events.
+pub(super) const CANCELLATION: usize = 2;
+/// Index of the event that is none.
+pub(super) const NO_EVENT: usize = 6;
+
+const ISSUERS: u64 = 2_000;
+const RECIPIENTS: u64 = 400;
+
+/// A CPF has no cycle of weights: they run on to 11.
+const CPF_HIGHEST_WEIGHT: u32 = 11;
+
+const HEADER_TO_ISSUER: [&str; 13] = [
+    "CHAVE DE ACESSO",
+    "MODELO",
+    "SÉRIE",
+    "NÚMERO",
+    "NATUREZA DA OPERAÇÃO",
+    "DATA EMISSÃO",
+    "EVENTO MAIS RECENTE",
+    "DATA/HORA EVENTO MAIS RECENTE",
+    "CPF/CNPJ Emitente",
+    "RAZÃO SOCIAL EMITENTE",
+    "INSCRIÇÃO ESTADUAL EMITENTE",
+    "UF EMITENTE",
+    "MUNICÍPIO EMITENTE",
+];
+
+const HEADER_OF_AGENCY: [&str; 4] = [
+    "CÓDIGO ÓRGÃO SUPERIOR DESTINATÁRIO",
+    "ÓRGÃO SUPERIOR DESTINATÁRIO",
+    "CÓDIGO ÓRGÃO DESTINATÁRIO",
+    "ÓRGÃO DESTINATÁRIO",
+];
+
+const HEADER_FROM_RECIPIENT: [&str; 8] = [
+    "CNPJ DESTINATÁRIO",
+    "NOME DESTINATÁRIO",
+    "UF DESTINATÁRIO",
+    "INDICADOR IE DESTINATÁRIO",
+    "DESTINO DA OPERAÇÃO",
+    "CONSUMIDOR FINAL",
+    "PRESENÇA DO COMPRADOR",
+    "VALOR NOTA FISCAL",
+];
+
+/// State, its IBGE code, a city.
+const PLACES: [(&str, &str, &str); 24] = [
+    ("SP", "35", "SÃO PAULO"),
+    ("SP", "35", "CAMPINAS"),
+    ("SP", "35", "SÃO JOSÉ DOS CAMPOS"),
+    ("RJ", "33", "RIO DE JANEIRO"),
+    ("RJ", "33", "NITERÓI"),
+    ("MG", "31", "BELO HORIZONTE"),
+    ("MG", "31", "UBERLÂNDIA"),
+    ("MG", "31", "POÇOS DE CALDAS"),
+    ("DF", "53", "BRASÍLIA"),
+    ("GO", "52", "GOIÂNIA"),
+    ("PR", "41", "CURITIBA"),
+    ("PR", "41", "MARINGÁ"),
+    ("SC", "42", "FLORIANÓPOLIS"),
+    ("RS", "43", "PORTO ALEGRE"),
+    ("RS", "43", "SANTA MARIA"),
+    ("BA", "29", "SALVADOR"),
+    ("PE", "26", "RECIFE"),
+    ("CE", "23", "FORTALEZA"),
+    ("PA", "15", "BELÉM"),
+    ("AM", "13", "MANAUS"),
+    ("MT", "51", "CUIABÁ"),
+    ("MS", "50", "CAMPO GRANDE"),
+    ("ES", "32", "VITÓRIA"),
+    ("RN", "24", "MOSSORÓ"),
+];
+
+const TRADES: [&str; 16] = [
+    "COMÉRCIO DE MATERIAIS",
+    "DISTRIBUIDORA DE MEDICAMENTOS",
+    "PAPELARIA",
+    "INFORMÁTICA E SERVIÇOS",
+    "CONSTRUÇÕES",
+    "ALIMENTAÇÃO COLETIVA",
+    "EQUIPAMENTOS HOSPITALARES",
+    "TUBOS \"PVC\" E CONEXÕES",
+    "INDÚSTRIA DE MÓVEIS",
+    "TRANSPORTES",
+    "GRÁFICA",
+    "AUTOPEÇAS",
+    "TELECOMUNICAÇÕES",
+    "PRODUTOS QUÍMICOS",
+    "ELÉTRICA; HIDRÁULICA",
+    "COOPERATIVA AGRÍCOLA",
+];
+
+const NAMES: [&str; 20] = [
+    "SÃO JOÃO",
+    "AURORA",
+    "TRÊS IRMÃOS",
+    "HORIZONTE",
+    "ÁGUIA",
+    "PLANALTO",
+    "JATOBÁ",
+    "IPÊ AMARELO",
+    "ESTRELA",
+    "ATLÂNTICA",
+    "PAMPA",
+    "CANÁRIO",
+    "SERTÃO",
+    "BOA ESPERANÇA",
+    "PRIMAVERA",
+    "MARÉ ALTA",
+    "CONCEIÇÃO",
+    "ITAPUÃ",
+    "VITÓRIA-RÉGIA",
+    "AÇAÍ",
+];
+
+const FORMS: [&str; 5] = ["LTDA", "S.A.", "EIRELI - ME", "LTDA - EPP", "COMERCIAL LTDA"];
+
+const AGENCIES: [(&str, &str, &str, &str); 5] = [
+    ("26000", "Ministério da Educação", "26232", "Universidade Federal do Planalto"),
+    ("36000", "Ministério da Saúde", "36201", "Fundação Exemplo de Saúde"),
+    ("52000", "Ministério da Defesa", "52121", "Comando do Exército"),
+    ("30000", "Ministério da Justiça e Segurança Pública", "30108", "Departamento de Polícia"),
+    ("-1", "Sem informação", "-1", "Sem informação"),
+];
+
+const RECIPIENT_NAMES: [&str; 8] = [
+    "UNIVERSIDADE FEDERAL",
+    "HOSPITAL DE GUARNIÇÃO",
+    "BASE AÉREA",
+    "INSTITUTO DE EDUCAÇÃO",
+    "SUPERINTENDÊNCIA REGIONAL",
+    "BATALHÃO DE ENGENHARIA",
+    "AGÊNCIA NACIONAL",
+    "PREFEITURA DO CAMPUS",
+];
+
+const INDICATORS: [&str; 3] = ["NÃO CONTRIBUINTE", "CONTRIBUINTE ISENTO", "CONTRIBUINTE ICMS"];
+
+const OPERATIONS: [&str; 12] = [
+    "VENDA DE MERCADORIA ADQUIRIDA OU RECEBIDA DE TERCEIROS",
+    "VENDA DE MERCADORIA",
+    "VENDA DE PRODUÇÃO DO ESTABELECIMENTO",
+    "VENDA INTERESTADUAL",
+    "VENDA A ÓRGÃO PÚBLICO",
+    "REMESSA EM BONIFICAÇÃO, DOAÇÃO OU BRINDE",
+    "REMESSA PARA CONSERTO OU REPARO",
+    "DEVOLUÇÃO DE COMPRA",
+    "SIMPLES REMESSA",
+    "VENDA FORA DO ESTABELECIMENTO",
+    "PRESTAÇÃO DE SERVIÇO",
+    "OUTRA SAÍDA NÃO ESPECIFICADA",
+];
+
+/// Those that a careless reader breaks on.
+const HARD_OPERATIONS: [&str; 4] = [
+    "VENDA; ENTREGA FUTURA",
+    "VENDA DE TUBO 1/2\" PVC",
+    "REMESSA POR CONTA E ORDEM\r\nDE TERCEIROS",
+    "VENDA \"BALCÃO\"; À VISTA\nSEM FRETE",
+];
+
+/// Texts of the latest event and how many in 200 records have it.
+const EVENTS: [(&str, u64); 7] = [
+    ("Autorização de Uso", 186),
+    ("Carta de Correção", 4),
+    ("Cancelamento da NF-e", 4),
+    ("Confirmação da Operação", 2),
+    ("Ciência da Operação", 2),
+    ("Uso Denegado", 1),
+    ("Sem informação", 1),
+];
+
+const CONSUMERS: [&str; 2] = ["0 - NORMAL", "1 - CONSUMIDOR FINAL"];
+
+const PRESENCES: [&str; 4] = [
+    "0 - NÃO SE APLICA",
+    "1 - OPERAÇÃO PRESENCIAL",
+    "3 - OPERAÇÃO NÃO PRESENCIAL, TELEATENDIMENTO",
+    "9 - OPERAÇÃO NÃO PRESENCIAL, OUTROS",
+];
+
+/// All tables of a file.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) header: Vec<u8>,
+    /// The model with the quotes around it: from the one that closes the key to the one that opens the series.
+    pub(super) model: Vec<u8>,
+    pub(super) months: Vec<Month>,
+    pub(super) issuers: Vec<Issuer>,
+    pub(super) recipients: Vec<Recipient>,
+    pub(super) operations: Vec<Vec<u8>>,
+    pub(super) events: Vec<Vec<u8>>,
+    /// Destinations, each with the quotes behind it.
+    pub(super) within: Vec<u8>,
+    pub(super) between: Vec<u8>,
+    pub(super) consumers: Vec<Vec<u8>>,
+    pub(super) presences: Vec<Vec<u8>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Month {
+    /// `2401`.
+    pub(super) in_key: [u8; 4],
+    /// `/01/2024 `.
+    pub(super) in_date: [u8; 9],
+}
+
+#[derive(Debug)]
+pub(super) struct Issuer {
+    pub(super) is_person: bool,
+    pub(super) state: &'static str,
+    pub(super) state_code: [u8; 2],
+    /// 14 characters.
+    pub(super) in_key: [u8; 14],
+    pub(super) tax_id: Vec<u8>,
+    /// The quote that closes the tax id, name, registration, state, city, and the quote that opens the next field.
+    pub(super) rest: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(super) struct Recipient {
+    pub(super) state: &'static str,
+    /// All its columns, and the quote that opens the next field.
+    pub(super) fields: Vec<u8>,
+}
+
+impl Tables {
+    pub(super) fn new(seed: u64, version: LayoutVersion) -> Self {
+        // Streams of their own, far from those of records.
+        let issuer = |at| Issuer::new(at, &mut Random::new(seed, at, u64::MAX));
+        let recipient = |at| Recipient::new(version, &mut Random::new(seed, at, u64::MAX - 1));
+        let texts = |texts: &[&str]| texts.iter().map(|text| field(text)).collect();
+        Self {
+            header: header(version),
+            model: field_and_next("\";\"55 - NF-E EMITIDA EM SUBSTITUIÇÃO AO MODELO 1 OU 1A\";\""),
+            months: (0..24).map(Month::new).collect(),
+            issuers: (0..ISSUERS).map(issuer).collect(),
+            recipients: (0..RECIPIENTS).map(recipient).collect(),
+            operations: OPERATIONS.iter().chain(&HARD_OPERATIONS).map(|text| field(text)).collect(),
+            events: EVENTS.iter().map(|(text, _)| field(text)).collect(),
+            within: field_and_next("1 - OPERAÇÃO INTERNA\";\""),
+            between: field_and_next("2 - OPERAÇÃO INTERESTADUAL\";\""),
+            consumers: texts(&CONSUMERS),
+            presences: texts(&PRESENCES),
+        }
+    }
+
+    /// One in fifty is a hard one.
+    pub(super) fn operation(&self, random: &mut Random) -> usize {
+        if random.below(50) == 0 {
+            OPERATIONS.len() + random.index(HARD_OPERATIONS.len())
+        } else {
+            random.index(OPERATIONS.len())
+        }
+    }
+
+    pub(super) fn event(&self, random: &mut Random) -> usize {
+        let mut draw = random.below(200);
+        for (at, (_, share)) in EVENTS.iter().enumerate() {
+            if draw < *share {
+                return at;
+            }
+            draw -= share;
+        }
+        0
+    }
+}
+
+impl Month {
+    /// Month `at` from January 2023.
+    fn new(at: u64) -> Self {
+        let (year, month) = (23 + at / 12, 1 + at % 12);
+        let [y1, y2, m1, m2] = super::digits::<4>(year * 100 + month);
+        Self { in_key: [y1, y2, m1, m2], in_date: [b'/', m1, m2, b'/', b'2', b'0', y1, y2, b' '] }
+    }
+}
+
+impl Issuer {
+    fn new(at: u64, random: &mut Random) -> Self {
+        let (state, code, city) = random.pick(&PLACES);
+        // The first, of whom one record in five is, is a company.
+        let is_person = at % 100 == 99;
+        let (in_key, tax_id) = if is_person { person(random) } else { company(random) };
+        let name = if is_person {
+            format!("PRODUTOR RURAL {} {at}", random.pick(&NAMES))
+        } else {
+            format!("{} {} {}", random.pick(&TRADES), random.pick(&NAMES), random.pick(&FORMS))
+        };
+        let registration =
+            if is_person { "-1".to_owned() } else { (100_000_000 + random.below(900_000_000)).to_string() };
+        let mut rest = b"\";\"".to_vec();
+        for text in [name.as_str(), &registration, state, city] {
+            rest.extend_from_slice(&field(text));
+            rest.extend_from_slice(b"\";\"");
+        }
+        let state_code = code.as_bytes().try_into().unwrap_or(*b"35");
+        Self { is_person, state, state_code, in_key, tax_id, rest }
+    }
+}
+
+impl Recipient {
+    fn new(version: LayoutVersion, random: &mut Random) -> Self {
+        let (state, _, city) = random.pick(&PLACES);
+        let agency = random.pick(&AGENCIES);
+        let name = format!("{} DE {city}", random.pick(&RECIPIENT_NAMES));
+        let (_, tax_id) = company(random);
+        let tax_id = String::from_utf8(tax_id).unwrap_or_default();
+        let mut texts = Vec::new();
+        if version == LayoutVersion::V2 {
+            texts.extend([agency.0, agency.1, agency.2, agency.3]);
+        }
+        texts.extend([tax_id.as_str(), &name, state, random.pick(&INDICATORS)]);
+        let mut fields = Vec::new();
+        for text in texts {
+            fields.extend_from_slice(&field(text));
+            fields.extend_from_slice(b"\";\"");
+        }
+        Self { state, fields }
+    }
+}
+
+/// A CNPJ with right check digits, as a key and as a column have it.
+fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
+    let mut id = super::digits::<8>(1_000_000 + random.below(98_000_000)).to_vec();
+    id.extend_from_slice(b"000");
+    id.push(last_digit(1 + random.below(5)));
+    id.push(check_digit(&id, HIGHEST_WEIGHT));
+    id.push(check_digit(&id, HIGHEST_WEIGHT));
+    (id.as_slice().try_into().unwrap_or([b'0'; 14]), id)
+}
+
+/// A CPF with right check digits, as a key has it and as a column masks it.
+fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
+    let mut id = super::digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
+    id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
+    id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
+    let mut masked = b"***.".to_vec();
+    masked.extend(id.iter().skip(3).take(3));
+    masked.push(b'.');
+    masked.extend(id.iter().skip(6).take(3));
+    masked.extend_from_slice(b"-**");
+    let mut in_key = [b'0'; 14];
+    for (place, digit) in in_key.iter_mut().skip(3).zip(&id) {
+        *place = *digit;
+    }
+    (in_key, masked)
+}
+
+fn header(version: LayoutVersion) -> Vec<u8> {
+    let agency: &[&str] = if version == LayoutVersion::V2 { &HEADER_OF_AGENCY } else { &[] };
+    let names: Vec<&str> = HEADER_TO_ISSUER.iter().chain(agency).chain(&HEADER_FROM_RECIPIENT).copied().collect();
+    field_and_next(&format!("\"{}\"\r\n", names.join("\";\"")))
+}
+
+/// What stands between the quotes of a field: quotes doubled, windows-1252.
+fn field(text: &str) -> Vec<u8> {
+    field_and_next(&text.replace('"', "\"\""))
+}
+
+/// Text with its quotes in place already, in windows-1252.
+fn field_and_next(text: &str) -> Vec<u8> {
+    WINDOWS_1252.encode(text).0.into_owned()
+}
