@@ -242,7 +242,8 @@ fn warnings(key: &AccessKey, named: &TaxId, issuer: Option<&TaxId>, recipient: O
     warnings
 }
 
-/// Bytes of the text of an invoice that an item of it holds. The id stands in the table's key and in four index keys.
+/// Bytes of text of an invoice that an item of it holds, but for what has a short limit of its own: id, tax ids, dates and
+/// total, for which the reserve is.
 fn text_bytes(invoice: &Invoice<'_>) -> usize {
     let party = |party: &Party<'_>| {
         let texts = [&party.name, &party.state_registration, &party.uf, &party.city];

@@ -7,7 +7,7 @@ use encoding_rs::{CoderResult, WINDOWS_1252};
 #[derive(Debug, Default)]
 pub struct Scratch {
     text: String,
-    /// Where each field ends in `text`.
+    /// Where each field ends in the text of the row.
     ends: Vec<usize>,
 }
 
@@ -15,13 +15,7 @@ pub struct Scratch {
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     text: &'a str,
-    bounds: Bounds<'a>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Bounds<'a> {
-    Record(&'a ByteRecord),
-    Ends(&'a [usize]),
+    ends: &'a [usize],
 }
 
 impl<'a> Row<'a> {
@@ -30,7 +24,7 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn decode(fields: &'a ByteRecord, scratch: &'a mut Scratch) -> Self {
         match std::str::from_utf8(fields.as_slice()) {
-            Ok(text) if fields_are_text(fields, text) => Self { text, bounds: Bounds::Record(fields) },
+            Ok(text) if scratch.note_ends_of_text(fields) => Self { text, ends: &scratch.ends },
             _ => scratch.decode(fields),
         }
     }
@@ -38,29 +32,24 @@ impl<'a> Row<'a> {
     /// Number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
-        match self.bounds {
-            Bounds::Record(record) => record.len(),
-            Bounds::Ends(ends) => ends.len(),
-        }
+        self.ends.len()
     }
 
     /// Whether there is no field at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.ends.is_empty()
     }
 
     /// The text of field `index`, from 0.
+    #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
-        let range = match self.bounds {
-            Bounds::Record(record) => record.range(index)?,
-            Bounds::Ends(ends) => {
-                let start = index.checked_sub(1).map_or(Some(0), |before| ends.get(before).copied())?;
-                start..*ends.get(index)?
-            }
+        let start = match index.checked_sub(1) {
+            Some(before) => *self.ends.get(before)?,
+            None => 0,
         };
-        self.text.get(range)
+        self.text.get(start..*self.ends.get(index)?)
     }
 
     /// All fields in order.
@@ -75,14 +64,20 @@ impl<'a> Row<'a> {
     }
 }
 
-/// Whether no character of `text` reaches from one field into the next: bytes of two fields that make UTF-8 only
-/// together are not UTF-8.
-fn fields_are_text(fields: &ByteRecord, text: &str) -> bool {
-    text.is_ascii()
-        || (0..fields.len()).all(|at| fields.range(at).is_some_and(|range| text.is_char_boundary(range.end)))
-}
-
 impl Scratch {
+    /// Notes where the fields end; false where one begins in the middle of a character, since bytes of two fields that
+    /// make UTF-8 only together are not UTF-8.
+    fn note_ends_of_text(&mut self, fields: &ByteRecord) -> bool {
+        self.ends.clear();
+        let (mut end, mut all_begin) = (0, true);
+        for field in fields {
+            all_begin &= field.first().is_none_or(|first| !matches!(first, 0x80..=0xbf));
+            end += field.len();
+            self.ends.push(end);
+        }
+        all_begin
+    }
+
     fn decode(&mut self, fields: &ByteRecord) -> Row<'_> {
         self.text.clear();
         self.ends.clear();
@@ -95,7 +90,7 @@ impl Scratch {
             end += if two_at_most { field.len() + count_above_ascii(field) } else { decoded_length(field) };
             self.ends.push(end);
         }
-        Row { text: &self.text, bounds: Bounds::Ends(&self.ends) }
+        Row { text: &self.text, ends: &self.ends }
     }
 }
 
@@ -138,7 +133,7 @@ mod tests {
         let record = ByteRecord::from(fields.to_vec());
         let mut scratch = Scratch::default();
         let row = Row::decode(&record, &mut scratch);
-        let borrowed = matches!(row.bounds, Bounds::Record(_));
+        let borrowed = std::ptr::eq(row.text.as_ptr(), record.as_slice().as_ptr());
         (row.iter().map(str::to_owned).collect(), borrowed)
     }
 
