@@ -35,7 +35,7 @@ async fn of_five_records_with_one_key_the_last_valid_stays() {
     assert_eq!((report.written, report.superseded), (1, report.records_read - report.rejected - 1));
     let items = place.items().await;
     assert_eq!(items.len(), 1);
-    assert_eq!(items.values().next().unwrap()["total"], "S(\"5.00\")");
+    assert_eq!(items.values().next().unwrap()["total"], "S(\"50.00\")");
 }
 
 /// What must be in the table after rows of (key, total): the last valid one of each key.

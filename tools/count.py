@@ -3,7 +3,7 @@
 
     tools/count.py FILE
 
-A row is bad if its columns are too few or too many, its key is no key, its date is no date or its amount no amount.
+A row is bad if its columns are too few or too many, its key is no key, its date is no date, its amount no amount or its issuer's tax id too long.
 """
 import csv
 import json
@@ -35,12 +35,14 @@ def main(path):
         header = next(rows)
         at = {name: index for index, name in enumerate(header)}
         key, total = at["CHAVE DE ACESSO"], at["VALOR NOTA FISCAL"]
+        issuer = at["CPF/CNPJ Emitente"]
         dates = [at["DATA EMISSÃO"], at["DATA/HORA EVENTO MAIS RECENTE"]]
         records = bad = 0
         keys = set()
         for row in rows:
             records += 1
             well = len(row) == len(header) and is_key(row[key]) and AMOUNT.fullmatch(row[total])
+            well = well and len(row[issuer]) <= 20
             if well and all(is_date(row[date]) for date in dates):
                 keys.add(row[key].encode())
             else:

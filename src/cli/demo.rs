@@ -9,11 +9,10 @@ use tokio::net::TcpListener;
 
 use super::bar::Bar;
 use super::place::{Place, Services};
-use super::{Failure, summary};
+use super::{Failure, http, summary};
 use crate::aws;
 use crate::ingest::Settings;
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use crate::local::http;
 use crate::local::stack::{ACCESS_KEY, REGION, SECRET_KEY, Stack, StackOptions, UPLOADS_BUCKET};
 use crate::query::{self, Api, CursorKeys};
 use crate::read::source::Source;
@@ -46,7 +45,7 @@ impl Args {
         println!("   Both answer at {endpoint}.");
         let mut place = Place::embedded(Services::of(stack)).await?;
 
-        let sample = sample();
+        let (sample, issuer) = sample();
         let size = sample.len() / 1024;
         println!("\n2. {RECORDS} generated rows, 2 % of them duplicates and 0.5 % bad, are uploaded: {size} KiB.");
         let put = place.s3().put_object().bucket(UPLOADS_BUCKET).key(SAMPLE_KEY).body(ByteStream::from(sample));
@@ -67,7 +66,7 @@ impl Args {
         let api = Api::new(place.table.clone(), CursorKeys::generate()?);
         let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });
         println!("\n4. The API answers. Paste these:");
-        show_queries(&base, &outcome.report.ingestion).await?;
+        show_queries(&base, &issuer, &outcome.report.ingestion).await?;
         if !self.once {
             if let Some(stack) = &mut place.services.stack {
                 stack.announce_api(&base)?;
@@ -83,16 +82,16 @@ impl Args {
     }
 }
 
-fn sample() -> Vec<u8> {
+/// The sample's bytes and the issuer that most of its invoices are of.
+fn sample() -> (Vec<u8>, String) {
     let layout_version = LayoutVersion::V1;
     let options = GenerateOptions { records: RECORDS, seed: 2026, layout_version, duplicates: 0.02, bad: 0.005 };
     let (mut generator, mut bytes) = (Generator::new(options), Vec::new());
     while generator.fill(&mut bytes) {}
-    bytes
+    (bytes, generator.busiest_issuer())
 }
 
-async fn show_queries(base: &str, ingestion: &str) -> Result<(), Failure> {
-    let issuer = GenerateOptions::BUSIEST_ISSUER;
+async fn show_queries(base: &str, issuer: &str, ingestion: &str) -> Result<(), Failure> {
     let first = show(base, &format!("/v1/invoices?issuer={issuer}&limit=2")).await?;
     if let Some(cursor) = first.get("next_cursor").and_then(Value::as_str) {
         show(base, &format!("/v1/invoices?issuer={issuer}&limit=2&cursor={cursor}")).await?;

@@ -67,11 +67,9 @@ impl Args {
         let (records, seed, duplicates, bad) = (self.records, self.seed, self.duplicates, self.bad);
         let mut generator = Generator::new(GenerateOptions { records, seed, layout_version, duplicates, bad });
         let mut chunk = Vec::with_capacity(256 * 1024);
-        let mut more = true;
-        while more {
-            chunk.clear();
-            more = generator.fill(&mut chunk);
+        while generator.fill(&mut chunk) {
             target.write_all(&chunk)?;
+            chunk.clear();
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 mod bar;
 mod demo;
 mod generate;
+mod http;
 mod ingest;
 mod place;
 mod summary;

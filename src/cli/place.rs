@@ -101,7 +101,7 @@ impl Place {
         if args.which.table.is_none() {
             return Self::embedded(services).await;
         }
-        let table = Table::open(aws::dynamodb_reader(&services.dynamodb), &name).await?;
+        let table = Table::open(aws::dynamodb_reader(&services.dynamodb), name).await?;
         let (store, work) = match &args.work_bucket {
             Some(bucket) => (WorkStore::new(aws::s3_client(&services.s3), bucket.clone()), None),
             None => {
@@ -115,7 +115,7 @@ impl Place {
     /// The place in embedded services.
     pub(super) async fn embedded(services: Services) -> Result<Self, Failure> {
         let client = aws::dynamodb_reader(&services.dynamodb);
-        let table = Table::open_or_create(client, EMBEDDED_TABLE, Schema::default()).await?;
+        let table = Table::open_or_create(client, EMBEDDED_TABLE.to_owned(), Schema::default()).await?;
         let store = WorkStore::new(aws::s3_client(&services.s3), WORK_BUCKET.to_owned());
         Ok(Self { services, table, store, _work: None })
     }

@@ -58,7 +58,7 @@ impl Args {
         match &self.command {
             Command::Create { shards, indexes, .. } => {
                 let schema = Schema { shards: *shards, indexes: *indexes, ..Schema::default() };
-                let table = table::create(client, &name, schema).await?;
+                let table = table::create(client, name, schema).await?;
                 println!("table {} is ready: {} shards, indexes {}", table.name, shards, indexes);
             }
             Command::Show { .. } => {

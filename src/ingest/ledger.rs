@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use aws_sdk_dynamodb::config::http::HttpResponse;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
 
@@ -75,7 +77,7 @@ impl Ledger {
     pub async fn meta(&self, ingestion: &str) -> Result<Option<Meta>, Error> {
         let get = self.table.client.get_item().table_name(&self.table.name).consistent_read(true);
         let got = get.key("PK", text(format!("J#{ingestion}"))).key("SK", text("META")).send().await;
-        let Some(item) = got.map_err(|error| self.error(&error))?.item else { return Ok(None) };
+        let Some(item) = got.map_err(|error| self.error(error))?.item else { return Ok(None) };
         let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
         let report = serde_json::from_str(&word("report")).map_err(Error::corrupt("the ledger's report"))?;
         let attempt = item.get("attempt").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or(1);
@@ -120,12 +122,12 @@ impl Ledger {
 
     async fn put(&self, item: HashMap<String, AttributeValue>) -> Result<(), Error> {
         let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item));
-        put.send().await.map(drop).map_err(|error| self.error(&error))
+        put.send().await.map(drop).map_err(|error| self.error(error))
     }
 
-    fn error<E>(&self, error: &aws_sdk_dynamodb::error::SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>) -> Error
+    fn error<E>(&self, error: SdkError<E, HttpResponse>) -> Error
     where
-        E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         Error::Table(TableError::service(&self.table.name, error))
     }

@@ -5,13 +5,14 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemError, BatchWriteItemOutput};
-use aws_sdk_dynamodb::primitives::SdkBody;
+use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue};
 
 use super::batch::Batch;
+use crate::aws::{self, Fault};
 
 /// What became of one call.
 #[derive(Debug)]
@@ -110,69 +111,12 @@ fn done<T>(table: &str, batch: &Batch<T>, output: &BatchWriteItemOutput) -> Resu
 }
 
 fn failed(table: &str, error: SdkError<BatchWriteItemError, HttpResponse>) -> Result<Answer, WriteError> {
-    let message = crate::aws::describe_error(&error);
-    match verdict(&error) {
-        Verdict::Throttled => Ok(Answer::Throttled { message }),
-        Verdict::Failed => Ok(Answer::Failed { message }),
-        Verdict::Refused => Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) }),
-    }
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Throttled,
-    Failed,
-    Refused,
-}
-
-fn verdict(error: &SdkError<BatchWriteItemError, HttpResponse>) -> Verdict {
-    match error {
-        SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
-            of_service(service.err().code().unwrap_or_default(), service.err().message().unwrap_or_default(), status)
+    let message = aws::describe_error(&error);
+    match aws::fault(&error) {
+        Fault::Throttled => Ok(Answer::Throttled { message }),
+        Fault::Unavailable => Ok(Answer::Failed { message }),
+        Fault::Refused | Fault::Credentials => {
+            Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) })
         }
-        SdkError::ConstructionFailure(_) => Verdict::Refused,
-        _ if crate::aws::lacks_credentials(error) => Verdict::Refused,
-        _ => Verdict::Failed,
-    }
-}
-
-/// What an error of the service means, by its code as the DynamoDB developer guide lists them under "Error handling".
-fn of_service(code: &str, message: &str, status: u16) -> Verdict {
-    match code {
-        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded" | "Throttling"
-        | "TooManyRequestsException" => Verdict::Throttled,
-        // Signed, then frozen or delayed for minutes: the next attempt signs anew.
-        "InvalidSignatureException" if message.contains("expired") || message.contains("not yet current") => {
-            Verdict::Failed
-        }
-        "RequestExpired" | "RequestTimeout" | "RequestTimeoutException" => Verdict::Failed,
-        _ if status >= 500 || status == 408 || status == 429 => Verdict::Failed,
-        _ => Verdict::Refused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_one_policy() {
-        for (code, status, expected) in [
-            ("ProvisionedThroughputExceededException", 400, Verdict::Throttled),
-            ("ThrottlingException", 400, Verdict::Throttled),
-            ("RequestLimitExceeded", 400, Verdict::Throttled),
-            ("InternalServerError", 500, Verdict::Failed),
-            ("ServiceUnavailable", 503, Verdict::Failed),
-            ("AccessDeniedException", 400, Verdict::Refused),
-            ("UnrecognizedClientException", 400, Verdict::Refused),
-            ("ResourceNotFoundException", 400, Verdict::Refused),
-            ("ValidationException", 400, Verdict::Refused),
-            ("", 400, Verdict::Refused),
-        ] {
-            assert_eq!(of_service(code, "", status), expected, "{code}");
-        }
-        assert_eq!(of_service("InvalidSignatureException", "Signature expired: …", 400), Verdict::Failed);
-        assert_eq!(of_service("InvalidSignatureException", "does not match", 400), Verdict::Refused);
     }
 }

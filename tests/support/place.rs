@@ -29,14 +29,14 @@ impl Place {
         let stack = Stack::start(StackOptions::default()).unwrap();
         let config = stack.sdk_config();
         let client = aws::dynamodb_reader(&config);
-        let table = table::create(client, "invoices", Schema::default()).await.unwrap();
+        let table = table::create(client, "invoices".to_owned(), Schema::default()).await.unwrap();
         Self { stack, table, config, files: tempfile::tempdir().unwrap(), made: AtomicU32::new(0) }
     }
 
     /// A table of its own in the same stack, so that many cases need one stack.
     pub async fn with_table(&mut self, name: &str) {
         let client = aws::dynamodb_reader(&self.config);
-        self.table = table::create(client, name, Schema::default()).await.unwrap();
+        self.table = table::create(client, name.to_owned(), Schema::default()).await.unwrap();
     }
 
     /// A file with these bytes.
