@@ -1,4 +1,5 @@
 //! notaflux
+pub mod backoff;
 pub mod ingest;
 pub mod invoice;
 pub mod layout;
