@@ -1,1 +1,33 @@
-//! read
+//! Bytes to raw records. Knows nothing of invoices.
+//!
+//! ```text
+//! Source ─► Contents ─► DecodedReader ─► CsvReader ─► RawRecord
+//! (ranges)  (entries)   (decompress)     (tape: positions, cap)
+//! ```
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`source`] | one version of an object, read by ranges: a local file or an S3 object |
+//! | `file`, `object` | the two kinds of source; the second resumes after a broken body |
+//! | [`container`] | what a source is, told from its bytes: plain, gzip or zip; its entries |
+//! | `zip` | the directory of a zip, streamed |
+//! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
+//! | [`csv`] | records with exact positions and a cap on their length |
+//! | `tape`, `header` | what the CSV reader stands on; delimiter and header line |
+//! | [`error`] | why reading stops, and whether it may be tried again |
+//!
+//! Memory is bounded by the constants of these files, whatever the size of the source, of a record or the ratio of
+//! compression.
+
+pub mod container;
+pub mod csv;
+pub mod decode;
+pub mod error;
+mod file;
+mod header;
+mod object;
+pub mod source;
+mod tape;
+mod zip;
+
+pub use error::{Place, ReadError};

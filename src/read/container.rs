@@ -1,0 +1,138 @@
+//! What a source is, told from its bytes and never from its name.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use super::decode::{DecodedReader, open_entry};
+use super::error::ReadError;
+use super::source::Source;
+use super::zip;
+
+/// How a source holds its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Container {
+    /// The bytes are the data.
+    Plain,
+    /// One or several gzip members.
+    Gzip,
+    /// A zip archive.
+    Zip,
+}
+
+/// How the bytes of an entry are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// Not at all: the object itself.
+    None,
+    /// One or several gzip members: the object itself.
+    Gzip,
+    /// Raw deflate, in a zip.
+    Deflate,
+    /// Not at all, in a zip.
+    Stored,
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Stored => "stored",
+        })
+    }
+}
+
+/// One stretch of data in a source: the object itself, or a file in an archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name in the archive; none for the object itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// How its bytes are stored.
+    pub compression: Compression,
+    /// First byte in the object; in a zip, of the entry's local header.
+    pub offset: u64,
+    /// Stored bytes.
+    pub compressed_size: u64,
+    /// Decoded bytes, where the archive tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// CRC-32 of the decoded bytes, where the archive tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc32: Option<u32>,
+    /// Why it cannot be read; none if it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<String>,
+}
+
+/// What a source is and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contents {
+    /// How it holds its data.
+    pub container: Container,
+    /// Its files, in the order of the archive's directory; the object itself where it is no archive.
+    pub entries: Vec<Entry>,
+}
+
+/// Bytes looked at to tell what a source is: more than any signature below.
+const HEAD_BYTES: u64 = 16;
+
+const GZIP: &[u8] = b"\x1f\x8b\x08";
+const ZIP: &[u8] = b"PK\x03\x04";
+/// A zip without entries begins with the end of its directory.
+const ZIP_EMPTY: &[u8] = b"PK\x05\x06";
+/// A zip that was made to be split begins with this mark.
+const ZIP_SPANNED: &[u8] = b"PK\x07\x08";
+
+/// Formats that are not read, by what stands at this byte of them, so that they are told by name and not as a header that
+/// no layout knows. None of these can begin a header line.
+const UNREAD: [(usize, &[u8], &str, &str); 9] = [
+    (0, b"\x28\xb5\x2f\xfd", "zstd", "compress it with gzip"),
+    (0, b"\xfd7zXZ\0", "xz", "compress it with gzip"),
+    (4, b"1AY&SY", "bzip2", "compress it with gzip"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", "pack it as zip or gzip"),
+    (0, b"Rar!\x1a\x07", "RAR", "pack it as zip or gzip"),
+    (0, b"PAR1\x15", "Parquet", "export it as CSV"),
+    (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV UTF-8"),
+    (0, b"\xff\xfe", "UTF-16", "save it as UTF-8"),
+    (0, b"\xfe\xff", "UTF-16", "save it as UTF-8"),
+];
+
+impl Contents {
+    /// Looks at the first bytes of `source`, and at the directory of an archive.
+    ///
+    /// # Errors
+    /// A source that cannot be read; a zip that is cut short, damaged or over the limits of its directory; a format that is
+    /// not read.
+    pub async fn inspect(source: &Source) -> Result<Self, ReadError> {
+        let head = source.read(0..source.len().min(HEAD_BYTES)).await?;
+        if [ZIP, ZIP_EMPTY, ZIP_SPANNED].iter().any(|signature| head.starts_with(signature)) {
+            return Ok(Self { container: Container::Zip, entries: zip::directory(source).await? });
+        }
+        let is_unread = |at: usize, mark: &[u8]| head.get(at..).is_some_and(|bytes| bytes.starts_with(mark));
+        if let Some((.., name, remedy)) = UNREAD.iter().find(|(at, mark, ..)| is_unread(*at, mark)) {
+            return Err(ReadError::unsupported(source.place(), *name, remedy));
+        }
+        let (container, compression) = match head.starts_with(GZIP) {
+            true => (Container::Gzip, Compression::Gzip),
+            false => (Container::Plain, Compression::None),
+        };
+        let entry = Entry {
+            name: None,
+            compression,
+            offset: 0,
+            compressed_size: source.len(),
+            size: (container == Container::Plain).then_some(source.len()),
+            crc32: None,
+            unsupported: None,
+        };
+        Ok(Self { container, entries: vec![entry] })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+#![allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+
+use super::super::zip::tests::source;
+use super::*;
+
+async fn inspect(bytes: &[u8]) -> Result<Contents, ReadError> {
+    let (_folder, source) = source(bytes).await;
+    Contents::inspect(&source).await
+}
+
+#[tokio::test]
+async fn it_is_told_from_its_bytes() {
+    for (bytes, container) in [
+        (&b""[..], Container::Plain),
+        (b"a;b\n", Container::Plain),
+        (b"PK;PL\n1;2\n", Container::Plain),
+        (b"PAR1;PAR2\n", Container::Plain),
+        (b"BZh;x\n", Container::Plain),
+        (b"\xef\xbb\xbfa;b", Container::Plain),
+        (b"\x1f\x8b\x08\0\0", Container::Gzip),
+    ] {
+        let found = inspect(bytes).await.unwrap();
+        assert_eq!(found.container, container, "{bytes:?}");
+        let [entry] = &found.entries[..] else { unreachable!() };
+        assert_eq!((entry.name.as_ref(), entry.compressed_size), (None, bytes.len() as u64));
+        assert_eq!(entry.size, (container == Container::Plain).then_some(bytes.len() as u64));
+    }
+}
+
+#[tokio::test]
+async fn formats_that_are_not_read_are_named() {
+    for (bytes, name) in [
+        (&b"\x28\xb5\x2f\xfd\x04\x00"[..], "zstd"),
+        (b"BZh91AY&SYabcdef", "bzip2"),
+        (b"PAR1\x15\x04", "Parquet"),
+        (b"\xff\xfea\0;\0", "UTF-16"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "Excel"),
+    ] {
+        let error = inspect(bytes).await.unwrap_err();
+        assert!(matches!(&error, ReadError::Unsupported { .. }), "{error:?}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}

@@ -1,0 +1,279 @@
+//! The decoded bytes of an entry.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder};
+use bytes::Bytes;
+use crc32fast::Hasher;
+use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
+use tokio_util::io::StreamReader;
+
+use super::container::{Compression, Entry};
+use super::error::{Place, ReadError};
+use super::source::{Source, SourceStream};
+use super::zip;
+
+/// Decoded bytes thrown away at once on the way to where reading shall begin.
+const SKIP_BYTES: usize = 128 * 1024;
+
+/// Such stretches before other tasks get their turn: a few milliseconds.
+const SKIPS_A_TURN: u32 = 32;
+
+/// Opens an entry at byte `from` of its decoded bytes.
+///
+/// A plain or stored entry is read from there; a compressed one is decoded from its start, and what lies before is thrown
+/// away. The checksum is compared whenever all of the entry was decoded: always but for a stored entry opened behind its
+/// start. (A plain object has none.)
+///
+/// # Errors
+/// An entry that is not supported; a start behind its end; a damaged local header; a source that cannot be read.
+pub async fn open_entry(source: &Source, entry: &Entry, from: u64) -> Result<DecodedReader, ReadError> {
+    let place = Place { entry: entry.name.clone(), ..source.place() };
+    if let Some(reason) = &entry.unsupported {
+        return Err(ReadError::unsupported(place, format!("this entry ({reason})"), "pack it anew, by deflate"));
+    }
+    if entry.size.is_some_and(|size| from > size) {
+        let found = format!("{} bytes", entry.size.unwrap_or_default());
+        return Err(ReadError::corrupt(place, format!("at least {from} decoded bytes"), found));
+    }
+    let start = match entry.compression {
+        Compression::None | Compression::Gzip => entry.offset,
+        Compression::Deflate | Compression::Stored => zip::data_start(source, entry).await?,
+    };
+    let end = start.saturating_add(entry.compressed_size);
+    let seek = matches!(entry.compression, Compression::None | Compression::Stored).then_some(from);
+    let origin = start + seek.unwrap_or_default();
+    let stored = Stored { stream: StreamReader::new(source.open(origin..end)), at: origin, end };
+    let inner = match entry.compression {
+        Compression::None | Compression::Stored => Inner::Raw(stored),
+        Compression::Gzip => {
+            let mut decoder = GzipDecoder::new(stored);
+            decoder.multiple_members(true);
+            Inner::Gzip(Box::new(decoder))
+        }
+        Compression::Deflate => Inner::Deflate(Box::new(DeflateDecoder::new(stored))),
+    };
+    let whole = seek.is_none_or(|from| from == 0);
+    let crc32 = entry.crc32.filter(|_| whole).map(|expected| (Hasher::new(), expected));
+    let (decoded, skip) = seek.map_or((0, from), |from| (from, 0));
+    Ok(DecodedReader { inner, place, decoded, skip, size: entry.size, crc32, state: State::Open, scratch: Vec::new() })
+}
+
+/// The decoded bytes of an entry. Ends only where the entry ends; what is cut short or damaged is an error.
+#[derive(Debug)]
+pub struct DecodedReader {
+    inner: Inner,
+    place: Place,
+    /// Decoded bytes that have come out of `inner`, with those before its start.
+    decoded: u64,
+    /// Decoded bytes still to be thrown away.
+    skip: u64,
+    size: Option<u64>,
+    crc32: Option<(Hasher, u32)>,
+    state: State,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    Ended,
+    Failed,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Raw(Stored),
+    Gzip(Box<GzipDecoder<Stored>>),
+    Deflate(Box<DeflateDecoder<Stored>>),
+}
+
+impl Inner {
+    fn stored(&self) -> &Stored {
+        match self {
+            Self::Raw(stored) => stored,
+            Self::Gzip(decoder) => decoder.get_ref(),
+            Self::Deflate(decoder) => decoder.get_ref(),
+        }
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Raw(stored) => Pin::new(stored).poll_read(cx, buf),
+            Self::Gzip(decoder) => Pin::new(decoder).poll_read(cx, buf),
+            Self::Deflate(decoder) => Pin::new(decoder).poll_read(cx, buf),
+        }
+    }
+}
+
+impl DecodedReader {
+    /// Object and entry, to name them in errors of what reads from this.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Decoded bytes so far, those before the start included.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> u64 {
+        self.decoded
+    }
+
+    /// Byte of the object up to which it has been read.
+    #[must_use]
+    pub fn stored_byte(&self) -> u64 {
+        self.inner.stored().at
+    }
+
+    /// Decodes into `buf` and does what the end and what came ask for.
+    fn poll_decode(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), ReadError>> {
+        let before = buf.filled().len();
+        let read = ready!(self.inner.poll_read(cx, buf));
+        read.map_err(|error| self.explain(error))?;
+        let new = buf.filled().get(before..).unwrap_or_default();
+        if new.is_empty() {
+            self.check_end()?;
+            self.state = State::Ended;
+        }
+        self.decoded += new.len() as u64;
+        if let Some((hasher, _)) = &mut self.crc32 {
+            hasher.update(new);
+        }
+        match self.size {
+            Some(size) if self.decoded > size => {
+                Poll::Ready(Err(ReadError::corrupt(self.here(), format!("{size} decoded bytes"), "more")))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn check_end(&mut self) -> Result<(), ReadError> {
+        let (place, stored) = (self.here(), self.inner.stored());
+        if stored.at < stored.end {
+            let found = format!("{} more bytes behind it", stored.end - stored.at);
+            return Err(ReadError::corrupt(place, "the end of the compressed data", found));
+        }
+        if let Some(size) = self.size.filter(|size| *size != self.decoded) {
+            return Err(ReadError::corrupt(place, format!("{size} decoded bytes"), self.decoded.to_string()));
+        }
+        if self.skip > 0 {
+            let expected = format!("{} more decoded bytes before the one to begin with", self.skip);
+            return Err(ReadError::corrupt(place, expected, "the end"));
+        }
+        let Some((hasher, expected)) = self.crc32.take() else { return Ok(()) };
+        match hasher.finalize() {
+            found if found != expected => {
+                Err(ReadError::corrupt(place, format!("CRC-32 {expected:08x}"), format!("{found:08x}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn here(&self) -> Place {
+        let place = self.place.clone().at_byte(self.decoded);
+        if matches!(self.inner, Inner::Raw(_)) && self.place.entry.is_none() {
+            return place;
+        }
+        place.at_stored_byte(self.inner.stored().at)
+    }
+
+    /// Tells a source that cannot be read from one that is damaged.
+    fn explain(&self, error: io::Error) -> ReadError {
+        let error = match error.downcast::<ReadError>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
+        let stored = self.inner.stored();
+        let what = match self.inner {
+            Inner::Gzip(_) => "gzip",
+            _ => "deflate",
+        };
+        // Both decoders take all there is before they complain of an early end.
+        if error.kind() == io::ErrorKind::UnexpectedEof
+            || (stored.at == stored.end && error.kind() == io::ErrorKind::Other)
+        {
+            return ReadError::truncated(self.here(), format!("more {what} data"));
+        }
+        ReadError::corrupt(self.here(), format!("valid {what} data"), error.to_string())
+    }
+
+    fn poll_skip(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.resize(SKIP_BYTES, 0);
+        let mut turns = 0;
+        let done = loop {
+            if self.skip == 0 || self.state == State::Ended {
+                break Poll::Ready(Ok(()));
+            }
+            if turns == SKIPS_A_TURN {
+                cx.waker().wake_by_ref();
+                break Poll::Pending;
+            }
+            turns += 1;
+            let wanted = usize::try_from(self.skip).unwrap_or(usize::MAX).min(SKIP_BYTES);
+            let mut buf = ReadBuf::new(scratch.get_mut(..wanted).unwrap_or_default());
+            match self.poll_decode(cx, &mut buf) {
+                Poll::Ready(Ok(())) => self.skip -= buf.filled().len() as u64,
+                other => break other,
+            }
+        };
+        if self.skip > 0 {
+            self.scratch = scratch;
+        }
+        done
+    }
+}
+
+impl AsyncRead for DecodedReader {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.state {
+            State::Failed => return Poll::Ready(Err(ReadError::Spent.into())),
+            State::Ended => return Poll::Ready(Ok(())),
+            State::Open if buf.remaining() == 0 => return Poll::Ready(Ok(())),
+            State::Open => {}
+        }
+        let read = match if this.skip > 0 { this.poll_skip(cx) } else { Poll::Ready(Ok(())) } {
+            Poll::Ready(Ok(())) if this.state == State::Open => this.poll_decode(cx, buf),
+            other => other,
+        };
+        if let Poll::Ready(Err(_)) = read {
+            this.state = State::Failed;
+        }
+        read.map_err(io::Error::from)
+    }
+}
+
+/// The stored bytes of an entry, counted.
+#[derive(Debug)]
+struct Stored {
+    stream: StreamReader<SourceStream, Bytes>,
+    /// Byte of the object that comes next.
+    at: u64,
+    end: u64,
+}
+
+impl AsyncRead for Stored {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.at += (buf.filled().len() - before) as u64;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncBufRead for Stored {
+    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        Pin::new(&mut self.get_mut().stream).poll_fill_buf(cx)
+    }
+
+    fn consume(mut self: Pin<&mut Self>, amount: usize) {
+        self.at += amount as u64;
+        Pin::new(&mut self.stream).consume(amount);
+    }
+}
+
+#[cfg(test)]
+mod tests;

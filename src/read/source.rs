@@ -1,0 +1,222 @@
+//! A source: one version of an object, whose bytes are read by ranges.
+
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::stream::{BoxStream, Stream, StreamExt, TryStreamExt};
+use serde::{Deserialize, Serialize};
+
+use super::error::{Place, ReadError};
+use super::file::FileSource;
+use super::object::ObjectSource;
+pub use super::object::Patience;
+
+/// What names one version of an object for ever.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Bucket of an S3 object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Key of an S3 object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Version id of an S3 object in a bucket with versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_id: Option<String>,
+    /// `ETag` of an S3 object, with its quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    /// Absolute path of a local file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// When it was modified: to the second for an S3 object, to the nanosecond for a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<jiff::Timestamp>,
+    /// Length in bytes, as it is stored.
+    pub size_bytes: u64,
+}
+
+impl Identity {
+    /// What identifies the version, as one string that is the same for ever: bucket, key and version id (without one,
+    /// `ETag` and modification time); of a file path, size and modification time.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let modified = self.modified.map(|modified| modified.as_nanosecond().to_string());
+        let parts = match (&self.path, &self.version_id) {
+            (Some(path), _) => serde_json::json!(["file", path, self.size_bytes, modified]),
+            // Objects written while versioning is off or suspended all bear the version id "null".
+            (None, Some(version)) if version != "null" => serde_json::json!(["s3", self.bucket, self.key, version]),
+            (None, _) => serde_json::json!(["s3", self.bucket, self.key, self.etag, modified]),
+        };
+        parts.to_string()
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.bucket, &self.key, &self.path) {
+            (Some(bucket), Some(key), _) => write!(f, "s3://{bucket}/{key}"),
+            (_, _, Some(path)) => f.write_str(path),
+            _ => f.write_str("input"),
+        }
+    }
+}
+
+/// One version of an object. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Source {
+    identity: Arc<Identity>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    File(FileSource),
+    Object(ObjectSource),
+}
+
+impl Source {
+    /// The local file at `path`, as it stands now.
+    ///
+    /// # Errors
+    /// No such file, no leave to read it, or not a regular file.
+    pub async fn file(path: impl AsRef<Path>) -> Result<Self, ReadError> {
+        let file = FileSource::find(path.as_ref().to_owned()).await?;
+        Ok(Self { identity: file.identity(), kind: Kind::File(file) })
+    }
+
+    /// The S3 object, in this version or else in its newest, as it stands now.
+    ///
+    /// # Errors
+    /// No such bucket, key or version; no leave to read it; bad credentials; a service that cannot be reached.
+    pub async fn object(
+        client: aws_sdk_s3::Client,
+        bucket: impl Into<String>,
+        key: impl Into<String>,
+        version_id: Option<String>,
+    ) -> Result<Self, ReadError> {
+        Self::object_with(client, bucket, key, version_id, Patience::default()).await
+    }
+
+    /// [`Source::object`] with other times than the usual.
+    ///
+    /// # Errors
+    /// As [`Source::object`].
+    pub async fn object_with(
+        client: aws_sdk_s3::Client,
+        bucket: impl Into<String>,
+        key: impl Into<String>,
+        version_id: Option<String>,
+        patience: Patience,
+    ) -> Result<Self, ReadError> {
+        let object = ObjectSource::find(client, bucket.into(), key.into(), version_id, patience).await?;
+        Ok(Self { identity: object.identity(), kind: Kind::Object(object) })
+    }
+
+    /// What names this version.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Length in bytes, as it is stored.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.identity.size_bytes
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// This source as the object of a [`Place`].
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place::of(self)
+    }
+
+    /// Its bytes from `range.start` up to but without `range.end`, or to the end if that comes first.
+    ///
+    /// Nothing is read before the stream is polled. The stream ends early only with an error, after which it gives nothing
+    /// more. How the bytes are fetched (today one after the other) is this function's own affair.
+    #[must_use]
+    pub fn open(&self, range: Range<u64>) -> SourceStream {
+        let range = range.start.min(self.len())..range.end.min(self.len());
+        SourceStream(match &self.kind {
+            Kind::File(file) => file.stream(range).boxed(),
+            Kind::Object(object) => object.stream(range).boxed(),
+        })
+    }
+
+    /// The bytes of a short range, whole. The caller bounds its length.
+    ///
+    /// # Errors
+    /// As the stream of [`Source::open`]; a range that goes beyond the end.
+    pub async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
+        if range.end > self.len() {
+            let expected = format!("{} more bytes", range.end - self.len());
+            return Err(ReadError::truncated(self.place().at_stored_byte(self.len()), expected));
+        }
+        let mut bytes = Vec::new();
+        let mut stream = self.open(range);
+        while let Some(chunk) = stream.try_next().await? {
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.identity.fmt(f)
+    }
+}
+
+/// The bytes of a range of a [`Source`], in order, in chunks as they come.
+pub struct SourceStream(BoxStream<'static, Result<Bytes, ReadError>>);
+
+impl Stream for SourceStream {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.0.as_mut().poll_next(cx)
+    }
+}
+
+impl fmt::Debug for SourceStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SourceStream")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_names_the_version() {
+        let object = Identity {
+            bucket: Some("b".to_owned()),
+            key: Some("k".to_owned()),
+            version_id: Some("v1".to_owned()),
+            etag: Some("\"e\"".to_owned()),
+            modified: jiff::Timestamp::from_second(5).ok(),
+            size_bytes: 3,
+            path: None,
+        };
+        assert_eq!(object.fingerprint(), r#"["s3","b","k","v1"]"#);
+        let unversioned = r#"["s3","b","k","\"e\"","5000000000"]"#;
+        assert_eq!(Identity { version_id: None, ..object.clone() }.fingerprint(), unversioned);
+        assert_eq!(Identity { version_id: Some("null".to_owned()), ..object.clone() }.fingerprint(), unversioned);
+        assert_eq!(object.to_string(), "s3://b/k");
+        let file = Identity { path: Some("/x".to_owned()), bucket: None, key: None, ..object };
+        assert_eq!(file.fingerprint(), r#"["file","/x",3,"5000000000"]"#);
+    }
+}
