@@ -1,1 +1,26 @@
-//! table
+//! The DynamoDB table: its keys, its items to and from the domain, and the table itself. Shared by write and query.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | [`keys`] | partition and sort keys of every entity, and the shard that an id falls into |
+//! | [`item`] | an invoice as the JSON of its item, its size and its price |
+//! | [`stored`] | an item as the invoice that it holds |
+//! | [`schema`] | version, shards and indexes, and the `SCHEMA` item that records them |
+//! | [`admin`] | making, opening, describing and deleting the table |
+//! | [`error`] | what can be wrong with a table |
+//!
+//! Items hold nothing that varies between runs, so that repeated puts of one record are the same put.
+
+pub mod admin;
+pub mod error;
+pub mod item;
+pub mod keys;
+pub mod schema;
+mod sink;
+pub mod stored;
+#[cfg(test)]
+pub(crate) mod testing;
+
+pub use admin::{Description, Table, create, delete, describe};
+pub use error::TableError;
+pub use schema::{Index, IndexSet, Schema};

@@ -1,0 +1,351 @@
+//! An invoice as an item: its JSON as it goes over the wire, its size, and the write units that a put of it takes.
+//!
+//! | attribute | type | holds |
+//! | --- | --- | --- |
+//! | `PK`, `SK` | S | `N#<id>`, `H` |
+//! | `model`, `series`, `number`, `op` | S | model, series, number, operation |
+//! | `at` | S | when it was issued, in the plain form |
+//! | `iss`, `rcp` | M | issuer, recipient: `doc`, `kind`, `name`, `ie`, `uf`, `city` |
+//! | `st`, `st_text`, `st_at` | S | status, its words in the source, since when |
+//! | `total`, `cur` | S | total, with the places of the source; currency |
+//! | `x` | M | further columns by name |
+//! | `w` | L | warnings |
+//! | `key`, `ak` | S, BOOL | see below |
+//! | `src`, `rec` | S, N | the ingestion that wrote it, the number of the record in its entry from 1 |
+//! | `IK` `IS` `RK` `RS` `MK` `MS` `XK` `XS` | S | keys of the indexes that it appears in: see [`super::keys`] |
+//!
+//! A put costs a write unit for each started KB, once for the table and once for each index: names are short, and what
+//! can be told from the rest is left out. `cur` is left out where it is BRL; `kind` where the text of the tax id tells
+//! it; `key`, the access key, where the id is the access key (`ak` is false where an id only looks like one).
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::keys::{self, ID_LIMIT_BYTES, INVOICE_PREFIX, INVOICE_SK};
+use super::schema::{Index, Schema};
+use super::sink::{Counter, Json, Sink};
+use crate::invoice::{AccessKey, Invoice, Party, Status, TaxId};
+
+/// Most bytes of an item (`DynamoDB` service limit: 400 KB).
+pub const ITEM_LIMIT_BYTES: usize = 400 * 1024;
+/// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
+pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
+/// Bytes that one write unit pays for (`DynamoDB` pricing: 1 KB).
+pub const WRITE_UNIT_BYTES: usize = 1024;
+
+/// The currency that goes without saying.
+pub(super) const COMMON_CURRENCY: &str = "BRL";
+
+/// Where a record came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRef<'a> {
+    /// Id of the ingestion.
+    pub ingestion: Cow<'a, str>,
+    /// Number of the record in its entry, from 1.
+    pub record: u64,
+}
+
+/// What a put of an item takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Size of the item in bytes, as `DynamoDB` counts: names and values in UTF-8, and what maps and lists take.
+    pub size_bytes: usize,
+    /// Write units of a put of a new item: one for each started KB, once for the table and once for each index that the
+    /// item appears in. A put over an item whose index keys differ costs more.
+    pub write_units: u32,
+}
+
+/// An item that was appended to a buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Size of the item in bytes, as `DynamoDB` counts.
+    pub size_bytes: usize,
+    /// Write units of a put of it: see [`Measured::write_units`].
+    pub write_units: u32,
+    /// Where in the buffer the text of its partition key lies.
+    pub pk: Range<usize>,
+    /// Where in the buffer the text of its sort key lies.
+    pub sk: Range<usize>,
+}
+
+/// Why `DynamoDB` would refuse an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// An invoice that nothing names.
+    #[error("expected an id, found an empty one")]
+    EmptyId,
+    /// The id does not fit into a key.
+    #[error("expected an id of at most {ID_LIMIT_BYTES} bytes, found {size_bytes}")]
+    IdTooLong {
+        /// Its length in bytes.
+        size_bytes: usize,
+    },
+    /// A further column whose name is empty or too long.
+    #[error("expected a further column with a name of 1 to {NAME_LIMIT_BYTES} bytes, found {size_bytes}")]
+    Name {
+        /// Its length in bytes.
+        size_bytes: usize,
+    },
+    /// More than an item may hold.
+    #[error("expected a record that makes an item of at most {ITEM_LIMIT_BYTES} bytes, found {size_bytes}")]
+    TooLarge {
+        /// Size that the item would have, in bytes.
+        size_bytes: usize,
+    },
+}
+
+/// Appends the JSON of the item that holds `invoice` to `out`. Nothing else is allocated.
+///
+/// The caller has asked [`measure_invoice`] before: this does not check what `DynamoDB` would refuse.
+pub fn encode_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, out: &mut Vec<u8>) -> Encoded {
+    let shard = keys::shard(&invoice.id, schema.shards);
+    let mut json = Json::begin(out);
+    let walked = walk(invoice, source, schema, shard, &mut json);
+    let size_bytes = json.size_bytes();
+    json.end();
+    Encoded { size_bytes, write_units: write_units(size_bytes, walked.indexes), pk: walked.pk, sk: walked.sk }
+}
+
+/// What a put of `invoice` takes, without writing it. The shard is taken for the one with the longest number, so that
+/// nothing is hashed: with more than 10 shards the size may be some bytes more than the item's.
+///
+/// # Errors
+/// What `DynamoDB` would refuse.
+pub fn measure_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema) -> Result<Measured, Refusal> {
+    match invoice.id.len() {
+        0 => return Err(Refusal::EmptyId),
+        size_bytes if size_bytes > ID_LIMIT_BYTES => return Err(Refusal::IdTooLong { size_bytes }),
+        _ => {}
+    }
+    let mut name_lengths = invoice.extra.iter().map(|(name, _)| name.len());
+    if let Some(size_bytes) = name_lengths.find(|length| !(1..=NAME_LIMIT_BYTES).contains(length)) {
+        return Err(Refusal::Name { size_bytes });
+    }
+    let mut counter = Counter::default();
+    let walked = walk(invoice, source, schema, schema.shards.saturating_sub(1), &mut counter);
+    let size_bytes = counter.size_bytes();
+    if size_bytes > ITEM_LIMIT_BYTES {
+        return Err(Refusal::TooLarge { size_bytes });
+    }
+    Ok(Measured { size_bytes, write_units: write_units(size_bytes, walked.indexes) })
+}
+
+/// The indexes project everything: an entry costs what the item does.
+fn write_units(size_bytes: usize, indexes: u32) -> u32 {
+    let each = u32::try_from(size_bytes.div_ceil(WRITE_UNIT_BYTES)).unwrap_or(u32::MAX);
+    each.saturating_mul(1 + indexes)
+}
+
+struct Walked {
+    pk: Range<usize>,
+    sk: Range<usize>,
+    indexes: u32,
+}
+
+fn walk(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, shard: u16, sink: &mut impl Sink) -> Walked {
+    sink.name(keys::PK);
+    let pk = sink.text(&[INVOICE_PREFIX, &invoice.id]);
+    sink.name(keys::SK);
+    let sk = sink.text(&[INVOICE_SK]);
+    walk_fields(invoice, sink);
+    walk_access_key(invoice, sink);
+    sink.name("src");
+    sink.text(&[&source.ingestion]);
+    sink.name("rec");
+    sink.number(source.record);
+    let indexes = walk_index_keys(invoice, schema, shard, sink);
+    Walked { pk, sk, indexes }
+}
+
+fn walk_fields(invoice: &Invoice<'_>, sink: &mut impl Sink) {
+    optional("model", invoice.model.as_deref(), sink);
+    optional("series", invoice.series.as_deref(), sink);
+    optional("number", invoice.number.as_deref(), sink);
+    optional("op", invoice.operation.as_deref(), sink);
+    optional("at", Some(&invoice.issued_at.to_plain()), sink);
+    if !invoice.issuer.is_empty() {
+        party("iss", &invoice.issuer, sink);
+    }
+    if let Some(recipient) = &invoice.recipient {
+        party("rcp", recipient, sink);
+    }
+    optional("st", Some(invoice.status.as_str()), sink);
+    optional("st_text", invoice.status_text.as_deref(), sink);
+    if let Some(at) = &invoice.status_at {
+        optional("st_at", Some(&at.to_plain()), sink);
+    }
+    optional("total", invoice.total.as_ref().map(crate::invoice::Decimal::as_str), sink);
+    optional("cur", Some(invoice.currency.as_ref()).filter(|currency| *currency != COMMON_CURRENCY), sink);
+    if !invoice.extra.is_empty() {
+        sink.name("x");
+        sink.open_map();
+        invoice.extra.iter().for_each(|(name, value)| optional(name, Some(value), sink));
+        sink.close_map();
+    }
+    if !invoice.warnings.is_empty() {
+        sink.name("w");
+        sink.open_list();
+        for warning in &invoice.warnings {
+            sink.element();
+            sink.text(&[warning.as_str()]);
+        }
+        sink.close_list();
+    }
+}
+
+fn optional(name: &str, text: Option<&str>, sink: &mut impl Sink) {
+    if let Some(text) = text {
+        sink.name(name);
+        sink.text(&[text]);
+    }
+}
+
+fn party(name: &str, party: &Party<'_>, sink: &mut impl Sink) {
+    sink.name(name);
+    sink.open_map();
+    if let Some(tax_id) = &party.tax_id {
+        optional("doc", Some(&tax_id.text), sink);
+        let told = TaxId::kind_of(&tax_id.text) == tax_id.kind;
+        optional("kind", (!told).then_some(tax_id.kind.as_str()), sink);
+    }
+    optional("name", party.name.as_deref(), sink);
+    optional("ie", party.state_registration.as_deref(), sink);
+    optional("uf", party.uf.as_deref(), sink);
+    optional("city", party.city.as_deref(), sink);
+    sink.close_map();
+}
+
+fn walk_access_key(invoice: &Invoice<'_>, sink: &mut impl Sink) {
+    match &invoice.access_key {
+        Some(key) if key.as_str() == invoice.id => {}
+        Some(key) => optional("key", Some(key.as_str()), sink),
+        None if AccessKey::parse(&invoice.id).is_ok() => {
+            sink.name("ak");
+            sink.boolean(false);
+        }
+        None => {}
+    }
+}
+
+/// Gives in how many indexes the invoice appears.
+fn walk_index_keys(invoice: &Invoice<'_>, schema: &Schema, shard: u16, sink: &mut impl Sink) -> u32 {
+    let shard = keys::shard_text(shard);
+    let time = keys::sort_time(invoice.issued_at.local);
+    let (month, in_month) = keys::split_month(&time);
+    let tax_id = |party: Option<&Party<'_>>| party.and_then(|party| party.tax_id).map(|id| id.text);
+    let mut indexes = 0;
+    for index in schema.indexes.iter() {
+        let tax_id = match index {
+            Index::Issuer => tax_id(Some(&invoice.issuer)),
+            Index::Recipient => tax_id(invoice.recipient.as_ref()),
+            Index::Month | Index::State => None,
+        };
+        let (of, sort) = match (index, &tax_id) {
+            (Index::Issuer | Index::Recipient, Some(tax_id)) => (tax_id.as_str(), time.as_str()),
+            (Index::Issuer | Index::Recipient, None) => continue,
+            (Index::Month, _) => (month, in_month),
+            (Index::State, _) if invoice.status == Status::Authorized => continue,
+            (Index::State, _) => (invoice.status.as_str(), time.as_str()),
+        };
+        sink.name(index.partition_attribute());
+        sink.text(&[index.prefix(), of, "#", &shard]);
+        sink.name(index.sort_attribute());
+        sink.text(&[sort, "#", &invoice.id]);
+        indexes += 1;
+    }
+    indexes
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::table::IndexSet;
+    use crate::table::testing::{any_invoice, example, json_size};
+
+    fn source() -> SourceRef<'static> {
+        SourceRef { ingestion: "9f2c".into(), record: 1 }
+    }
+
+    #[test]
+    fn an_invoice_becomes_this_json() {
+        let mut out = b"before ".to_vec();
+        let encoded = encode_invoice(&example(), &source(), &Schema::default(), &mut out);
+        let shard = keys::shard(&example().id, 8);
+        let expected = [
+            r#"before {"PK":{"S":"N#31191108676370000155550010000070831000062423"},"SK":{"S":"H"},"model":{"S":"55"},"#,
+            r#""series":{"S":"1"},"number":{"S":"7083"},"op":{"S":"VENDA DE MERCADORIA ADQUIRIDA"},"#,
+            r#""at":{"S":"2019-11-12T00:00:00"},"iss":{"M":{"doc":{"S":"08676370000155"},"#,
+            r#""name":{"S":"DIST. DE MEDICAMENTOS PRO SAUDE LTD"},"ie":{"S":"10428180043"},"uf":{"S":"MG"},"#,
+            r#""city":{"S":"UBERLANDIA"}}},"rcp":{"M":{"doc":{"S":"09579964000291"},"#,
+            r#""name":{"S":"HOSP GERAL DE CURITIBA"},"uf":{"S":"PR"}}},"st":{"S":"authorized"},"#,
+            r#""st_text":{"S":"Autorização de Uso"},"st_at":{"S":"2019-11-12T13:01:52"},"total":{"S":"2040.00"},"#,
+            r#""x":{"M":{"final_consumer":{"S":"1 - CONSUMIDOR FINAL"}}},"src":{"S":"9f2c"},"rec":{"N":"1"},"#,
+            r#""IK":{"S":"I#08676370000155#0"},"#,
+            r#""IS":{"S":"20191112T000000#31191108676370000155550010000070831000062423"},"#,
+            r#""RK":{"S":"R#09579964000291#0"},"#,
+            r#""RS":{"S":"20191112T000000#31191108676370000155550010000070831000062423"},"#,
+            r#""MK":{"S":"M#201911#0"},"MS":{"S":"12T000000#31191108676370000155550010000070831000062423"}}"#,
+        ];
+        let expected = expected.concat().replace("#0\"", &format!("#{shard}\""));
+        assert_eq!(String::from_utf8(out.clone()).unwrap(), expected);
+        assert_eq!(&out[encoded.pk], b"N#31191108676370000155550010000070831000062423");
+        assert_eq!(&out[encoded.sk], b"H");
+        assert_eq!(encoded.write_units, 4, "under a KB, in the table and three indexes");
+    }
+
+    #[test]
+    fn indexes_are_sparse_and_can_be_left_out() {
+        let units = |invoice: &Invoice<'_>, indexes: &str| {
+            let schema = Schema { indexes: IndexSet::parse(indexes).unwrap(), ..Schema::default() };
+            measure_invoice(invoice, &source(), &schema).unwrap().write_units
+        };
+        let cancelled = Invoice { status: Status::Cancelled, ..example() };
+        let without_recipient = Invoice { recipient: None, ..example() };
+        assert_eq!(units(&example(), "none"), 1);
+        assert_eq!(units(&example(), "issuer,state"), 2);
+        assert_eq!(units(&cancelled, "issuer,state"), 3);
+        assert_eq!(units(&without_recipient, "issuer,recipient,month,state"), 3);
+    }
+
+    #[test]
+    fn a_write_unit_is_a_started_kilobyte() {
+        assert_eq!(write_units(1, 0), 1);
+        assert_eq!(write_units(1024, 0), 1);
+        assert_eq!(write_units(1025, 3), 8);
+    }
+
+    #[test]
+    fn what_dynamodb_would_refuse_is_refused() {
+        let measure = |invoice: &Invoice<'_>| measure_invoice(invoice, &source(), &Schema::default());
+        let with_id = |id: String| Invoice { id: id.into(), access_key: None, ..example() };
+        let with_column =
+            |name: String, value: String| Invoice { extra: vec![(name.into(), value.into())], ..example() };
+        assert_eq!(measure(&with_id(String::new())), Err(Refusal::EmptyId));
+        assert!(measure(&with_id("x".repeat(1008))).is_ok());
+        assert_eq!(measure(&with_id("x".repeat(1009))), Err(Refusal::IdTooLong { size_bytes: 1009 }));
+        assert_eq!(measure(&with_column(String::new(), "v".into())), Err(Refusal::Name { size_bytes: 0 }));
+        let limit = ITEM_LIMIT_BYTES - measure(&with_column("x".into(), String::new())).unwrap().size_bytes;
+        assert_eq!(measure(&with_column("x".into(), "v".repeat(limit))).unwrap().size_bytes, ITEM_LIMIT_BYTES);
+        let too_large = measure(&with_column("x".into(), "v".repeat(limit + 1)));
+        assert_eq!(too_large, Err(Refusal::TooLarge { size_bytes: ITEM_LIMIT_BYTES + 1 }));
+    }
+
+    proptest! {
+        /// Measuring, writing, and the documented rules applied to the JSON that was written agree.
+        #[test]
+        fn sizes_agree(invoice in any_invoice(), record in 1_u64.., shards in 1_u16..=10) {
+            let schema = Schema { shards, ..Schema::default() };
+            let source = SourceRef { ingestion: "9f2c".into(), record };
+            let mut out = Vec::new();
+            let encoded = encode_invoice(&invoice, &source, &schema, &mut out);
+            let measured = measure_invoice(&invoice, &source, &schema).unwrap();
+            prop_assert_eq!((encoded.size_bytes, encoded.write_units), (measured.size_bytes, measured.write_units));
+            let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+            prop_assert_eq!(encoded.size_bytes, json_size(&json));
+        }
+    }
+}

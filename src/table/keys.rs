@@ -1,0 +1,170 @@
+//! Keys: what names an item, and where in the indexes it stands.
+//!
+//! | entity | partition key | sort key |
+//! | --- | --- | --- |
+//! | schema | `SCHEMA` | `SCHEMA` |
+//! | invoice | `N#<id>` | `H` |
+//! | ingestion | `J#<ingestion>` | `META` |
+//! | index issuer, recipient | `I#<tax id>#<shard>`, `R#<tax id>#<shard>` | `<yyyymmddThhmmss>#<id>` |
+//! | index month | `M#<yyyymm>#<shard>` | `<ddThhmmss>#<id>` |
+//! | index state | `X#<status>#<shard>` | `<yyyymmddThhmmss>#<id>` |
+//!
+//! A partition takes 1,000 write units a second. Shards spread one issuer, month or status over several, and a query
+//! merges them again by sort key.
+
+use std::fmt::Write;
+
+use arrayvec::ArrayString;
+use jiff::civil::DateTime;
+use sha2::{Digest, Sha256};
+
+/// Partition key attribute of the table.
+pub const PK: &str = "PK";
+/// Sort key attribute of the table.
+pub const SK: &str = "SK";
+/// Sort key of an invoice.
+pub const INVOICE_SK: &str = "H";
+/// Sort key of what the ledger says of a whole ingestion.
+pub const INGESTION_SK: &str = "META";
+/// Partition and sort key of the schema item.
+pub const SCHEMA_KEY: &str = "SCHEMA";
+
+/// What the partition key of an invoice begins with.
+pub(super) const INVOICE_PREFIX: &str = "N#";
+/// What the partition key of an ingestion begins with.
+const INGESTION_PREFIX: &str = "J#";
+
+/// Most bytes of a partition key, of the table or an index (`DynamoDB` service limit).
+pub const PARTITION_KEY_LIMIT_BYTES: usize = 2048;
+/// Most bytes of a sort key, of the table or an index (`DynamoDB` service limit).
+pub const SORT_KEY_LIMIT_BYTES: usize = 1024;
+/// Most bytes of an id: with a date-time and `#` before it, it has to fit into the sort key of an index.
+pub const ID_LIMIT_BYTES: usize = SORT_KEY_LIMIT_BYTES - SORT_TIME_LENGTH - 1;
+
+/// Characters of `yyyymmddThhmmss`.
+const SORT_TIME_LENGTH: usize = 15;
+/// Characters of the year and month in it, which the month index has in its partition key.
+const MONTH_LENGTH: usize = 6;
+
+/// Partition key of the invoice with this id.
+#[must_use]
+pub fn invoice_pk(id: &str) -> String {
+    format!("{INVOICE_PREFIX}{id}")
+}
+
+/// Partition key of the ingestion with this id.
+#[must_use]
+pub fn ingestion_pk(ingestion: &str) -> String {
+    format!("{INGESTION_PREFIX}{ingestion}")
+}
+
+/// Shard of an id among `shards`: the first 8 bytes of its SHA-256, big endian, modulo `shards`.
+#[must_use]
+pub fn shard(id: &str, shards: u16) -> u16 {
+    let hash = Sha256::digest(id.as_bytes());
+    let first = hash.first_chunk().copied().map_or(0, u64::from_be_bytes);
+    u16::try_from(first % u64::from(shards.max(1))).unwrap_or_default()
+}
+
+/// 128-bit hash of the key of an item, by which an ingestion tells the records of one key. `sort` is empty for an
+/// invoice; for what belongs to an invoice it is what tells it from its siblings, without a NUL.
+///
+/// Two of n keys share a hash with a probability of about n²/2¹²⁹: 10⁻¹⁸ for 10¹⁰ keys.
+#[must_use]
+pub fn key_hash(id: &str, sort: &str) -> u128 {
+    let mut hasher = Sha256::new();
+    hasher.update(id.as_bytes());
+    hasher.update([0]);
+    hasher.update(sort.as_bytes());
+    hasher.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes)
+}
+
+/// `yyyymmddThhmmss`: times in this form sort as their texts do.
+#[must_use]
+pub fn sort_time(local: DateTime) -> ArrayString<SORT_TIME_LENGTH> {
+    let mut text = ArrayString::new();
+    let (date, time) = (local.date(), local.time());
+    for part in [date.year() / 100, date.year() % 100, i16::from(date.month()), i16::from(date.day())] {
+        push_two(&mut text, part);
+    }
+    push(&mut text, 'T');
+    for part in [time.hour(), time.minute(), time.second()] {
+        push_two(&mut text, i16::from(part));
+    }
+    text
+}
+
+/// Splits a [`sort_time`] into the part that the month index has in its partition key and the part in its sort key.
+#[must_use]
+pub fn split_month(sort_time: &str) -> (&str, &str) {
+    sort_time.split_at_checked(MONTH_LENGTH).unwrap_or((sort_time, ""))
+}
+
+/// The id at the end of a sort key of an index.
+#[must_use]
+pub fn id_of_sort_key(sort_key: &str) -> Option<&str> {
+    sort_key.split_once('#').map(|(_, id)| id)
+}
+
+/// A shard as keys have it.
+pub(super) fn shard_text(shard: u16) -> ArrayString<5> {
+    let mut text = ArrayString::new();
+    // 65535 has 5 digits, so that nothing is cut.
+    let written = write!(text, "{shard}");
+    debug_assert!(written.is_ok(), "a u16 has at most 5 digits");
+    text
+}
+
+fn push_two(text: &mut ArrayString<SORT_TIME_LENGTH>, number: i16) {
+    let digit = |value: u16| char::from(b'0' + u8::try_from(value % 10).unwrap_or_default());
+    let number = number.unsigned_abs();
+    push(text, digit(number / 10));
+    push(text, digit(number));
+}
+
+fn push(text: &mut ArrayString<SORT_TIME_LENGTH>, character: char) {
+    let fits = text.try_push(character).is_ok();
+    debug_assert!(fits, "the form has a fixed length");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shard_is_what_the_design_says() {
+        // `printf 31191108676370000155550010000070831000062423 | sha256sum` begins with 7648e892129bb8a5.
+        let id = "31191108676370000155550010000070831000062423";
+        for (shards, expected) in [(1, 0), (2, 1), (7, 0), (8, 5), (256, 165)] {
+            assert_eq!(shard(id, shards), expected, "of {shards}");
+        }
+    }
+
+    #[test]
+    fn shards_are_even() {
+        let mut counts = [0_u32; 8];
+        (0..8000).for_each(|n| counts[usize::from(shard(&format!("id-{n}"), 8))] += 1);
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn parts_of_a_key_do_not_run_together() {
+        assert_ne!(key_hash("a", "b"), key_hash("ab", ""));
+        assert_ne!(key_hash("a", ""), key_hash("", "a"));
+        assert_ne!(key_hash("a", "L#00001"), key_hash("a", "L#00002"));
+    }
+
+    #[test]
+    fn a_sort_time_is_packed() {
+        let local = DateTime::new(2019, 11, 2, 3, 4, 5, 0).unwrap();
+        assert_eq!(sort_time(local).as_str(), "20191102T030405");
+        assert_eq!(split_month(&sort_time(local)), ("201911", "02T030405"));
+        assert_eq!(sort_time(DateTime::new(7, 1, 1, 0, 0, 0, 0).unwrap()).as_str(), "00070101T000000");
+    }
+
+    #[test]
+    fn the_id_comes_out_of_a_sort_key() {
+        assert_eq!(id_of_sort_key("20191102T030405#a#b"), Some("a#b"));
+        assert_eq!(id_of_sort_key("nothing"), None);
+    }
+}
