@@ -1,7 +1,14 @@
 //! The fault proxy does what it says: each fault is seen by an SDK client, and by the servers behind.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed as it should"
+)]
 
-mod support;
+#[path = "support/proxy/mod.rs"]
+mod proxy;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -19,8 +26,8 @@ use aws_sdk_s3::primitives::ByteStream;
 use notaflux::local::stack::{UPLOADS_BUCKET, sdk_config};
 use notaflux::local::{Stack, StackOptions};
 use proptest::prelude::*;
-use support::plan::{Fault, Plan};
-use support::proxy::{Arrival, Proxy, busiest_second};
+use proxy::plan::{Fault, Plan};
+use proxy::{Arrival, Proxy, busiest_second};
 
 const TABLE: &str = "invoices";
 
@@ -174,7 +181,7 @@ async fn a_replayed_call_comes_after_what_followed_it() {
     write(&bench.table, 0..5, "old").await.unwrap();
     write(&bench.table, 0..5, "new").await.unwrap();
     assert!(bench.stored().await.values().all(|text| text == "new"));
-    bench.proxy.settle();
+    bench.proxy.settle().await;
     assert!(bench.stored().await.values().all(|text| text == "old"), "the late call undoes what came after it");
     assert_eq!(bench.proxy.counters().delivered_late, 1);
 }

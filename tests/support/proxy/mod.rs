@@ -3,6 +3,18 @@
 //! Faults are on the wire: a cut is a closed connection, an unprocessed item was not written. The Host header goes on as
 //! it came, so that a signature made for the proxy's address still holds.
 
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "test support: each test program uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that panics has failed as it should"
+)]
+#![allow(clippy::indexing_slicing, reason = "see above")]
+
+mod dynamodb;
+pub mod plan;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,8 +36,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::dynamodb;
-use super::plan::{Fault, Plan};
+use self::plan::{Fault, Plan};
 
 /// Requests up to this size are held whole, so that they can be read or sent again: DynamoDB's limit is 16 MiB.
 const WHOLE_BYTES: usize = 16 * 1024 * 1024;
@@ -148,11 +159,11 @@ impl Proxy {
     }
 
     /// Waits until every late request has been delivered: only then is the table what it will be.
-    pub fn settle(&self) {
+    pub async fn settle(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !self.shared.late.is_empty() {
             assert!(Instant::now() < deadline, "late requests are still under way");
-            std::thread::sleep(Duration::from_millis(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 }
