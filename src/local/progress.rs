@@ -25,6 +25,7 @@ pub enum Display {
 
 impl Display {
     /// What suits stderr as it is.
+    #[must_use]
     pub fn for_stderr(is_quiet: bool) -> Self {
         match (is_quiet, io::stderr().is_terminal()) {
             (true, _) => Self::Quiet,
@@ -65,6 +66,7 @@ struct State {
 
 impl Progress {
     /// Progress of what `title` names, a file or an object.
+    #[must_use]
     pub fn new(title: impl Into<String>, display: Display) -> Self {
         let target = match display {
             Display::Bar => ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND),

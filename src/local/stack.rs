@@ -159,11 +159,13 @@ impl Stack {
     }
 
     /// Where the services are.
+    #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
     /// The folder that holds the state.
+    #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -178,11 +180,13 @@ impl Stack {
     }
 
     /// Configuration for clients of both services.
+    #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         sdk_config(&self.endpoints.aws)
     }
 
     /// Configuration for a DynamoDB client that spares the detour over the common port.
+    #[must_use]
     pub fn dynamodb_config(&self) -> SdkConfig {
         sdk_config(&self.endpoints.dynamodb)
     }
@@ -236,6 +240,7 @@ impl Drop for Stack {
 }
 
 /// Configuration for the services at `endpoint`, with the credentials that the embedded servers take.
+#[must_use]
 pub fn sdk_config(endpoint: &str) -> SdkConfig {
     let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "embedded stack");
     SdkConfig::builder()

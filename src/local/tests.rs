@@ -1,5 +1,10 @@
 //! The stack as clients see it, through the same SDK clients that the engine uses.
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed as it should")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that panics has failed as it should"
+)]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
