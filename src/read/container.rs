@@ -8,6 +8,7 @@ pub use super::decode::{DecodedReader, open_entry};
 use super::error::ReadError;
 use super::source::Source;
 use super::zip;
+pub use super::zip::{DIRECTORY_LIMIT_BYTES, ENTRIES_LIMIT};
 
 /// How a source holds its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,9 +118,10 @@ impl Contents {
         if let Some((.., name, remedy)) = UNREAD.iter().find(|(at, mark, ..)| is_unread(*at, mark)) {
             return Err(ReadError::unsupported(source.place(), *name, remedy));
         }
-        let (container, compression) = match head.starts_with(GZIP) {
-            true => (Container::Gzip, Compression::Gzip),
-            false => (Container::Plain, Compression::None),
+        let (container, compression) = if head.starts_with(GZIP) {
+            (Container::Gzip, Compression::Gzip)
+        } else {
+            (Container::Plain, Compression::None)
         };
         let entry = Entry {
             name: None,

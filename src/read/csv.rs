@@ -116,9 +116,10 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             return Err(tape.too_long().called(&self.name));
         }
         // The parser counts line feeds as it goes, from 1, our own first one included.
-        let line = match tape.has_lone_cr() {
-            false => self.start.line + line_feeds - 2 + u64::from(bounds.line_feed_ahead),
-            true => first.line + count_line_ends(tape.slice(first.byte, bounds.next)),
+        let line = if tape.has_lone_cr() {
+            first.line + count_line_ends(tape.slice(first.byte, bounds.next))
+        } else {
+            self.start.line + line_feeds - 2 + u64::from(bounds.line_feed_ahead)
         };
         let next = Position { byte: bounds.next, line };
         tape.advance(next);
@@ -232,9 +233,8 @@ fn ends_in_quotes(raw: &[u8], delimiter: u8) -> bool {
         QuoteInQuoted,
     }
     let step = |at: At, byte: &u8| match (at, *byte) {
-        (At::FieldStart | At::QuoteInQuoted, b'"') => At::Quoted,
         (At::Quoted, b'"') => At::QuoteInQuoted,
-        (At::Quoted, _) => At::Quoted,
+        (At::FieldStart | At::QuoteInQuoted, b'"') | (At::Quoted, _) => At::Quoted,
         (_, byte) if byte == delimiter => At::FieldStart,
         _ => At::Unquoted,
     };

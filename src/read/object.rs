@@ -179,6 +179,7 @@ impl ObjectSource {
             (Some(404), _) => ReadError::NotFound { object, what: "key" },
             (Some(412), _) => self.changed("another version"),
             (Some(416), _) => self.changed("a shorter one"),
+            (_, "InvalidObjectState") => self.refused("it lies in an archive tier: restore it first"),
             (_, code) if is_about_credentials(code) => ReadError::Credentials { object, detail },
             (Some(401 | 403), _) => {
                 let remedy = "allow s3:GetObject on it (s3:GetObjectVersion where a version is named)";
@@ -189,22 +190,22 @@ impl ObjectSource {
             }
             (Some(301 | 307 | 308), _) => self.refused(&format!("{detail}: the bucket lies in another region")),
             (Some(400..=499), _) if !matches!(status, Some(408 | 425 | 429)) => self.refused(&detail),
-            _ => self.undelivered(byte, error),
+            _ => self.undelivered(byte, &error),
         }
     }
 
     /// A request that had no answer, or one that says to try again.
-    fn undelivered<E>(&self, byte: u64, error: SdkError<E, HttpResponse>) -> ReadError
+    fn undelivered<E>(&self, byte: u64, error: &SdkError<E, HttpResponse>) -> ReadError
     where
         E: std::error::Error + Send + Sync + 'static,
     {
-        let detail = DisplayErrorContext(&error).to_string();
+        let detail = DisplayErrorContext(error).to_string();
         let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
         // The SDK tells missing credentials only in the text of a cause.
         if !answered && detail.to_ascii_lowercase().contains("credentials") {
             return ReadError::Credentials { object: self.identity.to_string(), detail };
         }
-        match &error {
+        match error {
             SdkError::ConstructionFailure(_) => self.refused(&detail),
             SdkError::DispatchFailure(failure) if failure.is_user() => self.refused(&detail),
             _ => self.broken(byte, detail),

@@ -29,15 +29,25 @@ pub(super) struct Tape<R> {
     /// Where the record in the making begins, or the blank lines before it.
     from: Position,
     limit_bytes: usize,
-    begun: bool,
+    phase: Phase,
     /// Bytes read and not yet handed out: a CR, or what was looked at for a byte order mark.
     prefix: [u8; 3],
     prefix_bytes: usize,
-    looks_for_bom: bool,
     bom_bytes: u64,
-    input_ended: bool,
     end_told: bool,
     lone_cr: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Our own line feed comes first.
+    Begin,
+    /// A byte order mark may come.
+    Mark,
+    /// The input.
+    Body,
+    /// The input has ended.
+    Ended,
 }
 
 impl<R> Tape<R> {
@@ -48,12 +58,10 @@ impl<R> Tape<R> {
             kept_byte: start.byte,
             from: start,
             limit_bytes,
-            begun: false,
+            phase: Phase::Begin,
             prefix: [0; 3],
             prefix_bytes: 0,
-            looks_for_bom: start.byte == 0,
             bom_bytes: 0,
-            input_ended: false,
             end_told: false,
             lone_cr: false,
         }
@@ -128,11 +136,13 @@ impl<R> Tape<R> {
 impl<R: AsyncRead + Unpin> Tape<R> {
     /// Looks at the first bytes of the input and leaves a byte order mark out.
     fn poll_bom(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.prefix_bytes < BOM.len() && !self.input_ended {
+        while self.prefix_bytes < BOM.len() && self.phase == Phase::Mark {
             let mut buf = ReadBuf::new(self.prefix.get_mut(self.prefix_bytes..).unwrap_or_default());
             ready!(Pin::new(&mut self.inner).poll_read(cx, &mut buf))?;
             let read = buf.filled().len();
-            self.input_ended = read == 0;
+            if read == 0 {
+                self.phase = Phase::Ended;
+            }
             self.prefix_bytes += read;
         }
         if self.prefix_bytes == BOM.len() && self.prefix == BOM {
@@ -141,7 +151,9 @@ impl<R: AsyncRead + Unpin> Tape<R> {
             self.from.byte += self.bom_bytes;
             self.kept_byte += self.bom_bytes;
         }
-        self.looks_for_bom = false;
+        if self.phase == Phase::Mark {
+            self.phase = Phase::Body;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -151,9 +163,10 @@ impl<R: AsyncRead + Unpin> Tape<R> {
         loop {
             buf.put_slice(self.prefix.get(..self.prefix_bytes).unwrap_or_default());
             let put = buf.filled().len();
-            if !self.input_ended {
+            if self.phase != Phase::Ended {
                 match Pin::new(&mut self.inner).poll_read(cx, buf) {
-                    Poll::Ready(Ok(())) => self.input_ended = buf.filled().len() == put,
+                    Poll::Ready(Ok(())) if buf.filled().len() > put => {}
+                    Poll::Ready(Ok(())) => self.phase = Phase::Ended,
                     other => {
                         buf.set_filled(before);
                         return other;
@@ -161,11 +174,11 @@ impl<R: AsyncRead + Unpin> Tape<R> {
                 }
             }
             self.prefix_bytes = 0;
-            if !self.input_ended && buf.filled().last() == Some(&b'\r') {
+            if self.phase != Phase::Ended && buf.filled().last() == Some(&b'\r') {
                 buf.set_filled(buf.filled().len() - 1);
                 (self.prefix, self.prefix_bytes) = ([b'\r', 0, 0], 1);
             }
-            if buf.filled().len() > before || self.input_ended {
+            if buf.filled().len() > before || self.phase == Phase::Ended {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -175,12 +188,12 @@ impl<R: AsyncRead + Unpin> Tape<R> {
 impl<R: AsyncRead + Unpin> AsyncRead for Tape<R> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.begun {
-            this.begun = true;
+        if this.phase == Phase::Begin {
+            this.phase = if this.from.byte == 0 { Phase::Mark } else { Phase::Body };
             buf.put_slice(b"\n");
             return Poll::Ready(Ok(()));
         }
-        if this.looks_for_bom {
+        if this.phase == Phase::Mark {
             ready!(this.poll_bom(cx))?;
         }
         this.skip_blank();

@@ -211,11 +211,7 @@ impl<'a> DirectoryReader<'a> {
         self.take(FILE_BYTES, &place).await?;
         head.copy_from_slice(&self.buffer);
         if !head.starts_with(&FILE_SIGNATURE) {
-            return Err(ReadError::corrupt(
-                place,
-                "an entry of the zip's directory",
-                format!("{:02x?}", head.first_chunk::<4>()),
-            ));
+            return Err(ReadError::corrupt(place, "an entry of the zip's directory", signature(&head)));
         }
         let mut lengths = Fields(&head);
         let lengths = lengths.skip(28);
@@ -282,6 +278,11 @@ fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<Fi
     Ok(File { entry: (!is_folder).then_some(entry), extent: (offset, end) })
 }
 
+/// The first four bytes of a record, as shown to people.
+fn signature(record: &[u8]) -> String {
+    format!("{:02x?}", record.get(..4).unwrap_or(record))
+}
+
 /// Why an entry cannot be read.
 fn reason(flags: u16, method: u16, disk: u16, (size, compressed_size): (u64, u64)) -> Option<String> {
     if flags & FLAG_ENCRYPTED != 0 {
@@ -317,11 +318,7 @@ pub(super) async fn data_start(source: &Source, entry: &Entry) -> Result<u64, Re
     let place = Place { entry: entry.name.clone(), ..source.place().at_stored_byte(entry.offset) };
     let head = source.read(entry.offset..entry.offset.saturating_add(LOCAL_HEADER_BYTES)).await?;
     if !head.starts_with(&LOCAL_SIGNATURE) {
-        return Err(ReadError::corrupt(
-            place,
-            "the local header of an entry",
-            format!("{:02x?}", head.first_chunk::<4>()),
-        ));
+        return Err(ReadError::corrupt(place, "the local header of an entry", signature(&head)));
     }
     let mut fields = Fields(&head);
     let (name, extra) = (fields.skip(26).u16(), fields.u16());

@@ -43,8 +43,8 @@ pub(in super::super) fn deflated(name: &str, data: &[u8]) -> Packed {
 }
 
 fn numbers(out: &mut Vec<u8>, shorts: &[u16], longs: &[u32]) {
-    shorts.iter().for_each(|number| out.extend(number.to_le_bytes()));
-    longs.iter().for_each(|number| out.extend(number.to_le_bytes()));
+    out.extend(shorts.iter().flat_map(|number| number.to_le_bytes()));
+    out.extend(longs.iter().flat_map(|number| number.to_le_bytes()));
 }
 
 /// A zip of these files; with zip64 end records if `wide`.
