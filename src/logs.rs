@@ -8,8 +8,8 @@ pub fn as_json() {
     tracing_subscriber::fmt().json().with_env_filter(filter).with_target(false).init();
 }
 
-/// Lines for people on standard error. `RUST_LOG` chooses what is logged; warnings by default.
+/// Lines for people on standard error. `RUST_LOG` chooses what is logged; errors and our own warnings by default.
 pub fn for_people() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,notaflux=warn,s3s=off"));
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).init();
 }

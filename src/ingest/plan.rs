@@ -97,7 +97,7 @@ impl Plan {
                 Look::Empty => skipped.push(Skipped { name, reason: "it is empty".to_owned() }),
                 Look::Unsupported(reason) => skipped.push(Skipped { name, reason }),
                 Look::Unknown(detection) => {
-                    skipped.push(Skipped { name: name.clone(), reason: detection.to_string() });
+                    skipped.push(Skipped { name: name.clone(), reason: "no layout fits its header".to_owned() });
                     unknown.get_or_insert((name, detection));
                 }
             }

@@ -74,13 +74,10 @@ impl fmt::Display for Detection {
             Self::Unknown { tried, found } => {
                 f.write_str("the header fits no layout: ")?;
                 for Tried { layout, missing, required } in tried {
-                    write!(f, "{layout} lacks ")?;
-                    if missing.len() == *required {
-                        write!(f, "all {required} columns that it asks for; ")?;
-                    } else {
-                        write_names(f, missing)?;
-                        f.write_str("; ")?;
-                    }
+                    let all = if missing.len() == *required { "all its columns: " } else { "" };
+                    write!(f, "{layout} lacks {all}")?;
+                    write_names(f, missing)?;
+                    f.write_str("; ")?;
                 }
                 f.write_str("found ")?;
                 write_names(f, found)

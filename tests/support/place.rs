@@ -1,6 +1,7 @@
 //! A table, a work store and an engine over the embedded servers.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_config::SdkConfig;
@@ -17,31 +18,34 @@ pub type Items = BTreeMap<(String, String), BTreeMap<String, String>>;
 
 /// The embedded stack with a table of its own.
 pub struct Place {
-    pub stack: Stack,
+    pub stack: Arc<Stack>,
     pub table: Table,
     pub config: SdkConfig,
     files: tempfile::TempDir,
-    made: AtomicU32,
 }
+
+static MADE: AtomicU32 = AtomicU32::new(0);
 
 impl Place {
     pub async fn new() -> Self {
-        let stack = Stack::start(StackOptions::default()).unwrap();
-        let config = stack.sdk_config();
-        let client = aws::dynamodb_reader(&config);
-        let table = table::create(client, "invoices".to_owned(), Schema::default()).await.unwrap();
-        Self { stack, table, config, files: tempfile::tempdir().unwrap(), made: AtomicU32::new(0) }
+        Self::over(Arc::new(Stack::start(StackOptions::default()).unwrap())).await
     }
 
-    /// A table of its own in the same stack, so that many cases need one stack.
-    pub async fn with_table(&mut self, name: &str) {
-        let client = aws::dynamodb_reader(&self.config);
-        self.table = table::create(client, name.to_owned(), Schema::default()).await.unwrap();
+    /// Another table of its own in the same stack.
+    pub async fn another(&self) -> Self {
+        Self::over(self.stack.clone()).await
+    }
+
+    async fn over(stack: Arc<Stack>) -> Self {
+        let config = stack.sdk_config();
+        let name = format!("invoices-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let table = table::create(aws::dynamodb_reader(&config), name, Schema::default()).await.unwrap();
+        Self { stack, table, config, files: tempfile::tempdir().unwrap() }
     }
 
     /// A file with these bytes.
     pub async fn file(&self, bytes: &[u8]) -> Source {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = self.files.path().join(format!("{number}.csv"));
         std::fs::write(&path, bytes).unwrap();
         Source::file(&path).await.unwrap()
