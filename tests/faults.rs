@@ -1,0 +1,115 @@
+//! Ingestions over a wire that fails: whatever it does, the table, the rejects and the counts are those of an undisturbed run.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+
+mod support;
+
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::primitives::ByteStream;
+use notaflux::aws;
+use notaflux::ingest::{Error, Outcome, Settings, State};
+use notaflux::local::stack::{self, UPLOADS_BUCKET};
+use notaflux::read::source::Source;
+use notaflux::write::WriteError;
+use support::place::{Items, Place};
+use support::proxy::{Plan, Proxy, busiest_second};
+use support::rows;
+
+/// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
+const SEEDS: u64 = 25;
+
+fn seeds() -> u64 {
+    std::env::var("NOTAFLUX_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
+}
+
+/// Rows with duplicates, some of them bad.
+fn sample(rows: u32) -> Vec<u8> {
+    let total = |n: u32| if n % 17 == 3 { "12,3,4".to_owned() } else { format!("{n},00") };
+    rows::file((0..rows).map(|n| (rows::key(n * 7919 % (rows * 4 / 5)), total(n))))
+}
+
+/// What must not depend on the wire: items, rejects and the four counts.
+async fn end(place: &Place, outcome: &Outcome) -> (Items, Vec<serde_json::Value>, [u64; 4]) {
+    let report = &outcome.report;
+    assert_eq!(report.state, State::Completed, "{:?}", outcome.error);
+    let counts = [report.records_read, report.written, report.superseded, report.rejected];
+    (place.items().await, place.rejects(outcome).await, counts)
+}
+
+#[tokio::test]
+async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
+    let calm = Place::new().await;
+    let s3 = aws::s3_client(&calm.config);
+    s3.put_object().bucket(UPLOADS_BUCKET).key("a.csv").body(ByteStream::from(sample(600))).send().await.unwrap();
+    let source = |client| Source::object(client, UPLOADS_BUCKET.to_owned(), "a.csv".to_owned(), None);
+    let settings = || Settings { block_bytes: 20_000, ..Settings::default() };
+    let outcome = calm.engine(settings()).ingest(&source(s3.clone()).await.unwrap()).await.unwrap();
+    let undisturbed = end(&calm, &outcome).await;
+
+    let mut faults = 0;
+    for seed in 0..seeds() {
+        let plan = Plan::rough(seed);
+        let place = calm.another().await;
+        let proxy = Proxy::start(&place.stack.endpoints().aws, plan.clone());
+        let config = stack::sdk_config(&proxy.endpoint());
+        let source = source(aws::s3_client(&config)).await.unwrap();
+        let outcome = place.engine_through(settings(), &config).ingest(&source).await.unwrap();
+        proxy.settle().await;
+        assert_eq!(end(&place, &outcome).await, undisturbed, "plan {plan}");
+        faults += proxy.counters().faults();
+    }
+    assert!(faults >= seeds(), "only {faults} faults: the proxy was not in the way");
+}
+
+#[tokio::test]
+async fn only_what_was_left_over_is_sent_again() {
+    let place = Place::new().await;
+    let proxy = Proxy::start(&place.stack.endpoints().aws, "seed=1 unprocessed=0.5".parse().unwrap());
+    let engine = place.engine_through(Settings::default(), &stack::sdk_config(&proxy.endpoint()));
+    let outcome = engine.ingest(&place.file(&sample(500)).await).await.unwrap();
+    let report = outcome.report;
+    assert_eq!(report.items_written, report.written, "each item is acknowledged once");
+    let sent: usize = proxy.arrivals().iter().map(|arrival| arrival.items + arrival.left).sum();
+    assert_eq!(sent as u64, report.written + report.retried);
+    assert!(report.retried > report.written / 2, "{} sent again", report.retried);
+}
+
+#[tokio::test]
+async fn a_refusal_fails_at_once_with_its_cause() {
+    let place = Place::new().await;
+    let source = place.file(&sample(200)).await;
+    let mut engine = place.engine(Settings::default());
+    engine.table.name = "no-such-table".to_owned();
+    let started = Instant::now();
+    let error = engine.ingest(&source).await.unwrap_err();
+    assert!(error.to_string().contains("no-such-table"), "{error}");
+    assert!(error.to_string().contains("notaflux table create"), "{error}");
+
+    // The ledger's table is there, the one that the puts go to is not.
+    let elsewhere = Place::new().await;
+    let mut engine = place.engine(Settings::default());
+    engine.write_client = aws::dynamodb_client(&elsewhere.config);
+    let outcome = engine.ingest(&source).await.unwrap();
+    assert!(matches!(outcome.error, Some(Error::Write(WriteError::Refused { .. }))), "{:?}", outcome.error);
+    assert_eq!(outcome.report.state, State::Failed);
+    assert!(outcome.report.cause.unwrap().contains("ResourceNotFoundException"));
+    assert!(started.elapsed() < Duration::from_secs(20), "a refusal is not retried");
+}
+
+#[tokio::test]
+async fn no_second_exceeds_the_ceiling_at_the_table() {
+    let place = Place::new().await;
+    let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
+    let settings = Settings { max_write_units: NonZeroU32::new(1_000), ..Settings::default() };
+    let engine = place.engine_through(settings, &stack::sdk_config(&proxy.endpoint()));
+    let outcome = engine.ingest(&place.file(&sample(900)).await).await.unwrap();
+    assert_eq!(outcome.report.state, State::Completed);
+    let arrivals = proxy.arrivals();
+    let spent: f64 = arrivals.iter().map(|arrival| arrival.write_units).sum();
+    assert!(spent > 2_000.0, "{spent} write units are too few to show anything");
+    assert!((spent - outcome.report.write_units).abs() < 1.0, "{spent} at the table, {} reported", outcome.report.write_units);
+    let busiest = busiest_second(&arrivals, Duration::ZERO);
+    assert!(busiest <= 1_000.0, "{busiest} write units within a second");
+}
