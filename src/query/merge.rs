@@ -1,7 +1,7 @@
 //! Merges the shards of an index into one order.
 //!
-//! Each shard is a sorted stream that arrives piece by piece. The next item is known once every shard that may have more
-//! shows its next one.
+//! Each shard is a sorted stream that arrives piece by piece. The next item is known once every shard that may have
+//! more shows its next one.
 
 use std::collections::VecDeque;
 

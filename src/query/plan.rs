@@ -22,8 +22,8 @@ pub fn first_round(limit: usize, shards: usize) -> usize {
     likely.min(affordable).min(limit + 1).max(1)
 }
 
-/// Items to ask of each shard in a later round, where at most `at_most[n]` items of shard n can still be on the page, and
-/// `budget` items may be read in all; `open` shards have items that are not read yet.
+/// Items to ask of each shard in a later round, where at most `at_most[n]` items of shard n can still be on the page,
+/// and `budget` items may be read in all; `open` shards have items that are not read yet.
 ///
 /// Where not all of them can be asked for, every shard is asked up to the number that it exceeds with the same small
 /// probability, the smallest that fits.
