@@ -1,0 +1,98 @@
+//! The shards of a list as an index of the table holds them.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::merge::{Entry, Order};
+use super::page::{Piece, Shards};
+use crate::table::{Index, Table, TableError, keys};
+
+/// An item as the SDK gives it.
+pub type Item = HashMap<String, AttributeValue>;
+
+/// A list: what stands under one key of an index, from one sort key to another, in one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    /// The index.
+    pub index: Index,
+    /// Whose entries: a tax id, a month as `yyyymm`, or a status.
+    pub of: String,
+    /// Sort keys from here on, this one included.
+    pub lower: String,
+    /// Sort keys up to here, this one included.
+    pub upper: String,
+    /// The order.
+    pub order: Order,
+}
+
+/// A list, and where in it to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct Listing<'q> {
+    /// The table.
+    pub table: &'q Table,
+    /// The list.
+    pub list: &'q List,
+    /// The sort key behind which it begins, for another page than the first.
+    pub behind: Option<&'q str>,
+}
+
+impl Listing<'_> {
+    /// Sort keys to ask for. `BETWEEN` takes both its ends, so that the item that a cursor names is asked for again.
+    fn range(&self) -> (&str, &str) {
+        let (lower, upper) = (self.list.lower.as_str(), self.list.upper.as_str());
+        match (self.behind, self.list.order) {
+            (None, _) => (lower, upper),
+            (Some(behind), Order::Ascending) => (behind, upper),
+            (Some(behind), Order::Descending) => (lower, behind),
+        }
+    }
+
+    /// Whether `shard` holds the item that the cursor names: it is read again, and passed over.
+    fn repeats(&self, shard: u16) -> bool {
+        let id = self.behind.and_then(keys::id_of_sort_key);
+        id.is_some_and(|id| keys::shard(id, self.table.schema.shards) == shard)
+    }
+}
+
+impl Shards for Listing<'_> {
+    type Item = Item;
+    type Key = Item;
+    type Error = TableError;
+
+    fn count(&self) -> usize {
+        usize::from(self.table.schema.shards)
+    }
+
+    fn order(&self) -> Order {
+        self.list.order
+    }
+
+    async fn read(&self, shard: usize, behind: Option<&Item>, limit: usize) -> Result<Piece<Item, Item>, TableError> {
+        let Table { client, name, .. } = self.table;
+        let (index, shard) = (self.list.index, u16::try_from(shard).unwrap_or(u16::MAX));
+        let (lower, upper) = self.range();
+        let limit = limit + usize::from(behind.is_none() && self.repeats(shard));
+        let query = client
+            .query()
+            .table_name(name)
+            .index_name(index.name())
+            .key_condition_expression("#partition = :partition AND #sort BETWEEN :lower AND :upper")
+            .expression_attribute_names("#partition", index.partition_attribute())
+            .expression_attribute_names("#sort", index.sort_attribute())
+            .expression_attribute_values(":partition", AttributeValue::S(index.partition(&self.list.of, shard)))
+            .expression_attribute_values(":lower", AttributeValue::S(lower.to_owned()))
+            .expression_attribute_values(":upper", AttributeValue::S(upper.to_owned()))
+            .scan_index_forward(self.list.order == Order::Ascending)
+            .set_exclusive_start_key(behind.cloned())
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+        let answer = query.send().await.map_err(|error| TableError::service(name, error))?;
+        let items = answer.items.unwrap_or_default();
+        let read = items.len();
+        let entries = items.into_iter().filter_map(|item| {
+            let sort = item.get(index.sort_attribute())?.as_s().ok()?.clone();
+            (self.behind != Some(sort.as_str())).then_some(Entry { sort, item })
+        });
+        Ok(Piece { entries: entries.collect(), end: answer.last_evaluated_key.filter(|key| !key.is_empty()), read })
+    }
+}

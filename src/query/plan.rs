@@ -1,0 +1,111 @@
+//! How much to ask of each shard, so that a page takes few reads and two rounds of parallel queries.
+//!
+//! Ids are spread over the shards by a hash: of the next n items, each of S shards has about n/S, give or take the root
+//! of that. The first round asks for that much and some more. Once it is answered, it is known how many more items of
+//! each shard can be on the page at most. The second round asks for all of them where that stays within the bound, and
+//! for the likeliest where it does not.
+
+/// Most index items that are read for a page.
+#[must_use]
+pub fn read_limit(limit: usize, shards: usize) -> usize {
+    2 * limit + shards
+}
+
+/// Items to ask of each shard in the first round: the expected number and 1.5 standard deviations more, where the half
+/// of a page stays for the second round.
+#[must_use]
+pub fn first_round(limit: usize, shards: usize) -> usize {
+    let shards = shards.max(1);
+    let likely = limit.div_ceil(shards) + (9 * limit / (4 * shards)).isqrt();
+    let affordable = (limit + limit / 2 + shards) / shards;
+    // One more than the page tells whether there is another page.
+    likely.min(affordable).min(limit + 1).max(1)
+}
+
+/// Items to ask of each shard in a later round, where at most `at_most[n]` items of shard n can still be on the page,
+/// and `budget` items may be read in all; `open` shards have items that are not read yet.
+///
+/// Where not all of them can be asked for, every shard is asked up to the number that it exceeds with the same small
+/// probability, the smallest that fits.
+#[must_use]
+pub fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<usize> {
+    if at_most.iter().sum::<usize>() <= budget {
+        return at_most.to_vec();
+    }
+    let asked = |probability: f64| at_most.iter().map(|most| likely(*most, open, probability)).collect::<Vec<_>>();
+    let probabilities = std::iter::successors(Some(1.0), |probability| Some(probability * STEP)).take(STEPS);
+    let fitting = probabilities.map(asked).take_while(|asked| asked.iter().sum::<usize>() <= budget).last();
+    fitting.unwrap_or_else(|| one_each(at_most, budget))
+}
+
+/// From one probability that is tried to the next: fine enough to leave little of the budget unused.
+const STEP: f64 = 0.8;
+/// How many are tried: down to 10⁻¹², where nothing is left to gain.
+const STEPS: usize = 124;
+
+/// The number of items that one of `shards` shards has among `most` with less than `probability`, but `most` at most.
+/// A shard is asked for as many: the last one shows that those before it are all.
+fn likely(most: usize, shards: usize, probability: f64) -> usize {
+    let share = 1.0 / f64::from(u32::try_from(shards.max(2)).unwrap_or(u32::MAX));
+    let trials = u32::try_from(most).unwrap_or(u32::MAX);
+    let odds = share / (1.0 - share);
+    // The binomial distribution, term by term.
+    let mut exactly = (1.0 - share).powf(f64::from(trials));
+    let (mut at_least, mut items) = (1.0, 0);
+    while items < most && at_least >= probability {
+        at_least -= exactly;
+        let done = u32::try_from(items).unwrap_or(u32::MAX);
+        exactly *= f64::from(trials - done) / f64::from(done + 1) * odds;
+        items += 1;
+    }
+    items
+}
+
+/// One item of each shard that can contribute, of those that can contribute most if the budget is less than that.
+fn one_each(at_most: &[usize], budget: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..at_most.len()).collect();
+    order.sort_by_key(|shard| std::cmp::Reverse(at_most.get(*shard)));
+    let chosen: std::collections::HashSet<usize> = order.into_iter().take(budget).collect();
+    at_most.iter().enumerate().map(|(shard, most)| usize::from(*most > 0 && chosen.contains(&shard))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_round_leaves_room_for_the_second() {
+        for shards in 1..=256 {
+            for limit in 1..=1000 {
+                let asked = shards * first_round(limit, shards);
+                // And the one item that a cursor names may be read again.
+                assert!(asked < read_limit(limit, shards), "{limit} of {shards}: {asked}");
+                assert!(asked >= shards);
+            }
+        }
+        assert_eq!((first_round(50, 8), first_round(1000, 8), first_round(50, 1)), (10, 141, 51));
+    }
+
+    #[test]
+    fn the_second_round_takes_what_fits() {
+        assert_eq!(later_round(&[5, 0, 2], 2, 7), [5, 0, 2]);
+        assert_eq!(later_round(&[5, 0, 2], 2, 100), [5, 0, 2]);
+        assert_eq!(later_round(&[3, 0, 9, 1], 3, 2), [1, 0, 1, 0]);
+        assert_eq!(later_round(&[], 0, 2), [0_usize; 0]);
+        for budget in 0..60 {
+            let asked = later_round(&[20, 19, 10, 5, 1, 0], 8, budget);
+            assert!(asked.iter().sum::<usize>() <= budget, "{budget}: {asked:?}");
+            assert!(asked.is_sorted_by(|a, b| a >= b), "{budget}: {asked:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_likely_is_what_the_binomial_distribution_says() {
+        // One of 8 has none of 10 with (7/8)^10 = 0.263, so at least one with 0.737, two with 0.361, three with 0.120.
+        let expected = [(1.0, 1), (0.75, 1), (0.7, 2), (0.3, 3), (0.13, 3), (0.11, 4)];
+        for (probability, items) in expected {
+            assert_eq!(likely(10, 8, probability), items, "{probability}");
+        }
+        assert_eq!((likely(0, 8, 0.1), likely(2, 8, 1e-9), likely(1001, 2, 1e-12)), (0, 2, 612));
+    }
+}

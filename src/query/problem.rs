@@ -1,0 +1,157 @@
+//! What goes wrong, as `application/problem+json` (RFC 9457). One kind, one status, nothing of the inside.
+
+use std::borrow::Cow;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::cursor::{InvalidCursor, NoCursor};
+use crate::table::TableError;
+use crate::table::stored::DecodeError;
+
+/// Seconds after which a client may try again what failed for want of capacity or of a connection.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// What is wrong with a parameter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ParameterError {
+    /// Its name.
+    pub parameter: String,
+    /// What is expected of it.
+    pub message: Cow<'static, str>,
+}
+
+/// Why a request has no other answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// 400: these parameters.
+    InvalidParameter(Vec<ParameterError>),
+    /// 400: a cursor that this query has not given.
+    InvalidCursor,
+    /// 404: nothing is there.
+    NotFound(&'static str),
+    /// 405: something is there, and it can only be read.
+    MethodNotAllowed,
+    /// 503: the table is read too fast.
+    Throttled,
+    /// 503: the table does not answer.
+    Unavailable,
+    /// 500: a defect, or a table or configuration that is not as it should be. The log says more.
+    Internal,
+}
+
+#[derive(Serialize)]
+struct Body<'p> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [ParameterError],
+}
+
+impl Problem {
+    /// Name, status, title, and what to do.
+    const fn parts(&self) -> (&'static str, StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidParameter(_) => (
+                "invalid-parameter",
+                StatusCode::BAD_REQUEST,
+                "A parameter is wrong",
+                "See errors for each parameter and what is expected of it.",
+            ),
+            Self::InvalidCursor => (
+                "invalid-cursor",
+                StatusCode::BAD_REQUEST,
+                "The cursor is not one of this query",
+                "Use next_cursor as it was given, with the parameters that it was given for; or begin without a cursor.",
+            ),
+            Self::NotFound(what) => ("not-found", StatusCode::NOT_FOUND, "There is no such thing", what),
+            Self::MethodNotAllowed => {
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "This can only be read", "Use GET or HEAD.")
+            }
+            Self::Throttled => (
+                "throttled",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many requests at once",
+                "Try again after the seconds in Retry-After.",
+            ),
+            Self::Unavailable => (
+                "unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The table does not answer",
+                "Try again after the seconds in Retry-After.",
+            ),
+            Self::Internal => (
+                "internal",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "Something is wrong on our side",
+                "Trying again will hardly help; the log of the service says what is wrong.",
+            ),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (name, status, title, detail) = self.parts();
+        let errors: &[ParameterError] = if let Self::InvalidParameter(errors) = &self { errors } else { &[] };
+        let body = Body { r#type: format!("/problems/{name}"), title, status: status.as_u16(), detail, errors };
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self, Self::Throttled | Self::Unavailable) {
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}
+
+impl From<TableError> for Problem {
+    fn from(error: TableError) -> Self {
+        match &error {
+            TableError::Throttled { .. } => {
+                tracing::warn!(%error, "throttled");
+                Self::Throttled
+            }
+            error if !error.is_permanent() => {
+                tracing::warn!(%error, "unavailable");
+                Self::Unavailable
+            }
+            _ => {
+                tracing::error!(%error, "the table cannot be read");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<DecodeError> for Problem {
+    fn from(error: DecodeError) -> Self {
+        tracing::error!(%error, "an item cannot be read");
+        Self::Internal
+    }
+}
+
+impl From<InvalidCursor> for Problem {
+    fn from(_: InvalidCursor) -> Self {
+        Self::InvalidCursor
+    }
+}
+
+impl From<NoCursor> for Problem {
+    fn from(error: NoCursor) -> Self {
+        tracing::error!(%error, "a page cannot be ended");
+        Self::Internal
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    fn from(error: serde_json::Error) -> Self {
+        tracing::error!(%error, "an answer cannot be written");
+        Self::Internal
+    }
+}

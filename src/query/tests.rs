@@ -1,0 +1,390 @@
+//! The router on an embedded DynamoDB, asked as a client asks.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use jiff::civil::DateTime;
+use serde_json::Value;
+use tower::ServiceExt;
+
+use super::*;
+use crate::invoice::{Invoice, Party, TaxId, TaxIdColumn, Timestamp};
+use crate::table::item::{SourceRef, encode_invoice};
+use crate::table::testing::{EXAMPLE_KEY, attributes, dynamodb, example};
+use crate::table::{IndexSet, Schema, keys};
+
+const ISSUER: &str = "08676370000155";
+
+struct Answer {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    body: Value,
+}
+
+async fn ask(router: &Router, method: &str, path: &str) -> Answer {
+    let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    Answer { status: parts.status, headers: parts.headers, body }
+}
+
+async fn get(router: &Router, path: &str) -> Answer {
+    ask(router, "GET", path).await
+}
+
+async fn table(schema: Schema) -> Table {
+    crate::table::create(dynamodb().await, "invoices".into(), schema).await.unwrap()
+}
+
+fn api(table: &Table) -> Router {
+    router(Api::new(table.clone(), CursorKeys::new(&[7; 32])))
+}
+
+async fn put(table: &Table, invoice: &Invoice<'_>) {
+    let source = SourceRef { ingestion: "9f2c".into(), record: 1 };
+    let mut json = Vec::new();
+    encode_invoice(invoice, &source, &table.schema, &mut json);
+    let put = table.client.put_item().table_name(&table.name).set_item(Some(attributes(&json)));
+    put.send().await.unwrap();
+}
+
+fn invoice(id: String, minute: i64, tax_id: &str) -> Invoice<'static> {
+    let local = DateTime::new(2024, 1, 1, 0, 0, 0, 0).unwrap() + jiff::SignedDuration::from_mins(minute);
+    let tax_id = Some(TaxId::parse(tax_id, TaxIdColumn::Either).unwrap());
+    Invoice {
+        id: id.into(),
+        access_key: None,
+        issued_at: Timestamp { local, offset: None },
+        issuer: Party { tax_id, ..Party::default() },
+        ..example()
+    }
+}
+
+/// Puts invoices of one issuer, all of the first `even` spread over the shards and the rest in one shard alone, and some
+/// of another issuer. Gives their sort keys in order.
+async fn fill(table: &Table, even: usize, in_one_shard: usize) -> BTreeSet<String> {
+    let mut random = fastrand::Rng::with_seed(2026);
+    let mut expected = BTreeSet::new();
+    let ids = (0_u32..).map(|n| format!("{n:08x}"));
+    let alone = ids.clone().skip(even).filter(|id| keys::shard(id, table.schema.shards) == 0);
+    for id in ids.take(even).chain(alone.take(in_one_shard)) {
+        let invoice = invoice(id, random.i64(0..20_000), ISSUER);
+        expected.insert(format!("{}#{}", keys::sort_time(invoice.issued_at.local), invoice.id));
+        put(table, &invoice).await;
+    }
+    for n in 0..20 {
+        put(table, &invoice(format!("other-{n}"), n, "09579964000291")).await;
+    }
+    expected
+}
+
+fn sort_keys(body: &Value) -> Vec<String> {
+    let items = body["items"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    items.map(|item| format!("{}#{}", text(&item["issued_at"]).replace(['-', ':'], ""), text(&item["id"]))).collect()
+}
+
+#[tokio::test]
+async fn pages_of_any_length_give_every_invoice_once_and_in_order() {
+    for (shards, even, in_one_shard) in [(8, 150, 120), (1, 60, 0), (3, 0, 90)] {
+        let table = table(Schema { shards, ..Schema::default() }).await;
+        let expected: Vec<String> = fill(&table, even, in_one_shard).await.into_iter().collect();
+        let api = api(&table);
+        let mut random = fastrand::Rng::with_seed(u64::from(shards));
+        for _ in 0..4 {
+            let (mut found, mut cursor) = (Vec::new(), String::new());
+            let base = format!("/v1/invoices?issuer={ISSUER}");
+            loop {
+                let limit = random.usize(1..=70);
+                let page = get(&api, &format!("{base}&limit={limit}{cursor}")).await;
+                assert_eq!(page.status, StatusCode::OK, "{}", page.body);
+                let keys = sort_keys(&page.body);
+                assert!(keys.len() <= limit);
+                assert!(!keys.is_empty(), "no page of this list is empty");
+                found.extend(keys);
+                match page.body.get("next_cursor") {
+                    Some(next) => cursor = format!("&cursor={}", next.as_str().unwrap()),
+                    None => break,
+                }
+            }
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn descending_goes_the_same_way_back() {
+    let table = table(Schema { shards: 4, ..Schema::default() }).await;
+    let expected: Vec<String> = fill(&table, 60, 20).await.into_iter().rev().collect();
+    let (lower, upper) = parameters::span(None, None);
+    let list = index::List {
+        index: crate::table::Index::Issuer,
+        of: ISSUER.into(),
+        lower,
+        upper,
+        order: merge::Order::Descending,
+    };
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let behind = found.last().cloned();
+        let listing = index::Listing { table: &table, list: &list, behind: behind.as_deref() };
+        let page = page::read(&listing, 9).await.unwrap();
+        assert!(page.read <= plan::read_limit(9, 4) && page.rounds <= 2);
+        found.extend(page.entries.into_iter().map(|entry| entry.sort));
+        if !page.has_more {
+            break;
+        }
+    }
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
+async fn from_and_to_include_their_ends() {
+    let table = table(Schema::default()).await;
+    let all = fill(&table, 120, 0).await;
+    let api = api(&table);
+    let day = |from: &str, to: &str| {
+        let within = all.iter().filter(|key| key.as_str() >= from && key.as_str() < to);
+        within.cloned().collect::<Vec<_>>()
+    };
+    let exact = all.iter().nth(40).unwrap();
+    let at = format!(
+        "{}-{}-{}T{}:{}:{}",
+        &exact[..4],
+        &exact[4..6],
+        &exact[6..8],
+        &exact[9..11],
+        &exact[11..13],
+        &exact[13..15]
+    );
+    for (query, expected) in [
+        ("from=2024-01-03&to=2024-01-05".to_owned(), day("20240103", "20240106")),
+        ("from=2024-01-10".to_owned(), day("20240110", "9")),
+        ("to=2024-01-02".to_owned(), day("0", "20240103")),
+        (format!("from={at}&to={at}"), day(&exact[..15], &format!("{}$", &exact[..15]))),
+        ("from=2030-01-01".to_owned(), Vec::new()),
+    ] {
+        let page = get(&api, &format!("/v1/invoices?issuer={ISSUER}&limit=1000&{query}")).await;
+        assert_eq!((sort_keys(&page.body), page.body.get("next_cursor")), (expected, None), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn the_link_leads_to_the_next_page() {
+    let table = table(Schema::default()).await;
+    let expected: Vec<String> = fill(&table, 40, 0).await.into_iter().collect();
+    let api = api(&table);
+    // Punctuation in the tax id is the client's affair.
+    let first = get(&api, "/v1/invoices?limit=15&issuer=08.676.370/0001-55").await;
+    let link = first.headers["link"].to_str().unwrap();
+    let query = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
+    assert!(query.starts_with("?issuer=08.676.370%2F0001-55&limit=15&cursor="), "{query}");
+    let second = get(&api, &format!("/v1/invoices{query}")).await;
+    assert_eq!([sort_keys(&first.body), sort_keys(&second.body)].concat(), expected[..30]);
+    let last = get(&api, &format!("/v1/invoices?issuer={ISSUER}&limit=40")).await;
+    assert_eq!((sort_keys(&last.body).len(), last.headers.get("link")), (40, None));
+}
+
+#[tokio::test]
+async fn a_cursor_is_good_for_its_own_query_alone() {
+    let table = table(Schema::default()).await;
+    fill(&table, 40, 0).await;
+    let api = api(&table);
+    let base = format!("/v1/invoices?issuer={ISSUER}&from=2024-01-01");
+    let page = get(&api, &format!("{base}&limit=10")).await;
+    let cursor = page.body["next_cursor"].as_str().unwrap();
+    // Another limit, and the same query in other words, are the same query.
+    for same in [format!("{base}&limit=3"), format!("/v1/invoices?from=2024-01-01T00:00&issuer=08.676.370/0001-55")] {
+        assert_eq!(get(&api, &format!("{same}&cursor={cursor}")).await.status, StatusCode::OK);
+    }
+    let mut refused = vec![
+        format!("/v1/invoices?issuer=09579964000291&from=2024-01-01&cursor={cursor}"),
+        format!("/v1/invoices?issuer={ISSUER}&cursor={cursor}"),
+        format!("{base}&to=2024-12-31&cursor={cursor}"),
+        format!("{base}&cursor="),
+        format!("{base}&cursor=%00%FF"),
+    ];
+    let mut random = fastrand::Rng::with_seed(7);
+    for _ in 0..500 {
+        let mut bytes = cursor.as_bytes().to_vec();
+        let at = random.usize(..bytes.len());
+        match random.u8(..3) {
+            0 => bytes.truncate(at),
+            1 => bytes.insert(at, random.alphanumeric() as u8),
+            _ => bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' },
+        }
+        refused.push(format!("{base}&cursor={}", String::from_utf8(bytes).unwrap()));
+    }
+    for path in refused {
+        let answer = get(&api, &path).await;
+        assert_eq!(
+            (answer.status, &answer.body["type"]),
+            (StatusCode::BAD_REQUEST, &"/problems/invalid-cursor".into()),
+            "{path}"
+        );
+        assert_eq!(answer.body.as_object().unwrap().len(), 4, "type, title, status, detail, and nothing else");
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_answers_by_its_id() {
+    let table = table(Schema::default()).await;
+    put(&table, &example()).await;
+    put(&table, &invoice("a b/ç".into(), 0, ISSUER)).await;
+    let api = api(&table);
+    let answer = get(&api, &format!("/v1/invoices/{EXAMPLE_KEY}")).await;
+    assert_eq!((answer.status, answer.headers["content-type"].to_str().unwrap()), (StatusCode::OK, "application/json"));
+    assert_eq!(answer.body["issuer"]["name"], "DIST. DE MEDICAMENTOS PRO SAUDE LTD");
+    assert_eq!(answer.body["source"], serde_json::json!({"ingestion": "9f2c", "record": 1}));
+    assert_eq!(get(&api, "/v1/invoices/a%20b%2F%C3%A7").await.body["id"], "a b/ç");
+    let head = ask(&api, "HEAD", &format!("/v1/invoices/{EXAMPLE_KEY}")).await;
+    assert_eq!((head.status, head.body), (StatusCode::OK, Value::Null));
+    for id in ["gone", &"x".repeat(3000), "%FF", "%00"] {
+        let answer = get(&api, &format!("/v1/invoices/{id}")).await;
+        assert_eq!(
+            (answer.status, &answer.body["type"]),
+            (StatusCode::NOT_FOUND, &"/problems/not-found".into()),
+            "{id}"
+        );
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+    }
+}
+
+#[tokio::test]
+async fn an_ingestion_answers_with_its_report() {
+    let table = table(Schema::default()).await;
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    for (id, report) in [("1", Some(r#"{"state": "completed"}"#)), ("2", None)] {
+        let put = table.client.put_item().table_name(&table.name);
+        let mut put = put.item("PK", text(&format!("J#{id}"))).item("SK", text("META"));
+        if let Some(report) = report {
+            put = put.item("report", text(report));
+        }
+        put.send().await.unwrap();
+    }
+    let api = api(&table);
+    assert_eq!(get(&api, "/v1/ingestions/1").await.body["state"], "completed");
+    let damaged = get(&api, "/v1/ingestions/2").await;
+    assert_eq!(
+        (damaged.status, &damaged.body["type"]),
+        (StatusCode::INTERNAL_SERVER_ERROR, &"/problems/internal".into())
+    );
+    assert_eq!(get(&api, "/v1/ingestions/3").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn wrong_parameters_come_in_one_answer() {
+    let table = table(Schema { indexes: IndexSet::parse("month").unwrap(), ..Schema::default() }).await;
+    let api = api(&table);
+    let answer = get(&api, "/v1/invoices?limit=0&from=2024-02-30&to=1&colour=red&cursor=x").await;
+    assert_eq!((answer.status, &answer.body["type"]), (StatusCode::BAD_REQUEST, &"/problems/invalid-parameter".into()));
+    let wrong = answer.body["errors"].as_array().unwrap().iter();
+    let wrong: Vec<&str> = wrong.map(|error| error["parameter"].as_str().unwrap()).collect();
+    assert_eq!(wrong, ["issuer", "from", "to", "limit", "colour"]);
+    for (path, parameter) in [
+        ("/v1/invoices/1?x=1", "x"),
+        ("/v1/ingestions/1?x=1", "x"),
+        ("/v1/invoices?issuer=1&from=2024-02-02&to=2024-02-01", "to"),
+        ("/v1/invoices?issuer=1", "issuer"),
+    ] {
+        let answer = get(&api, path).await;
+        assert_eq!(
+            (answer.status, &answer.body["errors"][0]["parameter"]),
+            (StatusCode::BAD_REQUEST, &parameter.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_too() {
+    let table = table(Schema::default()).await;
+    let api = api(&table);
+    assert_eq!(get(&api, "/health").await.body, serde_json::json!({"status": "ok"}));
+    for path in ["/", "/v1", "/v1/invoices/", "/v1/invoices/1/2", "/v2/invoices"] {
+        let answer = get(&api, path).await;
+        assert_eq!(
+            (answer.status, &answer.body["type"]),
+            (StatusCode::NOT_FOUND, &"/problems/not-found".into()),
+            "{path}"
+        );
+    }
+    for path in ["/v1/invoices", "/v1/invoices/1", "/v1/ingestions/1", "/health"] {
+        let answer = ask(&api, "DELETE", path).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(
+            (&answer.body["type"], &answer.headers["allow"]),
+            (&"/problems/method-not-allowed".into(), &"GET,HEAD".parse().unwrap())
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_stays_within_what_lambda_carries() {
+    let table = table(Schema { shards: 2, ..Schema::default() }).await;
+    for n in 0..14_u32 {
+        let large = Invoice {
+            extra: vec![("x".into(), "\"".repeat(390_000).into())],
+            ..invoice(format!("{n:04}"), n.into(), ISSUER)
+        };
+        put(&table, &large).await;
+    }
+    let api = api(&table);
+    let (mut found, mut cursor, mut pages) = (0, String::new(), 0);
+    loop {
+        let path = format!("/v1/invoices?issuer={ISSUER}{cursor}");
+        let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        let body = to_bytes(api.clone().oneshot(request).await.unwrap().into_body(), 4_100_000).await.unwrap();
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        found += body["items"].as_array().unwrap().len();
+        pages += 1;
+        let Some(next) = body.get("next_cursor") else { break };
+        cursor = format!("&cursor={}", next.as_str().unwrap());
+    }
+    assert_eq!(found, 14);
+    assert!((3..=8).contains(&pages), "{pages} pages");
+}
+
+/// What the table's server answers, and what the client of the API gets.
+#[tokio::test]
+async fn faults_of_the_table_are_problems_that_tell_nothing_of_it() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    for (status, code, expected) in [
+        ("400 Bad Request", "ProvisionedThroughputExceededException", (503, "/problems/throttled", true)),
+        ("503 Service Unavailable", "ServiceUnavailable", (503, "/problems/unavailable", true)),
+        ("400 Bad Request", "AccessDeniedException", (500, "/problems/internal", false)),
+        ("400 Bad Request", "ResourceNotFoundException", (500, "/problems/internal", false)),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let body = format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"the secret inside"}}"#);
+        let head = "content-type: application/x-amz-json-1.0\r\nconnection: close";
+        let answer = format!("HTTP/1.1 {status}\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let answer = answer.clone();
+                tokio::spawn(async move {
+                    let mut request = vec![0; 64 * 1024];
+                    let _read = stream.read(&mut request).await.unwrap();
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                });
+            }
+        });
+        let client = crate::aws::dynamodb_client(&crate::aws::embedded_config(&endpoint));
+        let api = api(&Table { client, name: "invoices".into(), schema: Schema::default() });
+        for path in ["/v1/invoices/1", "/v1/invoices?issuer=1"] {
+            let answer = get(&api, path).await;
+            let found = (
+                answer.status.as_u16(),
+                answer.body["type"].as_str().unwrap(),
+                answer.headers.contains_key("retry-after"),
+            );
+            assert_eq!(found, expected, "{code}");
+            assert!(!answer.body.to_string().contains("secret") && !answer.body.to_string().contains("invoices"));
+        }
+    }
+}
