@@ -14,7 +14,8 @@ use notaflux::local::stack::{self, UPLOADS_BUCKET};
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
 use support::place::{Items, Place};
-use support::proxy::{Plan, Proxy, busiest_second};
+use support::proxy::plan::Plan;
+use support::proxy::{Proxy, busiest_second};
 use support::rows;
 
 /// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
