@@ -1,6 +1,11 @@
 //! The two functions as real processes, against a Runtime API of our own and the embedded servers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails by panicking is a test that fails"
+)]
 
 mod support;
 
@@ -22,13 +27,13 @@ async fn stack_with_table() -> Stack {
 
 fn ingest_function(stack: &Stack) -> Function {
     let environment = [("TABLE", TABLE), ("WORK_BUCKET", WORK_BUCKET)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-ingest"), &stack, &environment)
+    Function::start(env!("CARGO_BIN_EXE_notaflux-ingest"), stack, &environment)
 }
 
 fn query_function(stack: &Stack) -> Function {
     let key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
     let environment = [("TABLE", TABLE), ("CURSOR_KEY", key)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-query"), &stack, &environment)
+    Function::start(env!("CARGO_BIN_EXE_notaflux-query"), stack, &environment)
 }
 
 fn s3_event(key: &str) -> Value {

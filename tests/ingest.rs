@@ -1,6 +1,11 @@
 //! Whole ingestions over the embedded servers: what the table, the rejects and the report hold in the end.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that fails by panicking is a test that fails"
+)]
 
 mod support;
 
@@ -41,7 +46,9 @@ fn expected(rows: &[(u32, Option<u32>)]) -> BTreeMap<String, String> {
 }
 
 fn file_of(rows: &[(u32, Option<u32>)]) -> Vec<u8> {
-    rows::file(rows.iter().map(|(key, total)| (rows::key(*key), total.map_or("12,3,4".to_owned(), |t| format!("{t},00")))))
+    rows::file(
+        rows.iter().map(|(key, total)| (rows::key(*key), total.map_or("12,3,4".to_owned(), |t| format!("{t},00")))),
+    )
 }
 
 /// Random patterns of duplicates and bad rows, block sizes and concurrency: the table holds the last valid record of each
@@ -116,7 +123,13 @@ async fn plain_and_gzip_give_the_same_items() {
     assert_eq!(outcome.report.entries[0].compression, "gzip");
     assert_eq!(outcome.report.bytes_decoded, bytes.len() as u64);
     let without_source = |items: Items| -> Items {
-        items.into_iter().map(|(key, mut item)| { item.remove("src"); (key, item) }).collect()
+        items
+            .into_iter()
+            .map(|(key, mut item)| {
+                item.remove("src");
+                (key, item)
+            })
+            .collect()
     };
     assert_eq!(without_source(place.items().await), without_source(plain));
 }

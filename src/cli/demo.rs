@@ -54,14 +54,16 @@ impl Args {
         println!("\n3. s3://{UPLOADS_BUCKET}/{SAMPLE_KEY} is ingested.");
         let source = Source::object(place.s3(), UPLOADS_BUCKET.to_owned(), SAMPLE_KEY.to_owned(), None).await?;
         let bar = Bar::new(&source.to_string(), false);
-        let outcome = place.engine(Settings::default(), Some(bar.observer())).ingest(&source).await?;
+        let engine = place.engine(Settings::default(), Some(bar.observer()));
+        let outcome = Box::pin(engine.ingest(&source)).await?;
         bar.finish();
         println!("{}", summary::of(&outcome));
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
 
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| format!("the API's port: {error}"))?;
+        let listener =
+            TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| format!("the API's port: {error}"))?;
         let base = format!("http://{}", listener.local_addr()?);
         let api = Api::new(place.table.clone(), CursorKeys::generate()?);
         let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });

@@ -12,7 +12,7 @@ use crate::ingest::{RejectLimit, Settings};
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A path, s3://bucket/key, or - for standard input
+    /// A path, <s3://bucket/key>, or - for standard input
     source: String,
     #[command(flatten)]
     place: PlaceArgs,
@@ -51,7 +51,8 @@ impl Args {
             ..Settings::default()
         };
         let bar = Bar::new(&source.to_string(), self.quiet);
-        let outcome = place.engine(settings, Some(bar.observer())).ingest(&source).await;
+        let engine = place.engine(settings, Some(bar.observer()));
+        let outcome = Box::pin(engine.ingest(&source)).await;
         bar.finish();
         let outcome = outcome?;
         if self.source == "-" && outcome.error.is_none() {

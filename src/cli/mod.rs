@@ -46,8 +46,8 @@ impl Cli {
     /// What keeps it from being done, as one line that says what to do.
     pub async fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            Command::Demo(args) => args.run().await,
-            Command::Ingest(args) => args.run().await,
+            Command::Demo(args) => Box::pin(args.run()).await,
+            Command::Ingest(args) => Box::pin(args.run()).await,
             Command::Generate(args) => args.run(),
             Command::Table(args) => args.run().await,
         }

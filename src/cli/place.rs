@@ -102,12 +102,11 @@ impl Place {
             return Self::embedded(services).await;
         }
         let table = Table::open(aws::dynamodb_reader(&services.dynamodb), name).await?;
-        let (store, work) = match &args.work_bucket {
-            Some(bucket) => (WorkStore::new(aws::s3_client(&services.s3), bucket.clone()), None),
-            None => {
-                let work = Services::embedded(&args.which.data)?;
-                (WorkStore::new(aws::s3_client(&work.s3), WORK_BUCKET.to_owned()), Some(work))
-            }
+        let (store, work) = if let Some(bucket) = &args.work_bucket {
+            (WorkStore::new(aws::s3_client(&services.s3), bucket.clone()), None)
+        } else {
+            let work = Services::embedded(&args.which.data)?;
+            (WorkStore::new(aws::s3_client(&work.s3), WORK_BUCKET.to_owned()), Some(work))
         };
         Ok(Self { services, table, store, _work: work })
     }

@@ -13,7 +13,8 @@ pub(super) fn of(outcome: &Outcome) -> String {
         out.push_str(" before: nothing was done (--force ingests again)");
     }
     let mut line = |name: &str, value: String| {
-        let _ = write!(out, "\n  {name:<16}{value}");
+        // Writing to a String cannot fail.
+        write!(out, "\n  {name:<16}{value}").unwrap_or_default();
     };
     for entry in &report.entries {
         let name = entry.name.as_deref().unwrap_or("whole object");
@@ -35,7 +36,8 @@ pub(super) fn of(outcome: &Outcome) -> String {
     if !outcome.repeated && report.calls > 0 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "write units are positive and few")]
         let units = report.write_units.ceil() as u64;
-        let calls = format!("{} in {} calls, {} sent again", grouped(units), grouped(report.calls), grouped(report.retried));
+        let calls =
+            format!("{} in {} calls, {} sent again", grouped(units), grouped(report.calls), grouped(report.retried));
         line("write units", calls);
         line("time", format!("{} s ({})", seconds(report.elapsed_ms), rate(report.records_read, report.elapsed_ms)));
     }
@@ -71,6 +73,8 @@ mod tests {
     #[test]
     fn digits_are_grouped_by_three() {
         let cases = [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")];
-        cases.iter().for_each(|(number, expected)| assert_eq!(grouped(*number), *expected));
+        for (number, expected) in cases {
+            assert_eq!(grouped(number), expected);
+        }
     }
 }

@@ -64,7 +64,12 @@ impl Args {
             Command::Show { .. } => {
                 let found = table::describe(&client, &name).await?;
                 println!("table {name}\n  status   {}\n  items    {}", found.status, grouped(found.items));
-                println!("  bytes    {}\n  shards   {}\n  indexes  {}", grouped(found.size_bytes), found.schema.shards, found.schema.indexes);
+                println!(
+                    "  bytes    {}\n  shards   {}\n  indexes  {}",
+                    grouped(found.size_bytes),
+                    found.schema.shards,
+                    found.schema.indexes
+                );
             }
             Command::Delete { yes, .. } if *yes || confirmed(&name)? => {
                 table::delete(&client, &name).await?;

@@ -139,6 +139,7 @@ fn nothing(skipped: &[Skipped]) -> String {
     if skipped.is_empty() {
         return "the archive has no entries: nothing to ingest".to_owned();
     }
-    let reasons: Vec<String> = skipped.iter().take(5).map(|entry| format!("{}: {}", entry.name, entry.reason)).collect();
+    let reasons: Vec<String> =
+        skipped.iter().take(5).map(|entry| format!("{}: {}", entry.name, entry.reason)).collect();
     format!("nothing to ingest ({})", reasons.join("; "))
 }

@@ -44,7 +44,8 @@ pub fn created(event: &Value) -> Result<Vec<Created>, EventError> {
     }
     let shape = |why: String| EventError::Shape { why, found: event.to_string().chars().take(200).collect() };
     let event = S3Event::deserialize(event).map_err(|error| shape(error.to_string()))?;
-    let is_created = |record: &&S3EventRecord| record.event_name.as_deref().is_none_or(|name| name.contains("ObjectCreated"));
+    let is_created =
+        |record: &&S3EventRecord| record.event_name.as_deref().is_none_or(|name| name.contains("ObjectCreated"));
     let names = event.records.iter().filter(is_created).map(|record| {
         let (bucket, object) = (&record.s3.bucket, &record.s3.object);
         let bucket = bucket.name.clone().ok_or_else(|| shape("a record without a bucket".to_owned()))?;

@@ -68,7 +68,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_write_units: None, max_rejects: None, force: false, calls_in_flight: 16, block_bytes: block::BLOCK_BYTES }
+        Self {
+            max_write_units: None,
+            max_rejects: None,
+            force: false,
+            calls_in_flight: 16,
+            block_bytes: block::BLOCK_BYTES,
+        }
     }
 }
 
@@ -173,7 +179,7 @@ impl Engine {
         let again = known.as_ref().is_some_and(|_| self.settings.force);
         let attempt = known.map_or(1, |meta| meta.attempt + u32::from(again));
         let mut meta = Meta { report: Report::begun(id, source.identity().clone()), attempt, created_at };
-        let result = self.run(source, &ledger, &mut meta).await;
+        let result = Box::pin(self.run(source, &ledger, &mut meta)).await;
         meta.report.elapsed_ms = elapsed_ms(started);
         let Err(error) = result else {
             meta.report.state = State::Completed;
@@ -209,7 +215,7 @@ impl Engine {
         let writing = Instant::now();
         let ceiling = self.settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
         let writer = Writer::new(self.write_client.clone(), self.table.name.clone(), ceiling);
-        let written = work.write(&writer, &merged).await;
+        let written = Box::pin(work.write(&writer, &merged)).await;
         let tally = writer.tally();
         let report = &mut meta.report;
         (report.items_written, report.write_units) = (tally.items, tally.write_units);
@@ -282,7 +288,7 @@ impl<'a> Work<'a> {
         let mut superseded = superseded::Superseded::open(self, merged).await?;
         let mut items = 0;
         for at in 0..self.plan.segments.len() {
-            items += write_pass::write(self, writer, at, &mut superseded).await?;
+            items += Box::pin(write_pass::write(self, writer, at, &mut superseded)).await?;
         }
         if items != merged.written {
             return Err(Error::Accounting { expected: merged.written, found: items });

@@ -64,7 +64,10 @@ pub struct Skipped {
 #[must_use]
 pub fn ingestion_id(source: &Identity) -> String {
     let digest = Sha256::digest(source.fingerprint().as_bytes());
-    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    let first = digest
+        .first_chunk::<12>()
+        .map_or(0, |bytes| bytes.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte)));
+    format!("{first:024x}")
 }
 
 impl Plan {

@@ -42,7 +42,8 @@ async fn copy(store: &WorkStore, key: &str, id: &str, mut input: impl AsyncRead 
         // The last part may be empty: an upload needs one.
         let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX);
         let body = ByteStream::from(Bytes::from(part));
-        let put = store.client.upload_part().bucket(&store.bucket).key(key).upload_id(id).part_number(number).body(body);
+        let put =
+            store.client.upload_part().bucket(&store.bucket).key(key).upload_id(id).part_number(number).body(body);
         let put = put.send().await.map_err(|error| store.error(key, error))?;
         parts.push(CompletedPart::builder().set_e_tag(put.e_tag).part_number(number).build());
     }

@@ -32,9 +32,17 @@ struct List {
 
 #[derive(Debug)]
 enum Part {
-    Range { key: String, start: u64, length: u64, segment: usize },
+    Range {
+        key: String,
+        start: u64,
+        length: u64,
+        segment: usize,
+    },
     /// A block whose head says where its list lies.
-    Block { key: String, segment: usize },
+    Block {
+        key: String,
+        segment: usize,
+    },
 }
 
 impl<'a> Superseded<'a> {
@@ -43,10 +51,11 @@ impl<'a> Superseded<'a> {
     /// # Errors
     /// The work store.
     pub async fn open(work: &'a Work<'a>, merged: &Merged) -> Result<Self, Error> {
-        let partitions = merged.partitions.iter().enumerate().filter(|(_, count)| **count > 0).map(|(number, count)| {
-            let part = Part::Range { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
-            List { parts: VecDeque::from([part]), ..List::default() }
-        });
+        let partitions =
+            merged.partitions.iter().enumerate().filter(|(_, count)| **count > 0).map(|(number, count)| {
+                let part = Part::Range { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
+                List { parts: VecDeque::from([part]), ..List::default() }
+            });
         let blocks = merged.blocks.iter().enumerate().flat_map(|(segment, count)| {
             (0..*count).map(move |number| Part::Block { key: work.block_key(segment, number), segment })
         });

@@ -6,12 +6,12 @@ use std::str::Utf8Error;
 use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
 
-use super::{Pace, Work};
 use super::block::{BlockBuilder, BlockReject, Header};
 use super::error::Error;
 use super::judge::{Judged, judge};
 use super::ledger::{Checkpoint, Cursor};
 use super::store::StoreError;
+use super::{Pace, Work};
 use crate::layout::{Reject, Row, Scratch};
 use crate::read::csv::{Position, RawRecord};
 use crate::table::keys;

@@ -55,7 +55,7 @@ const STATES: [(&str, &str); 27] = [
     ("53", "DF"),
 ];
 
-/// Fiscal models that have an access key: NF-e, NFC-e, CT-e, MDF-e, CT-e OS, NFCom, BP-e, GTV-e, NF3e.
+/// Fiscal models that have an access key: NF-e, NFC-e, CT-e, MDF-e, CT-e OS, `NFCom`, BP-e, GTV-e, `NF3e`.
 const MODELS: [&str; 9] = ["55", "65", "57", "58", "67", "62", "63", "64", "66"];
 
 const UF: Range<usize> = 0..2;

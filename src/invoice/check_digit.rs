@@ -3,6 +3,9 @@
 /// Weights of CNPJ and access keys run 2 to 9 from the right, again and again.
 pub(crate) const HIGHEST_WEIGHT: u32 = 9;
 
+/// The check digit by remainder: 0 and 1 give 0, any other r gives 11 - r.
+const BY_REMAINDER: [u8; 11] = *b"00987654321";
+
 /// The check digit, as an ASCII digit, of `text`: digits and capital letters, whose value is their ASCII code less 48.
 ///
 /// Weights run from 2 at the right up to `highest_weight`, then from 2 again. For CPF, whose weights never start again,
@@ -13,8 +16,6 @@ pub(crate) fn check_digit(text: &[u8], highest_weight: u32) -> u8 {
         sum += u32::from(byte.wrapping_sub(b'0')) * weight;
         weight = if weight == highest_weight { 2 } else { weight + 1 };
     }
-    // By remainder: 0 and 1 give 0, any other r gives 11 - r.
-    const BY_REMAINDER: [u8; 11] = *b"00987654321";
     BY_REMAINDER.get(sum as usize % 11).copied().unwrap_or(b'0')
 }
 

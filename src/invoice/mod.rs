@@ -177,6 +177,7 @@ fn as_map<S: Serializer>(pairs: &[(Cow<'_, str>, Cow<'_, str>)], serializer: S) 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unnecessary_wraps, reason = "fields of the example are optional")]
 
     use super::*;
 

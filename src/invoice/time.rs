@@ -250,6 +250,7 @@ impl Cursor<'_> {
     }
 
     /// Minutes east of UTC; the inner `None` where nothing is left to read.
+    #[allow(clippy::option_option, reason = "no offset and a malformed one are two things")]
     fn offset(&mut self) -> Option<Option<i32>> {
         if self.0.is_empty() {
             return Some(None);

@@ -404,7 +404,7 @@ fn a_layout_file_that_is_wrong_says_where() {
     let base = BUILT_IN[0];
     let toml_error = |text: String| match Layout::parse(&text).unwrap_err() {
         LayoutError::Toml(error) => error.to_string(),
-        other => panic!("{other}"),
+        other @ LayoutError::Meaning(_) => panic!("{other}"),
     };
     let error = toml_error(base.replace("series = ", "serie = "));
     assert!(error.contains("unknown field `serie`") && error.contains("line"), "{error}");

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: [`dynoxide`] over SQLite, in memory or in a file.
+//! The embedded DynamoDB: [`dynoxide`] over `SQLite`, in memory or in a file.
 //!
 //! It answers as DynamoDB does, with two differences that tests make up for with a fault proxy: it never throttles, and
 //! never leaves items unprocessed. All calls share one lock, so they run one after another.

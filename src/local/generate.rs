@@ -304,7 +304,7 @@ impl Values {
             minute: random.below(60),
             second: random.below(60),
         };
-        let event = tables.event(random);
+        let event = Tables::event(random);
         let event_at = Moment { second: issued_at.second + random.below(60 - issued_at.second), ..issued_at };
         let mut values = Self {
             key: [b'0'; 44],
@@ -312,7 +312,7 @@ impl Values {
             number,
             issuer,
             recipient: random.skewed(tables.recipients.len()),
-            operation: tables.operation(random),
+            operation: Tables::operation(random),
             issued_at,
             event,
             event_at,

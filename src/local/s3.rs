@@ -1,7 +1,7 @@
 //! The embedded S3: objects in a folder behind the S3 protocol of [`s3s`].
 //!
 //! What it keeps to, because the engine and ordinary clients rely on it: conditional reads (412 and 304), ranges,
-//! `If-None-Match: *` on writes (of two writers one wins), ETags that stay across restarts, checksums in headers and
+//! `If-None-Match: *` on writes (of two writers one wins), `ETags` that stay across restarts, checksums in headers and
 //! trailers, multipart uploads, paged listings, the error codes of S3. Bytes are streamed; no object is held in memory.
 //! There are no versions, tags or access lists.
 
@@ -51,7 +51,7 @@ pub struct ObjectCreated {
     pub key: String,
     /// Size in bytes.
     pub size_bytes: u64,
-    /// ETag without quotes.
+    /// `ETag` without quotes.
     pub etag: String,
     /// Of two events of one key, the later write has the greater sequencer (hexadecimal, compared as text).
     pub sequencer: String,
@@ -182,6 +182,7 @@ async fn stream(file: File, range: std::ops::Range<u64>) -> S3Result<StreamingBl
 }
 
 /// What a conditional read asks for, in the order in which HTTP has it decided (RFC 9110, 13.2.2).
+#[allow(clippy::struct_field_names, reason = "the names of the headers")]
 struct ReadCondition {
     if_match: Option<ETagCondition>,
     if_none_match: Option<ETagCondition>,
@@ -223,7 +224,7 @@ macro_rules! attributes {
     ($input:expr) => {
         Attributes {
             content_type: $input.content_type,
-            content_encoding: $input.content_encoding.and_then(without_aws_chunked),
+            content_encoding: $input.content_encoding.as_deref().and_then(without_aws_chunked),
             content_disposition: $input.content_disposition,
             content_language: $input.content_language,
             cache_control: $input.cache_control,
@@ -272,7 +273,7 @@ macro_rules! expected {
 }
 
 /// `aws-chunked` tells how the request came, not what the object is; S3 does not keep it.
-fn without_aws_chunked(encoding: String) -> Option<String> {
+fn without_aws_chunked(encoding: &str) -> Option<String> {
     let kept: Vec<_> = encoding.split(',').map(str::trim).filter(|name| !matches!(*name, "" | "aws-chunked")).collect();
     (!kept.is_empty()).then(|| kept.join(","))
 }
@@ -281,6 +282,7 @@ fn signed(bytes: u64) -> Option<i64> {
     i64::try_from(bytes).ok()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "what every operation ends with")]
 fn done<T>(output: T) -> S3Result<S3Response<T>> {
     Ok(S3Response::new(output))
 }
@@ -292,7 +294,7 @@ impl S3 for Server {
         if !self.on_disk(move |store| store.create_bucket(&req.input.bucket)).await? {
             return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket you tried to create exists, and you own it."));
         }
-        done(CreateBucketOutput { location: Some(location), ..Default::default() })
+        done(CreateBucketOutput { location: Some(location) })
     }
 
     async fn delete_bucket(&self, req: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {

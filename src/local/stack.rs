@@ -1,6 +1,6 @@
 //! The cloud of one machine: S3 and DynamoDB on loopback, in this process, with their state in a folder.
 //!
-//! The servers run on threads and runtimes of their own: a call that blocks on SQLite or on the disk does not hold up
+//! The servers run on threads and runtimes of their own: a call that blocks on `SQLite` or on the disk does not hold up
 //! the engine, which talks to them through the same SDK clients and the same HTTP as to AWS.
 
 use std::fmt::Write as _;

@@ -185,8 +185,8 @@ async fn upload_parts(s3: &S3, key: &str, parts: &[Vec<u8>]) -> (String, Complet
 #[tokio::test]
 async fn multipart_uploads_are_joined_once() {
     let events = Arc::new(Mutex::new(Vec::new()));
-    let heard = Arc::clone(&events);
-    let on_created: OnCreated = Arc::new(move |event| heard.lock().unwrap().push(event));
+    let told = Arc::clone(&events);
+    let on_created: OnCreated = Arc::new(move |event| told.lock().unwrap().push(event));
     let stack = Stack::start(StackOptions { on_created: Some(on_created), ..StackOptions::default() }).unwrap();
     let s3 = s3(&stack);
     let parts = [pattern(5 * 1024 * 1024), pattern(5 * 1024 * 1024 + 1), pattern(77)];

@@ -89,7 +89,7 @@ impl<T> Merge<T> {
     }
 
     /// The next item of all shards.
-    pub fn next(&mut self) -> Next<T> {
+    pub fn pop(&mut self) -> Next<T> {
         if self.streams.iter().any(|stream| stream.buffer.is_empty() && !stream.exhausted) {
             return Next::Dry;
         }
@@ -148,7 +148,7 @@ mod tests {
     fn drain(merge: &mut Merge<()>) -> (Vec<String>, Next<()>) {
         let mut keys = Vec::new();
         loop {
-            match merge.next() {
+            match merge.pop() {
                 Next::Item(entry) => keys.push(entry.sort),
                 stop => return (keys, stop),
             }
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn it_goes_on_until_a_shard_runs_dry() {
         let mut merge = Merge::new(3, Order::Ascending);
-        assert_eq!(merge.next(), Next::Dry);
+        assert_eq!(merge.pop(), Next::Dry);
         merge.feed(0, entries(&["a", "d"]), false);
         merge.feed(1, entries(&["b", "c", "f"]), false);
         merge.feed(2, entries(&[]), true);
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(drain(&mut merge), (["e", "f"].map(String::from).to_vec(), Next::Dry));
         assert_eq!(merge.has_more(), None);
         merge.feed(1, entries(&[]), true);
-        assert_eq!((merge.next(), merge.has_more()), (Next::End, Some(false)));
+        assert_eq!((merge.pop(), merge.has_more()), (Next::End, Some(false)));
     }
 
     #[test]

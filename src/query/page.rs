@@ -83,7 +83,7 @@ pub async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::Item>, 
             }
         }
         while page.entries.len() < limit
-            && let Next::Item(entry) = merge.next()
+            && let Next::Item(entry) = merge.pop()
         {
             page.entries.push(entry);
         }

@@ -229,7 +229,7 @@ fn has_lone_cr(text: &[u8]) -> bool {
         None => return false,
     };
     let nexts = text.get(1..).unwrap_or_default();
-    let lone = |(byte, next): (&u8, &u8)| (*byte == b'\r') & (*next != b'\n');
+    let lone = |(byte, next): (&u8, &u8)| (*byte == b'\r') && (*next != b'\n');
     let blocks = head.chunks(BLOCK_BYTES).zip(nexts.chunks(BLOCK_BYTES));
     let mut found = last == b'\r';
     for (bytes, nexts) in blocks {

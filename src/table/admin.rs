@@ -20,7 +20,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// Longest pause between two looks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// Longest wait for a table to be made or deleted. AWS takes seconds for an empty one; indexes take longer.
-const WAIT_LIMIT: Duration = Duration::from_secs(600);
+const WAIT_LIMIT: Duration = Duration::from_mins(10);
 
 /// An open table.
 #[derive(Debug, Clone)]
@@ -358,6 +358,8 @@ impl Wait {
 
 #[cfg(all(test, feature = "local"))]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
     use super::*;
     use crate::table::testing::dynamodb;
 

@@ -204,8 +204,8 @@ impl Schema {
         let version = Self::version_of(item)?;
         let shards: u16 = item.get("shards")?.as_n().ok()?.parse().ok()?;
         let names = item.get("indexes")?.as_l().ok()?.iter();
-        let named: Vec<Index> = names.map(|name| Index::from_name(name.as_s().ok()?)).collect::<Option<_>>()?;
-        let indexes = IndexSet::of(|index| named.contains(&index));
+        let indexes: Vec<Index> = names.map(|name| Index::from_name(name.as_s().ok()?)).collect::<Option<_>>()?;
+        let indexes = IndexSet::of(|index| indexes.contains(&index));
         (1..=SHARDS_LIMIT).contains(&shards).then_some(Self { version, shards, indexes })
     }
 }

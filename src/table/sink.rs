@@ -157,7 +157,9 @@ impl Sink for Json<'_> {
         self.counter.text(parts);
         self.out.extend_from_slice(br#"{"S":""#);
         let start = self.out.len();
-        parts.iter().for_each(|part| escape(part, self.out));
+        for part in parts {
+            escape(part, self.out);
+        }
         let end = self.out.len();
         self.out.extend_from_slice(br#""}"#);
         start..end

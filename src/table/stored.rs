@@ -147,7 +147,10 @@ fn tax_id(doc: &str, party: &Attributes) -> Result<TaxId, DecodeError> {
     Ok(TaxId { text, kind })
 }
 
-fn extra(item: &Attributes) -> Result<Vec<(Cow<'static, str>, Cow<'static, str>)>, DecodeError> {
+/// A further column: its name and its value.
+type Column = (Cow<'static, str>, Cow<'static, str>);
+
+fn extra(item: &Attributes) -> Result<Vec<Column>, DecodeError> {
     let Some(map) = map(item, "x")? else { return Ok(Vec::new()) };
     let each = map.iter().map(|(name, value)| match value {
         AttributeValue::S(value) => Ok((owned(name), owned(value))),

@@ -56,7 +56,8 @@ impl<T> Batch<T> {
         // A table name has no character that JSON escapes: [a-zA-Z0-9_.-], or an ARN.
         body.extend_from_slice(table.as_bytes());
         body.extend_from_slice(br#"":["#);
-        let items = pending.iter().filter_map(|&at| self.puts.get(at)).filter_map(|put| self.json.get(put.item.clone()));
+        let items =
+            pending.iter().filter_map(|&at| self.puts.get(at)).filter_map(|put| self.json.get(put.item.clone()));
         for (n, item) in items.enumerate() {
             body.extend_from_slice(if n == 0 { br#"{"PutRequest":{"Item":"# } else { br#",{"PutRequest":{"Item":"# });
             body.extend_from_slice(item);
@@ -145,8 +146,12 @@ pub(crate) mod tests {
     fn the_body_holds_just_the_pending_items() {
         let batch = batch_of(&[("a", "H"), ("b", "H"), ("c", "H")]);
         let body: serde_json::Value = serde_json::from_slice(&batch.body("invoices", &[0, 2])).unwrap();
-        let keys: Vec<&str> = body["RequestItems"]["invoices"].as_array().unwrap().iter()
-            .map(|put| put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap()).collect();
+        let keys: Vec<&str> = body["RequestItems"]["invoices"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|put| put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap())
+            .collect();
         assert_eq!(keys, ["a", "c"]);
         assert_eq!(batch.write_units(&[0, 2]), 8);
     }

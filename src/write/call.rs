@@ -106,7 +106,8 @@ fn done<T>(table: &str, batch: &Batch<T>, output: &BatchWriteItemOutput) -> Resu
         })
         .collect::<Result<Vec<_>, _>>()?;
     let consumed = output.consumed_capacity();
-    let consumed_units = (!consumed.is_empty()).then(|| consumed.iter().filter_map(|c| c.capacity_units()).sum());
+    let consumed_units = (!consumed.is_empty())
+        .then(|| consumed.iter().filter_map(aws_sdk_dynamodb::types::ConsumedCapacity::capacity_units).sum());
     Ok(Answer::Done { unprocessed, consumed_units })
 }
 

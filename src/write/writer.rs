@@ -16,7 +16,7 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duratio
 
 /// How long a batch is tried while nothing but broken connections and faults of the service comes back. Throttles do not
 /// count: they are an answer.
-pub const OUTAGE_LIMIT: Duration = Duration::from_secs(5 * 60);
+pub const OUTAGE_LIMIT: Duration = Duration::from_mins(5);
 
 /// What writing has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

@@ -1,7 +1,13 @@
 //! What the integration tests share.
 
-#![allow(dead_code, unused_imports, reason = "each test file uses its part of it")]
-#![allow(missing_docs, clippy::missing_panics_doc, reason = "test support")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its part of it")]
+#![allow(
+    missing_docs,
+    clippy::missing_panics_doc,
+    clippy::indexing_slicing,
+    clippy::float_cmp,
+    reason = "test support"
+)]
 
 pub mod place;
 pub mod proxy;

@@ -17,9 +17,27 @@ pub fn key(number: u32) -> String {
 /// A row with this key and total; not valid if the total is not one.
 pub fn row(key: &str, total: &str) -> Vec<u8> {
     let cells = [
-        key, "55 - NF-E", "1", "7083", "VENDA", "12/07/2026 00:00:00", "Autorização de Uso", "12/07/2026 13:01:52",
-        "33000167000101", "PETRÓLEO", "10428180043", "SP", "SÃO PAULO", "00394429021965", "COMANDO", "SP",
-        "NÃO CONTRIBUINTE", "1 - OPERAÇÃO INTERNA", "1 - CONSUMIDOR FINAL", "1 - OPERAÇÃO PRESENCIAL", total,
+        key,
+        "55 - NF-E",
+        "1",
+        "7083",
+        "VENDA",
+        "12/07/2026 00:00:00",
+        "Autorização de Uso",
+        "12/07/2026 13:01:52",
+        "33000167000101",
+        "PETRÓLEO",
+        "10428180043",
+        "SP",
+        "SÃO PAULO",
+        "00394429021965",
+        "COMANDO",
+        "SP",
+        "NÃO CONTRIBUINTE",
+        "1 - OPERAÇÃO INTERNA",
+        "1 - CONSUMIDOR FINAL",
+        "1 - OPERAÇÃO PRESENCIAL",
+        total,
     ];
     latin1(&format!("\"{}\"\r\n", cells.join("\";\"")))
 }

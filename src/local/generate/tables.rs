@@ -254,7 +254,7 @@ impl Tables {
     }
 
     /// One in fifty is a hard one.
-    pub(super) fn operation(&self, random: &mut Random) -> usize {
+    pub(super) fn operation(random: &mut Random) -> usize {
         if random.below(50) == 0 {
             OPERATIONS.len() + random.index(HARD_OPERATIONS.len())
         } else {
@@ -262,7 +262,7 @@ impl Tables {
         }
     }
 
-    pub(super) fn event(&self, random: &mut Random) -> usize {
+    pub(super) fn event(random: &mut Random) -> usize {
         let mut draw = random.below(200);
         for (at, (_, share)) in EVENTS.iter().enumerate() {
             if draw < *share {

@@ -152,7 +152,7 @@ pub(super) struct Digests {
     pub(super) checksums: Checksums,
 }
 
-/// Lower-case hexadecimal, as in an ETag.
+/// Lower-case hexadecimal, as in an `ETag`.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
@@ -162,7 +162,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The ETag of an object made of parts: the MD5 of the parts' MD5s, and how many there are.
+/// The `ETag` of an object made of parts: the MD5 of the parts' MD5s, and how many there are.
 pub(super) fn multipart_etag(parts: &[[u8; 16]]) -> String {
     let mut md5 = Md5::new();
     for part in parts {

@@ -38,7 +38,7 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part's ETag.
+    /// The part's `ETag`.
     pub(super) fn etag(&self) -> ETag {
         ETag::Strong(hex(&self.md5))
     }
@@ -47,7 +47,7 @@ impl Part {
 /// What a completion asks for.
 #[derive(Debug, Default)]
 pub(super) struct Completion {
-    /// Part numbers, in the order given, with the ETag that the client remembers.
+    /// Part numbers, in the order given, with the `ETag` that the client remembers.
     pub(super) parts: Vec<(i32, Option<ETag>)>,
     pub(super) condition: Condition,
     /// Checksums of the whole object (those made of the parts' checksums are left to the client).

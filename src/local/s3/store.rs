@@ -10,7 +10,7 @@
 //! Bytes arrive in a temporary file and are renamed into place under the write lock, after every check; a reader opens
 //! file and record under the read lock, so it sees one version or the other, never a mixture. A record names the length
 //! and modification time of the file it describes. Where they differ (a crash between the two renames, a file put there
-//! by hand) the record does not count: the ETag is computed once from the bytes and kept.
+//! by hand) the record does not count: the `ETag` is computed once from the bytes and kept.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -64,7 +64,7 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// The ETag as a header value.
+    /// The `ETag` as a header value.
     pub(super) fn etag(&self) -> ETag {
         ETag::Strong(self.etag.clone())
     }

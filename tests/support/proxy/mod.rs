@@ -153,7 +153,7 @@ impl Proxy {
         self.shared.counters.lock().unwrap().clone()
     }
 
-    /// The BatchWriteItems that reached the server, in the order of their answers.
+    /// The `BatchWriteItems` that reached the server, in the order of their answers.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.shared.arrivals.lock().unwrap().clone()
     }
