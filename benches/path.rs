@@ -71,9 +71,11 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("lines", |bench| bench.iter(|| memchr::memchr_iter(b'\n', &file.bytes).count()));
     group.bench_function("parse", |bench| bench.iter(|| runtime.block_on(parse(&file))));
     group.bench_function("map", |bench| {
-        bench.iter(|| runtime.block_on(each(&file, |record| {
-            black_box(record.id().len());
-        })));
+        bench.iter(|| {
+            runtime.block_on(each(&file, |record| {
+                black_box(record.id().len());
+            }));
+        });
     });
     group.bench_function("survey", |bench| {
         bench.iter(|| {

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::bar::Bar;
 use super::place::{Place, Services};
-use super::{Failure, http, summary};
+use super::{Failure, http, say, summary};
 use crate::aws;
 use crate::ingest::Settings;
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
@@ -39,25 +39,25 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        println!("1. Embedded S3 and DynamoDB start on this machine.");
+        say("1. Embedded S3 and DynamoDB start on this machine.")?;
         let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() })?;
         let endpoint = stack.endpoints().aws.clone();
-        println!("   Both answer at {endpoint}.");
+        say(format!("   Both answer at {endpoint}."))?;
         let mut place = Place::embedded(Services::of(stack)).await?;
 
         let (sample, issuer) = sample();
         let size = sample.len() / 1024;
-        println!("\n2. {RECORDS} generated rows, 2 % of them duplicates and 0.5 % bad, are uploaded: {size} KiB.");
+        say(format!("\n2. {RECORDS} generated rows, 2 % of them duplicates and 0.5 % bad, are uploaded: {size} KiB."))?;
         let put = place.s3().put_object().bucket(UPLOADS_BUCKET).key(SAMPLE_KEY).body(ByteStream::from(sample));
         put.send().await.map_err(|error| aws::describe_error(&error))?;
 
-        println!("\n3. s3://{UPLOADS_BUCKET}/{SAMPLE_KEY} is ingested.");
+        say(format!("\n3. s3://{UPLOADS_BUCKET}/{SAMPLE_KEY} is ingested."))?;
         let source = Source::object(place.s3(), UPLOADS_BUCKET.to_owned(), SAMPLE_KEY.to_owned(), None).await?;
         let bar = Bar::new(&source.to_string(), false);
         let engine = place.engine(Settings::default(), Some(bar.observer()));
         let outcome = Box::pin(engine.ingest(&source)).await?;
         bar.finish();
-        println!("{}", summary::of(&outcome));
+        say(summary::of(&outcome))?;
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
@@ -67,16 +67,16 @@ impl Args {
         let base = format!("http://{}", listener.local_addr()?);
         let api = Api::new(place.table.clone(), CursorKeys::generate()?);
         let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });
-        println!("\n4. The API answers. Paste these:");
+        say("\n4. The API answers. Paste these:")?;
         show_queries(&base, &issuer, &outcome.report.ingestion).await?;
         if !self.once {
             if let Some(stack) = &mut place.services.stack {
                 stack.announce_api(&base)?;
             }
-            println!("\nServing until Ctrl-C. The AWS CLI works too:");
-            println!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}");
-            println!("   export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}");
-            println!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name);
+            say("\nServing until Ctrl-C. The AWS CLI works too:")?;
+            say(format!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}"))?;
+            say(format!("   export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}"))?;
+            say(format!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name))?;
             tokio::signal::ctrl_c().await?;
         }
         server.abort();
@@ -109,12 +109,14 @@ async fn show_queries(base: &str, issuer: &str, ingestion: &str) -> Result<(), F
 async fn show(base: &str, path: &str) -> Result<Value, Failure> {
     let answer = http::get(&format!("{base}{path}")).await?;
     let body: Value = serde_json::from_slice(&answer.body)?;
-    println!("\n   curl '{base}{path}'");
+    say(format!("\n   curl '{base}{path}'"))?;
     let text = serde_json::to_string_pretty(&body)?;
     let lines = text.lines().count();
-    text.lines().take(SHOWN_LINES).for_each(|line| println!("   {line}"));
+    for line in text.lines().take(SHOWN_LINES) {
+        say(format!("   {line}"))?;
+    }
     if lines > SHOWN_LINES {
-        println!("   … {} more lines", lines - SHOWN_LINES);
+        say(format!("   … {} more lines", lines - SHOWN_LINES))?;
     }
     if answer.status != 200 {
         return Err(format!("{path}: the API answered {}", answer.status).into());

@@ -56,9 +56,8 @@ impl Args {
             self.write(&mut target).and_then(|()| target.flush())
         };
         match written {
-            // `notaflux generate | head` is no failure.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            other => Ok(other.map(|()| ExitCode::SUCCESS).map_err(|error| format!("{name}: {error}"))?),
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("{name}: {error}").into()),
+            other => Ok(other.map(|()| ExitCode::SUCCESS)?),
         }
     }
 

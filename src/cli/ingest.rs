@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
-use super::{Failure, summary};
+use super::{Failure, say, summary};
 use crate::ingest::{RejectLimit, Settings};
 
 /// Arguments of `notaflux ingest`.
@@ -61,7 +61,7 @@ impl Args {
         if let Some(target) = &self.report {
             let report = serde_json::to_string_pretty(&outcome.report)?;
             match target.as_str() {
-                "-" => println!("{report}"),
+                "-" => say(report)?,
                 path => fs::write(path, report + "\n").map_err(|error| format!("{path}: {error}"))?,
             }
         }
@@ -69,7 +69,7 @@ impl Args {
             return Err(error.into());
         }
         if self.report.as_deref() != Some("-") {
-            println!("{}", summary::of(&outcome));
+            say(summary::of(&outcome))?;
         }
         if self.fail_on_reject && outcome.report.rejected > 0 {
             return Err(format!("{} records were rejected (--fail-on-reject)", outcome.report.rejected).into());

@@ -12,6 +12,8 @@ mod summary;
 mod table;
 
 use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -39,17 +41,34 @@ enum Command {
     Table(table::Args),
 }
 
+/// Prints a line of a result on standard output.
+fn say(line: impl fmt::Display) -> io::Result<()> {
+    writeln!(io::stdout(), "{line}")
+}
+
 impl Cli {
-    /// Runs the command.
+    /// Runs the command. Whoever reads its results may stop reading: that is no failure.
     ///
     /// # Errors
     /// What keeps it from being done, as one line that says what to do.
     pub async fn run(self) -> Result<ExitCode, Failure> {
-        match self.command {
-            Command::Demo(args) => Box::pin(args.run()).await,
-            Command::Ingest(args) => Box::pin(args.run()).await,
-            Command::Generate(args) => args.run(),
-            Command::Table(args) => args.run().await,
+        let unread = |error: &Failure| {
+            error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        };
+        match self.command.run().await {
+            Err(error) if unread(&error) => Ok(ExitCode::SUCCESS),
+            other => other,
+        }
+    }
+}
+
+impl Command {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Demo(args) => Box::pin(args.run()).await,
+            Self::Ingest(args) => Box::pin(args.run()).await,
+            Self::Generate(args) => args.run(),
+            Self::Table(args) => args.run().await,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::Failure;
 use super::place::TableArgs;
 use super::summary::grouped;
+use super::{Failure, say};
 use crate::aws;
 use crate::table::{self, IndexSet, Schema};
 
@@ -59,21 +59,21 @@ impl Args {
             Command::Create { shards, indexes, .. } => {
                 let schema = Schema { shards: *shards, indexes: *indexes, ..Schema::default() };
                 let table = table::create(client, name, schema).await?;
-                println!("table {} is ready: {} shards, indexes {}", table.name, shards, indexes);
+                say(format!("table {} is ready: {} shards, indexes {}", table.name, shards, indexes))?;
             }
             Command::Show { .. } => {
                 let found = table::describe(&client, &name).await?;
-                println!("table {name}\n  status   {}\n  items    {}", found.status, grouped(found.items));
-                println!(
+                say(format!("table {name}\n  status   {}\n  items    {}", found.status, grouped(found.items)))?;
+                say(format!(
                     "  bytes    {}\n  shards   {}\n  indexes  {}",
                     grouped(found.size_bytes),
                     found.schema.shards,
                     found.schema.indexes
-                );
+                ))?;
             }
             Command::Delete { yes, .. } if *yes || confirmed(&name)? => {
                 table::delete(&client, &name).await?;
-                println!("table {name} is deleted");
+                say(format!("table {name} is deleted"))?;
             }
             Command::Delete { .. } => return Err(format!("table {name} was not deleted: confirm with --yes").into()),
         }
