@@ -24,21 +24,33 @@ const READER_OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
 /// Attempts of a read, the first included (what the SDK takes as its standard, set here so that it stays).
 const READER_ATTEMPTS: u32 = 3;
 
+/// Attempts of a call of a worker: with the SDK's delays, some two minutes.
+const WORKER_ATTEMPTS: u32 = 10;
+/// Longest wait of a worker for the head of an answer. An embedded table of 13 GB takes half a minute to describe itself.
+const WORKER_READ_TIMEOUT: Duration = Duration::from_secs(120);
+
 /// The SDK's configuration from the environment, the shared files and the instance (`AWS_REGION`, `AWS_PROFILE`,
 /// `AWS_ENDPOINT_URL` and the rest), with our HTTP client and time limits.
 pub async fn config() -> SdkConfig {
     aws_config::defaults(behavior()).http_client(http_client()).timeout_config(timeouts()).load().await
 }
 
-/// A configuration for servers of our own at `endpoint_url`, which take any credentials. Reads no environment.
+/// Region that servers of our own are said to be in.
+pub const EMBEDDED_REGION: &str = "us-east-1";
+
+/// Access key id and secret that servers of our own take, by custom of local stacks.
+pub const EMBEDDED_KEYS: (&str, &str) = ("test", "test");
+
+/// A configuration for servers of our own at `endpoint_url`. Reads no environment.
 #[must_use]
 pub fn embedded_config(endpoint_url: &str) -> SdkConfig {
-    let credentials = Credentials::new("notaflux", "notaflux", None, None, "embedded");
+    let (access_key, secret_key) = EMBEDDED_KEYS;
+    let credentials = Credentials::new(access_key, secret_key, None, None, "embedded");
     SdkConfig::builder()
         .behavior_version(behavior())
         .http_client(http_client())
         .timeout_config(timeouts())
-        .region(Region::from_static("us-east-1"))
+        .region(Region::from_static(EMBEDDED_REGION))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint_url)
         .build()
@@ -59,7 +71,7 @@ pub fn dynamodb_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(builder.build())
 }
 
-/// A client for `DynamoDB` that retries as the SDK does: for reads, and for writes that may be repeated.
+/// A client for `DynamoDB` that retries as the SDK does, within the time that a gateway waits: for the read API.
 #[must_use]
 pub fn dynamodb_reader(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let timeouts = timeouts()
@@ -69,6 +81,16 @@ pub fn dynamodb_reader(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let builder = aws_sdk_dynamodb::config::Builder::from(config)
         .retry_config(RetryConfig::standard().with_max_attempts(READER_ATTEMPTS))
         .timeout_config(timeouts.build());
+    aws_sdk_dynamodb::Client::from_conf(builder.build())
+}
+
+/// A client for `DynamoDB` that keeps trying, for the ledger and for managing tables: nobody waits for it at the other end of
+/// a gateway, and an ingestion should not end for a few bad answers.
+#[must_use]
+pub fn dynamodb_worker(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
+    let builder = aws_sdk_dynamodb::config::Builder::from(config)
+        .retry_config(RetryConfig::standard().with_max_attempts(WORKER_ATTEMPTS))
+        .timeout_config(timeouts().into_builder().read_timeout(WORKER_READ_TIMEOUT).build());
     aws_sdk_dynamodb::Client::from_conf(builder.build())
 }
 

@@ -24,7 +24,8 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::Client as S3;
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::local::stack::{UPLOADS_BUCKET, sdk_config};
+use notaflux::aws::embedded_config;
+use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::local::{Stack, StackOptions};
 use proptest::prelude::*;
 use proxy::plan::{Fault, Plan};
@@ -63,12 +64,12 @@ impl Bench {
 }
 
 fn dynamodb(proxy: &Proxy) -> DynamoDb {
-    let config = aws_sdk_dynamodb::config::Builder::from(&sdk_config(&proxy.endpoint()));
+    let config = aws_sdk_dynamodb::config::Builder::from(&embedded_config(&proxy.endpoint()));
     DynamoDb::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }
 
 fn s3(proxy: &Proxy) -> S3 {
-    let config = aws_sdk_s3::config::Builder::from(&sdk_config(&proxy.endpoint()));
+    let config = aws_sdk_s3::config::Builder::from(&embedded_config(&proxy.endpoint()));
     S3::from_conf(config.retry_config(RetryConfig::disabled()).build())
 }
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::{Error, Outcome, Settings, State};
-use notaflux::local::stack::{self, UPLOADS_BUCKET};
+use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
 use support::place::{Items, Place};
@@ -59,7 +59,7 @@ async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
         let plan = Plan::rough(seed);
         let place = calm.another().await;
         let proxy = Proxy::start(&place.stack.endpoints().aws, plan.clone());
-        let config = stack::sdk_config(&proxy.endpoint());
+        let config = aws::embedded_config(&proxy.endpoint());
         let source = source(aws::s3_client(&config)).await.unwrap();
         let outcome = place.engine_through(settings(), &config).ingest(&source).await.unwrap();
         proxy.settle().await;
@@ -73,7 +73,7 @@ async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
 async fn only_what_was_left_over_is_sent_again() {
     let place = Place::new().await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, "seed=1 unprocessed=0.5".parse().unwrap());
-    let engine = place.engine_through(Settings::default(), &stack::sdk_config(&proxy.endpoint()));
+    let engine = place.engine_through(Settings::default(), &aws::embedded_config(&proxy.endpoint()));
     let outcome = engine.ingest(&place.file(&sample(500)).await).await.unwrap();
     let report = outcome.report;
     assert_eq!(report.items_written, report.written, "each item is acknowledged once");
@@ -110,7 +110,7 @@ async fn no_second_exceeds_the_ceiling_at_the_table() {
     let place = Place::new().await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
     let settings = Settings { max_write_units: NonZeroU32::new(1_000), ..Settings::default() };
-    let engine = place.engine_through(settings, &stack::sdk_config(&proxy.endpoint()));
+    let engine = place.engine_through(settings, &aws::embedded_config(&proxy.endpoint()));
     let outcome = engine.ingest(&place.file(&sample(900)).await).await.unwrap();
     assert_eq!(outcome.report.state, State::Completed);
     let arrivals = proxy.arrivals();

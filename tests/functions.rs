@@ -21,7 +21,7 @@ const TABLE: &str = "invoices";
 
 async fn stack_with_table() -> Stack {
     let stack = Stack::start(StackOptions::default()).unwrap();
-    table::create(aws::dynamodb_reader(&stack.sdk_config()), TABLE.to_owned(), Schema::default()).await.unwrap();
+    table::create(aws::dynamodb_worker(&stack.sdk_config()), TABLE.to_owned(), Schema::default()).await.unwrap();
     stack
 }
 

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that fails by panicking is a test that fails"
 )]
 
@@ -107,6 +108,24 @@ async fn a_reject_says_where_it_stands_and_what_was_expected() {
         assert!(raw.starts_with("\"35") && raw.contains("SÃO PAULO") && raw.ends_with("12,3,4\""), "{raw}");
         assert_eq!(reject["length"], rows::row(&rows::key(2), "12,3,4").len() - 2);
     }
+}
+
+#[tokio::test]
+async fn a_record_that_no_item_can_hold_is_a_reject() {
+    let place = Place::new().await;
+    let mut bytes = rows::file([(rows::key(1), "1,00".to_owned())]);
+    // One byte in windows-1252, two in the item: only the second does not fit.
+    for (number, length) in [(2, 195_000), (3, 210_000)] {
+        let row = rows::row(&rows::key(number), "1,00");
+        let at = row.windows(5).position(|part| part == b"VENDA").unwrap();
+        bytes.extend([&row[..at], &vec![0xe7; length], &row[at..]].concat());
+    }
+    let outcome = place.ingest(&bytes, Settings::default()).await;
+    assert_eq!((outcome.report.written, outcome.report.rejected), (2, 1));
+    let rejects = place.rejects(&outcome).await;
+    assert_eq!(rejects[0]["reason"], "item_too_large");
+    assert_eq!(rejects[0]["record"], 3);
+    assert_eq!(place.items().await.len(), 2);
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
     logs::as_json();
     let config = aws::config().await;
     let uploads = aws::s3_client(&config);
-    let table = Table::open(aws::dynamodb_reader(&config), required("TABLE")?).await?;
+    let table = Table::open(aws::dynamodb_worker(&config), required("TABLE")?).await?;
     let settings = Settings {
         max_write_units: optional("MAX_WRITE_UNITS", |text| text.parse().ok())?,
         max_rejects: optional("MAX_REJECTS", RejectLimit::parse)?,

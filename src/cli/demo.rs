@@ -10,10 +10,10 @@ use tokio::net::TcpListener;
 use super::bar::Bar;
 use super::place::{Place, Services};
 use super::{Failure, http, say, summary};
-use crate::aws;
+use crate::aws::{self, EMBEDDED_KEYS, EMBEDDED_REGION};
 use crate::ingest::Settings;
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use crate::local::stack::{ACCESS_KEY, REGION, SECRET_KEY, Stack, StackOptions, UPLOADS_BUCKET};
+use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
 use crate::query::{self, Api, CursorKeys};
 use crate::read::source::Source;
 
@@ -74,8 +74,9 @@ impl Args {
                 stack.announce_api(&base)?;
             }
             say("\nServing until Ctrl-C. The AWS CLI works too:")?;
-            say(format!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={REGION}"))?;
-            say(format!("   export AWS_ACCESS_KEY_ID={ACCESS_KEY} AWS_SECRET_ACCESS_KEY={SECRET_KEY}"))?;
+            say(format!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={EMBEDDED_REGION}"))?;
+            let (access_key, secret_key) = EMBEDDED_KEYS;
+            say(format!("   export AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret_key}"))?;
             say(format!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name))?;
             tokio::signal::ctrl_c().await?;
         }

@@ -9,7 +9,7 @@ use aws_sdk_s3::Client as S3;
 use super::Failure;
 use crate::aws;
 use crate::ingest::{Engine, Observer, Settings, WorkStore, spool};
-use crate::local::stack::{self, Stack, StackOptions, WORK_BUCKET};
+use crate::local::stack::{Stack, StackOptions, WORK_BUCKET};
 use crate::local::{self, Endpoints};
 use crate::read::source::Source;
 use crate::table::{Schema, Table};
@@ -66,7 +66,11 @@ impl Services {
     }
 
     fn at(endpoints: &Endpoints) -> Self {
-        Self { dynamodb: stack::sdk_config(&endpoints.dynamodb), s3: stack::sdk_config(&endpoints.aws), stack: None }
+        Self {
+            dynamodb: aws::embedded_config(&endpoints.dynamodb),
+            s3: aws::embedded_config(&endpoints.aws),
+            stack: None,
+        }
     }
 
     async fn aws() -> Self {
@@ -101,7 +105,7 @@ impl Place {
         if args.which.table.is_none() {
             return Self::embedded(services).await;
         }
-        let table = Table::open(aws::dynamodb_reader(&services.dynamodb), name).await?;
+        let table = Table::open(aws::dynamodb_worker(&services.dynamodb), name).await?;
         let (store, work) = if let Some(bucket) = &args.work_bucket {
             (WorkStore::new(aws::s3_client(&services.s3), bucket.clone()), None)
         } else {
@@ -113,7 +117,7 @@ impl Place {
 
     /// The place in embedded services.
     pub(super) async fn embedded(services: Services) -> Result<Self, Failure> {
-        let client = aws::dynamodb_reader(&services.dynamodb);
+        let client = aws::dynamodb_worker(&services.dynamodb);
         let table = Table::open_or_create(client, EMBEDDED_TABLE.to_owned(), Schema::default()).await?;
         let store = WorkStore::new(aws::s3_client(&services.s3), WORK_BUCKET.to_owned());
         Ok(Self { services, table, store, _work: None })

@@ -54,7 +54,7 @@ impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let (Command::Create { place, .. } | Command::Show { place } | Command::Delete { place, .. }) = &self.command;
         let (services, name) = place.open().await?;
-        let client = aws::dynamodb_reader(&services.dynamodb);
+        let client = aws::dynamodb_worker(&services.dynamodb);
         match &self.command {
             Command::Create { shards, indexes, .. } => {
                 let schema = Schema { shards: *shards, indexes: *indexes, ..Schema::default() };

@@ -8,12 +8,6 @@ use super::spec::Take;
 use super::{Conventions, Layout, MappingError, Reason, Reject, Row};
 use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId, TaxIdError, Timestamp, Warning};
 
-/// Bytes of an item, at most: 400 KB, names and values together (`DynamoDB`, service quotas).
-const ITEM_LIMIT_BYTES: usize = 400 * 1_024;
-
-/// Bytes of an item kept free for what is not text of the row: attribute names, table and index keys, the source.
-const ITEM_RESERVE_BYTES: usize = 8 * 1_024;
-
 /// A layout bound to a header. Columns are looked up when it is made; mapping a row looks nothing up by name.
 #[derive(Debug)]
 pub struct Mapping {
@@ -22,7 +16,6 @@ pub struct Mapping {
     /// Column names as the header has them.
     header: Box<[String]>,
     columns: InvoiceColumns,
-    text_limit_bytes: usize,
 }
 
 /// What a row is. Its text is borrowed from the row, its names from the mapping.
@@ -72,10 +65,8 @@ impl Mapping {
         conventions: Conventions,
     ) -> Result<Self, MappingError> {
         let columns = columns::bind(&layout, header, conventions)?;
-        let names_bytes: usize = columns.extra.iter().map(|(name, _)| name.len()).sum();
-        let text_limit_bytes = (ITEM_LIMIT_BYTES - ITEM_RESERVE_BYTES).saturating_sub(names_bytes);
         let header = header.iter().map(|name| name.as_ref().trim().to_owned()).collect();
-        Ok(Self { layout, conventions, header, columns, text_limit_bytes })
+        Ok(Self { layout, conventions, header, columns })
     }
 
     /// The layout.
@@ -104,15 +95,7 @@ impl Mapping {
         if row.len() != self.header.len() {
             return Err(Reject::column_count(self.header.len(), row.len()));
         }
-        let invoice = self.invoice(row)?;
-        // Columns that are not kept do not count, but are rarely what makes a row long.
-        if row.text().len() > self.text_limit_bytes {
-            let kept_bytes = text_bytes(&invoice);
-            if kept_bytes > self.text_limit_bytes {
-                return Err(Reject::too_large(self.text_limit_bytes, kept_bytes));
-            }
-        }
-        Ok(Record::Invoice(invoice))
+        self.invoice(row).map(Record::Invoice)
     }
 
     fn invoice<'r>(&'r self, row: &Row<'r>) -> Result<Invoice<'r>, Reject> {
@@ -240,17 +223,4 @@ fn warnings(key: &AccessKey, named: &TaxId, issuer: Option<&TaxId>, recipient: O
         warnings.push(Warning::IssuerUnlikeKey);
     }
     warnings
-}
-
-/// Bytes of text of an invoice that an item of it holds, but for what has a short limit of its own: id, tax ids, dates and
-/// total, for which the reserve is.
-fn text_bytes(invoice: &Invoice<'_>) -> usize {
-    let party = |party: &Party<'_>| {
-        let texts = [&party.name, &party.state_registration, &party.uf, &party.city];
-        texts.into_iter().flatten().map(|text| text.len()).sum::<usize>()
-    };
-    let texts = [&invoice.model, &invoice.series, &invoice.number, &invoice.operation, &invoice.status_text];
-    let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
-    let extra: usize = invoice.extra.iter().map(|(_, value)| value.len()).sum();
-    texts + extra + party(&invoice.issuer) + invoice.recipient.as_ref().map_or(0, party)
 }

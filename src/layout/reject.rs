@@ -96,12 +96,6 @@ impl Reject {
         let message = format!("expected {expected} columns as in the header, found {found}");
         Self { reason: Reason::WrongColumnCount, message }
     }
-
-    #[cold]
-    pub(super) fn too_large(limit_bytes: usize, found_bytes: usize) -> Self {
-        let message = format!("expected at most {limit_bytes} bytes of text in a record, found {found_bytes}");
-        Self { reason: Reason::ItemTooLarge, message }
-    }
 }
 
 /// A cell in quotes, its line breaks shown as `\n`, cut where it is long.

@@ -371,19 +371,6 @@ fn a_ragged_row_is_rejected_whatever_its_cells() {
 }
 
 #[test]
-fn what_no_item_can_hold_is_rejected() {
-    let long = "ç".repeat(201_000);
-    let reject = reject_with(&[("NATUREZA DA OPERAÇÃO", &long)]);
-    assert_eq!(reject.reason, Reason::ItemTooLarge);
-    // A column that is not kept may be as long as it likes.
-    let (mut header, mut cells) = (V1.to_vec(), ROW.to_vec());
-    header.push("OBSERVAÇÃO");
-    cells.push(&long);
-    let mapping = Mapping::new(portal(), &header).unwrap();
-    mapped(&mapping, &cells, |outcome| assert!(outcome.is_ok()));
-}
-
-#[test]
 fn a_source_may_have_other_conventions_than_its_layout() {
     let conventions = Conventions { decimal: DecimalConvention::Point, date: DateConvention::Iso };
     let mapping = Mapping::with_conventions(portal(), &V1, conventions).unwrap();

@@ -11,8 +11,7 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_config::SdkConfig;
 use dynoxide::DynoxideError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{self, Runtime};
@@ -22,15 +21,7 @@ use super::dynamodb;
 use super::folder::{Endpoints, Folder};
 use super::gateway::Gateway;
 use super::s3::{self, OnCreated};
-
-/// Access key id and secret that the embedded servers take, by custom of local stacks.
-pub const ACCESS_KEY: &str = "test";
-
-/// See [`ACCESS_KEY`].
-pub const SECRET_KEY: &str = "test";
-
-/// Region that the embedded servers are said to be in.
-pub const REGION: &str = "us-east-1";
+use crate::aws::{self, EMBEDDED_KEYS};
 
 /// Bucket for what is to be ingested.
 pub const UPLOADS_BUCKET: &str = "uploads";
@@ -129,7 +120,8 @@ impl Stack {
         let folder = Folder::take(options.data.as_deref())?;
         let unusable = |source| StackError::Folder { path: folder.path().to_owned(), source };
         let buckets = [UPLOADS_BUCKET, WORK_BUCKET];
-        let credentials = s3::Credentials { access_key: ACCESS_KEY, secret_key: SECRET_KEY };
+        let (access_key, secret_key) = EMBEDDED_KEYS;
+        let credentials = s3::Credentials { access_key, secret_key };
         let s3 = s3::service(folder.path().join("s3"), &buckets, credentials, options.on_created).map_err(unusable)?;
         let database = dynamodb::open(folder.dynamodb().as_deref())
             .map_err(|source| StackError::DynamoDb { path: folder.path().to_owned(), source })?;
@@ -182,13 +174,13 @@ impl Stack {
     /// Configuration for clients of both services.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
-        sdk_config(&self.endpoints.aws)
+        aws::embedded_config(&self.endpoints.aws)
     }
 
     /// Configuration for a DynamoDB client that spares the detour over the common port.
     #[must_use]
     pub fn dynamodb_config(&self) -> SdkConfig {
-        sdk_config(&self.endpoints.dynamodb)
+        aws::embedded_config(&self.endpoints.dynamodb)
     }
 
     /// Stops the servers: no new connections, what is under way ends within a few seconds, the table is on disk.
@@ -237,19 +229,6 @@ impl Drop for Stack {
             server.join().unwrap_or_default();
         }
     }
-}
-
-/// Configuration for the services at `endpoint`, with the credentials that the embedded servers take.
-#[must_use]
-pub fn sdk_config(endpoint: &str) -> SdkConfig {
-    let credentials = Credentials::new(ACCESS_KEY, SECRET_KEY, None, None, "embedded stack");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(REGION))
-        .endpoint_url(endpoint)
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(aws_smithy_http_client::Builder::new().build_http())
-        .build()
 }
 
 fn listen(runtime: &Runtime, port: u16) -> std::io::Result<(TcpListener, SocketAddr)> {

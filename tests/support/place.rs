@@ -39,7 +39,7 @@ impl Place {
     async fn over(stack: Arc<Stack>) -> Self {
         let config = stack.sdk_config();
         let name = format!("invoices-{}", MADE.fetch_add(1, Ordering::Relaxed));
-        let table = table::create(aws::dynamodb_reader(&config), name, Schema::default()).await.unwrap();
+        let table = table::create(aws::dynamodb_worker(&config), name, Schema::default()).await.unwrap();
         Self { stack, table, config, files: tempfile::tempdir().unwrap() }
     }
 

@@ -10,7 +10,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use notaflux::local::stack::{ACCESS_KEY, REGION, SECRET_KEY, Stack};
+use notaflux::aws::{EMBEDDED_KEYS, EMBEDDED_REGION};
+use notaflux::local::stack::Stack;
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
@@ -51,9 +52,9 @@ impl Function {
         let mut process = Command::new(binary)
             .env_clear()
             .env("AWS_ENDPOINT_URL", &stack.endpoints().aws)
-            .env("AWS_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", ACCESS_KEY)
-            .env("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .env("AWS_REGION", EMBEDDED_REGION)
+            .env("AWS_ACCESS_KEY_ID", EMBEDDED_KEYS.0)
+            .env("AWS_SECRET_ACCESS_KEY", EMBEDDED_KEYS.1)
             .envs(environment.iter().copied())
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "f")
