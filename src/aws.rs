@@ -27,7 +27,7 @@ const READER_ATTEMPTS: u32 = 3;
 /// Attempts of a call of a worker: with the SDK's delays, some two minutes.
 const WORKER_ATTEMPTS: u32 = 10;
 /// Longest wait of a worker for the head of an answer. An embedded table of 13 GB takes half a minute to describe itself.
-const WORKER_READ_TIMEOUT: Duration = Duration::from_secs(120);
+const WORKER_READ_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The SDK's configuration from the environment, the shared files and the instance (`AWS_REGION`, `AWS_PROFILE`,
 /// `AWS_ENDPOINT_URL` and the rest), with our HTTP client and time limits.
@@ -57,11 +57,13 @@ pub fn embedded_config(endpoint_url: &str) -> SdkConfig {
 }
 
 /// A client for S3. Where an endpoint is configured, buckets are named in the path: servers other than AWS seldom
-/// have a host name for each bucket.
+/// have a host name for each bucket. It keeps trying, but for the reading of sources, which has a loop of its own.
 #[must_use]
 pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
-    let path_style = config.endpoint_url().is_some();
-    aws_sdk_s3::Client::from_conf(aws_sdk_s3::config::Builder::from(config).force_path_style(path_style).build())
+    let builder = aws_sdk_s3::config::Builder::from(config)
+        .force_path_style(config.endpoint_url().is_some())
+        .retry_config(RetryConfig::standard().with_max_attempts(WORKER_ATTEMPTS));
+    aws_sdk_s3::Client::from_conf(builder.build())
 }
 
 /// A client for `DynamoDB` that tries once: for writes, whose retries are our own.

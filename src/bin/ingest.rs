@@ -12,6 +12,7 @@ use std::env;
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use notaflux::ingest::{Engine, RejectLimit, Settings, WorkStore, event};
+use notaflux::read::ReadError;
 use notaflux::read::source::Source;
 use notaflux::{aws, logs, table::Table};
 use serde::Deserialize;
@@ -65,18 +66,35 @@ fn queued(payload: &Value) -> Option<SqsEvent> {
 
 impl Function {
     async fn ingest(&self, event: &Value) -> Result<(), Error> {
+        // One object that fails keeps no other from being ingested.
+        let mut failed = None;
         for object in event::created(event)? {
-            let source = Source::object(self.uploads.clone(), object.bucket, object.key, object.version_id).await?;
-            let outcome = self.engine.ingest(&source).await?;
-            let report = serde_json::to_string(&outcome.report)?;
-            match outcome.error {
-                None => tracing::info!(ingestion = outcome.report.ingestion, report, "ingested"),
-                // In the ledger, with its cause: trying again would change nothing.
-                Some(error) if error.is_permanent() => {
-                    tracing::error!(ingestion = outcome.report.ingestion, %error, report, "ingestion failed");
-                }
-                Some(error) => return Err(error.into()),
+            if let Err(error) = Box::pin(self.ingest_object(object)).await {
+                tracing::error!(%error, "an object could not be ingested; its message comes again");
+                failed = Some(error);
             }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    async fn ingest_object(&self, object: event::Created) -> Result<(), Error> {
+        let source = match Source::object(self.uploads.clone(), object.bucket, object.key, object.version_id).await {
+            Ok(source) => source,
+            Err(error @ ReadError::NotFound { .. }) => {
+                tracing::warn!(%error, "the object has gone since its event");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let outcome = self.engine.ingest(&source).await?;
+        let report = serde_json::to_string(&outcome.report)?;
+        match outcome.error {
+            None => tracing::info!(ingestion = outcome.report.ingestion, report, "ingested"),
+            // In the ledger, with its cause: trying again would change nothing.
+            Some(error) if error.is_permanent() => {
+                tracing::error!(ingestion = outcome.report.ingestion, %error, report, "ingestion failed");
+            }
+            Some(error) => return Err(error.into()),
         }
         Ok(())
     }

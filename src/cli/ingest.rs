@@ -1,18 +1,21 @@
 //! `notaflux ingest`
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Write};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::process::ExitCode;
 
 use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
 use super::{Failure, say, summary};
-use crate::ingest::{RejectLimit, Settings};
+use crate::ingest::{Outcome, RejectLimit, Settings};
 
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A path, <s3://bucket/key>, or - for standard input
+    /// A path, `s3://bucket/key`, or - for standard input
+    #[arg(value_parser = source_name)]
     source: String,
     #[command(flatten)]
     place: PlaceArgs,
@@ -36,12 +39,30 @@ pub(super) struct Args {
     quiet: bool,
 }
 
+fn source_name(text: &str) -> Result<String, String> {
+    let is_whole =
+        |object: &str| object.split_once('/').is_some_and(|(bucket, key)| !bucket.is_empty() && !key.is_empty());
+    match text.strip_prefix("s3://") {
+        Some(object) if !is_whole(object) => Err("expected s3://bucket/key".to_owned()),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 fn reject_limit(text: &str) -> Result<RejectLimit, String> {
     RejectLimit::parse(text).ok_or_else(|| "expected a number like 100 or a percentage like 0.5%".to_owned())
 }
 
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        // Opened first: to find out after hours that it cannot be written would be late.
+        let report: Option<(String, Box<dyn Write>)> = match self.report.as_deref() {
+            None => None,
+            Some("-") => Some(("standard output".to_owned(), Box::new(io::stdout()))),
+            Some(path) => {
+                let file = File::create(path).map_err(|error| format!("{path}: {error}"))?;
+                Some((path.to_owned(), Box::new(file)))
+            }
+        };
         let place = Place::open(&self.place).await?;
         let source = place.source(&self.source).await?;
         let settings = Settings {
@@ -55,25 +76,42 @@ impl Args {
         let outcome = Box::pin(engine.ingest(&source)).await;
         bar.finish();
         let outcome = outcome?;
-        if self.source == "-" && outcome.error.is_none() {
+        // What would fail again needs the spooled input no more.
+        if self.source == "-" && outcome.error.as_ref().is_none_or(crate::ingest::Error::is_permanent) {
             place.remove_spooled(&source).await?;
         }
-        if let Some(target) = &self.report {
-            let report = serde_json::to_string_pretty(&outcome.report)?;
-            match target.as_str() {
-                "-" => say(report)?,
-                path => fs::write(path, report + "\n").map_err(|error| format!("{path}: {error}"))?,
-            }
-        }
+        let told = self.tell(&outcome, report, place.work_folder().as_deref());
         if let Some(error) = outcome.error {
             return Err(error.into());
-        }
-        if self.report.as_deref() != Some("-") {
-            say(summary::of(&outcome))?;
         }
         if self.fail_on_reject && outcome.report.rejected > 0 {
             return Err(format!("{} records were rejected (--fail-on-reject)", outcome.report.rejected).into());
         }
-        Ok(ExitCode::SUCCESS)
+        told.map(|()| ExitCode::SUCCESS)
+    }
+
+    fn tell(
+        &self,
+        outcome: &Outcome,
+        report: Option<(String, Box<dyn Write>)>,
+        work: Option<&Path>,
+    ) -> Result<(), Failure> {
+        let asked_for_json = self.report.as_deref() == Some("-");
+        if let Some((name, mut target)) = report {
+            let text = serde_json::to_string_pretty(&outcome.report)?;
+            match writeln!(target, "{text}").and_then(|()| target.flush()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    return Err(format!("{name}: {error}").into());
+                }
+                other => other?,
+            }
+        }
+        if outcome.error.is_none() && !asked_for_json {
+            say(summary::of(outcome))?;
+            if let Some(folder) = work.filter(|_| outcome.report.rejected > 0) {
+                say(format!("  {:<16}{}", "in the folder", folder.display()))?;
+            }
+        }
+        Ok(())
     }
 }

@@ -51,7 +51,8 @@ pub(super) struct Services {
 impl Services {
     /// The embedded services in `data`: those of the process that uses the folder, or new ones.
     pub(super) fn embedded(data: &Path) -> Result<Self, Failure> {
-        if let Some(endpoints) = local::running(data)? {
+        // One that serves the API stays; any other may end while its services are needed here.
+        if let Some(endpoints) = local::running(data)?.filter(|endpoints| endpoints.api.is_some()) {
             return Ok(Self::at(&endpoints));
         }
         let stack = Stack::start(StackOptions { data: Some(data.to_owned()), ..StackOptions::default() })?;
@@ -95,7 +96,7 @@ pub(super) struct Place {
     pub(super) table: Table,
     store: WorkStore,
     /// The embedded services that only the work store uses.
-    _work: Option<Services>,
+    work: Option<Services>,
 }
 
 impl Place {
@@ -112,7 +113,7 @@ impl Place {
             let work = Services::embedded(&args.which.data)?;
             (WorkStore::new(aws::s3_client(&work.s3), WORK_BUCKET.to_owned()), Some(work))
         };
-        Ok(Self { services, table, store, _work: work })
+        Ok(Self { services, table, store, work })
     }
 
     /// The place in embedded services.
@@ -120,7 +121,7 @@ impl Place {
         let client = aws::dynamodb_worker(&services.dynamodb);
         let table = Table::open_or_create(client, EMBEDDED_TABLE.to_owned(), Schema::default()).await?;
         let store = WorkStore::new(aws::s3_client(&services.s3), WORK_BUCKET.to_owned());
-        Ok(Self { services, table, store, _work: None })
+        Ok(Self { services, table, store, work: None })
     }
 
     /// An engine for this place.
@@ -140,9 +141,14 @@ impl Place {
             return Ok(spool::spool(&self.store, tokio::io::stdin()).await?);
         }
         let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
-        let parts = object.split_once('/').filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty());
-        let (bucket, key) = parts.ok_or_else(|| format!("{name}: expected s3://bucket/key"))?;
+        let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
         Ok(Source::object(self.s3(), bucket.to_owned(), key.to_owned(), None).await?)
+    }
+
+    /// Where the work bucket lies, where it is embedded in this process.
+    pub(super) fn work_folder(&self) -> Option<PathBuf> {
+        let stack = self.work.as_ref().unwrap_or(&self.services).stack.as_ref()?;
+        Some(stack.folder().join("s3").join(WORK_BUCKET))
     }
 
     /// Removes what standard input was spooled to.

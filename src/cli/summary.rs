@@ -23,6 +23,9 @@ pub(super) fn of(outcome: &Outcome) -> String {
     for skipped in &report.skipped {
         line("skipped", format!("{}: {}", skipped.name, skipped.reason));
     }
+    if report.unlisted > 0 {
+        line("and", format!("{} more entries", report.unlisted));
+    }
     line("records read", grouped(report.records_read));
     line("written", grouped(report.written));
     line("superseded", grouped(report.superseded));

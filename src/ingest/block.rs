@@ -109,6 +109,12 @@ impl BlockBuilder {
         self.header.records
     }
 
+    /// Rejects counted so far.
+    #[must_use]
+    pub fn rejected(&self) -> u64 {
+        self.header.rejected
+    }
+
     /// Takes in a valid record.
     pub fn accept(&mut self, hash: u128, byte: u64, write_units: u32) {
         self.header.records += 1;

@@ -52,18 +52,17 @@ pub enum Error {
     },
     /// More rejects than allowed.
     #[error(
-        "{rejected} of {records} records were rejected, more than --max-rejects {limit} allows: nothing was written; \
-         see {location}"
+        "{rejected} of {records} records were rejected, more than --max-rejects {limit} allows: nothing was written; {hint}"
     )]
     TooManyRejects {
         /// Rejected records.
         rejected: u64,
-        /// Records in all.
+        /// Records read until then.
         records: u64,
         /// The limit as it was given.
         limit: String,
-        /// Where the rejects lie.
-        location: String,
+        /// The last reject, or where they lie.
+        hint: String,
     },
     /// The layout that the plan names is gone or has changed.
     #[error("layout {layout:?} has changed since this ingestion was planned: ingest again with --force")]

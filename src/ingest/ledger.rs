@@ -1,15 +1,21 @@
 //! The ledger: where each ingestion stands, as items of the table itself.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
 
 use super::error::Error;
 use super::report::Report;
 use crate::table::{Table, TableError};
+use crate::write::writer::OUTAGE_LIMIT;
+
+/// Pause between two tries to record a change of state, on top of the client's own retries.
+const RECORD_PAUSE: Duration = Duration::from_secs(2);
 
 /// Progress of one pass over one segment, as the ledger holds it. Behind it everything is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,7 +32,7 @@ pub enum Checkpoint {
     Write {
         /// First record that is not acknowledged.
         cursor: Cursor,
-        /// Items acknowledged before it.
+        /// Items of the records before it, all of them acknowledged.
         items: u64,
     },
 }
@@ -110,14 +116,38 @@ impl Ledger {
     ///
     /// # Errors
     /// What DynamoDB answers.
-    pub async fn checkpoint(&self, ingestion: &str, segment: usize, checkpoint: &Checkpoint) -> Result<(), Error> {
+    pub async fn checkpoint(
+        &self,
+        ingestion: &str,
+        attempt: u32,
+        segment: usize,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), Error> {
         let body = serde_json::to_string(checkpoint).map_err(Error::corrupt("a checkpoint"))?;
         self.put(HashMap::from([
             ("PK".to_owned(), text(format!("J#{ingestion}"))),
             ("SK".to_owned(), text(format!("S#{segment:05}"))),
+            ("attempt".to_owned(), AttributeValue::N(attempt.to_string())),
             ("checkpoint".to_owned(), text(body)),
         ]))
         .await
+    }
+
+    /// Like [`Ledger::record`], trying again for as long as a batch of items is tried.
+    ///
+    /// # Errors
+    /// Refusals at once, an outage after [`OUTAGE_LIMIT`].
+    pub async fn record_patiently(&self, meta: &Meta) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            match self.record(meta).await {
+                Err(error) if !error.is_permanent() && began.elapsed() < OUTAGE_LIMIT => {
+                    tracing::warn!(%error, "the ledger does not take how the ingestion stands; trying again");
+                    sleep(RECORD_PAUSE).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     async fn put(&self, item: HashMap<String, AttributeValue>) -> Result<(), Error> {

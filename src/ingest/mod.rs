@@ -97,6 +97,10 @@ impl RejectLimit {
         }
     }
 
+    const fn is_absolute(self) -> bool {
+        matches!(self, Self::Records(_))
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "a share of records: the last bit does not matter")]
     fn is_exceeded(self, rejected: u64, records: u64) -> bool {
         match self {
@@ -183,7 +187,7 @@ impl Engine {
         meta.report.elapsed_ms = elapsed_ms(started);
         let Err(error) = result else {
             meta.report.state = State::Completed;
-            ledger.record(&meta).await?;
+            ledger.record_patiently(&meta).await?;
             return Ok(Outcome { report: meta.report, error: None, repeated: false });
         };
         if error.is_permanent() {
@@ -191,7 +195,10 @@ impl Engine {
             meta.report.cause = Some(error.to_string());
             meta.report.position = error.place().map(ToString::to_string);
         }
-        ledger.record(&meta).await?;
+        // The first error is what matters, whether or not it can be recorded.
+        if let Err(unrecorded) = ledger.record(&meta).await {
+            tracing::warn!(error = %unrecorded, "the ledger does not know that the ingestion stopped");
+        }
         Ok(Outcome { report: meta.report, error: Some(error), repeated: false })
     }
 
@@ -204,14 +211,15 @@ impl Engine {
         let plan_folder = format!("ingestions/{folder}");
         let plan = Plan::obtain(source, &self.store, &plan_folder, self.settings.block_bytes).await?;
         meta.report = Report::of(&plan);
-        ledger.record(meta).await?;
-        let work = Work::new(self, source, ledger, plan, folder);
+        ledger.record_patiently(meta).await?;
+        let work = Work::new(self, source, ledger, plan, meta.attempt, folder);
         let merged = work.survey().await?;
         work.tell(&merged, &mut meta.report);
         meta.report.survey_ms = elapsed_ms(surveying);
-        self.check_rejects(&merged, &meta.report)?;
+        let see = || format!("see {}", self.store.location(&work.rejects_folder()));
+        work.check_rejects(merged.rejected, merged.records, true, see)?;
         meta.report.state = State::Writing;
-        ledger.record(meta).await?;
+        ledger.record_patiently(meta).await?;
         let writing = Instant::now();
         let ceiling = self.settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
         let writer = Writer::new(self.write_client.clone(), self.table.name.clone(), ceiling);
@@ -225,16 +233,6 @@ impl Engine {
         report.written = merged.written;
         Ok(())
     }
-
-    fn check_rejects(&self, merged: &Merged, report: &Report) -> Result<(), Error> {
-        let Some(limit) = self.settings.max_rejects else { return Ok(()) };
-        if !limit.is_exceeded(merged.rejected, merged.records) {
-            return Ok(());
-        }
-        let (rejected, records) = (merged.rejected, merged.records);
-        let location = report.rejects_location.clone().unwrap_or_default();
-        Err(Error::TooManyRejects { rejected, records, limit: limit.to_string(), location })
-    }
 }
 
 /// One attempt at one plan: what every step of it needs.
@@ -245,6 +243,7 @@ pub struct Work<'a> {
     pub(crate) schema: Schema,
     pub(crate) plan: Plan,
     ledger: &'a Ledger,
+    attempt: u32,
     folder: String,
     observer: Option<&'a Observer>,
     told_bytes: AtomicU64,
@@ -261,7 +260,14 @@ impl std::fmt::Debug for Work<'_> {
 const TELL_BYTES: u64 = 1024 * 1024;
 
 impl<'a> Work<'a> {
-    fn new(engine: &'a Engine, source: &'a Source, ledger: &'a Ledger, plan: Plan, folder: String) -> Self {
+    fn new(
+        engine: &'a Engine,
+        source: &'a Source,
+        ledger: &'a Ledger,
+        plan: Plan,
+        attempt: u32,
+        folder: String,
+    ) -> Self {
         Self {
             source,
             store: &engine.store,
@@ -269,6 +275,7 @@ impl<'a> Work<'a> {
             schema: engine.table.schema.clone(),
             plan,
             ledger,
+            attempt,
             folder,
             observer: engine.observer.as_ref(),
             told_bytes: AtomicU64::new(0),
@@ -280,6 +287,10 @@ impl<'a> Work<'a> {
         let mut surveyed = Vec::with_capacity(self.plan.segments.len());
         for at in 0..self.plan.segments.len() {
             surveyed.push(survey::survey(self, at).await?);
+        }
+        if let Some(observer) = self.observer {
+            let records = surveyed.iter().map(|found| found.sums.records).sum();
+            observer(Progress { phase: "merge", done_bytes: 0, total_bytes: None, records, items: 0 });
         }
         merge::merge(self, &surveyed).await
     }
@@ -294,6 +305,16 @@ impl<'a> Work<'a> {
             return Err(Error::Accounting { expected: merged.written, found: items });
         }
         Ok(())
+    }
+
+    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end.
+    fn check_rejects(&self, rejected: u64, records: u64, is_all: bool, hint: impl Fn() -> String) -> Result<(), Error> {
+        match self.settings.max_rejects {
+            Some(limit) if (is_all || limit.is_absolute()) && limit.is_exceeded(rejected, records) => {
+                Err(Error::TooManyRejects { rejected, records, limit: limit.to_string(), hint: hint() })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes into the report what the survey found.
@@ -324,8 +345,15 @@ impl<'a> Work<'a> {
         Place { entry: segment.entry.name.clone(), line: Some(line), byte: Some(byte), ..self.source.place() }
     }
 
+    /// A checkpoint that does not get through is no reason to stop: a later one will.
     async fn checkpoint(&self, segment: usize, checkpoint: &Checkpoint) -> Result<(), Error> {
-        self.ledger.checkpoint(&self.plan.ingestion, segment, checkpoint).await
+        match self.ledger.checkpoint(&self.plan.ingestion, self.attempt, segment, checkpoint).await {
+            Err(error) if !error.is_permanent() => {
+                tracing::warn!(%error, "a checkpoint was left out");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn block_key(&self, segment: usize, number: u32) -> String {

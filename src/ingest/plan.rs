@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use super::error::Error;
 use super::store::WorkStore;
 use crate::layout::{self, Detection, Mapping};
+use crate::read::ReadError;
 use crate::read::container::{self, Contents, Entry};
 use crate::read::csv;
 use crate::read::source::{Identity, Source};
@@ -141,7 +142,16 @@ async fn look_at(source: &Source, entry: Entry) -> Result<Look, Error> {
         return Ok(Look::Unsupported(reason.clone()));
     }
     let reader = container::open_entry(source, &entry, 0).await?;
-    let Some(head) = csv::read_header(reader, csv::RECORD_LIMIT_BYTES).await? else { return Ok(Look::Empty) };
+    let place = reader.place().clone();
+    let head = match csv::read_header(reader, csv::RECORD_LIMIT_BYTES).await {
+        Ok(Some(head)) => head,
+        Ok(None) => return Ok(Look::Empty),
+        // An archive may hold all sorts of things; an object that is no table is an error.
+        Err(ReadError::RecordTooLong { .. }) if entry.name.is_some() => {
+            return Ok(Look::Unsupported("its first line has no end: it is no table".to_owned()));
+        }
+        Err(error) => return Err(error.called(&place).into()),
+    };
     match layout::detect(&head.fields) {
         Detection::Fits(layout) => Ok(Look::Segment(Box::new(Segment {
             entry,

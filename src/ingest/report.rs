@@ -7,6 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Skipped};
 use crate::read::source::Identity;
 
+/// Most entries, and most skipped ones, that a report lists: it is an item of the ledger, and an archive may have thousands.
+const LISTED_LIMIT: usize = 100;
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
 /// Where an ingestion stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -54,6 +62,9 @@ pub struct Report {
     /// What was not, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
+    /// How many further entries and skipped entries there are: the plan in the work store has them all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unlisted: usize,
     /// Records of the source: rows or elements.
     pub records_read: u64,
     /// Distinct keys, each acknowledged by DynamoDB.
@@ -111,7 +122,7 @@ impl Report {
     /// The report of an ingestion that has just been planned.
     #[must_use]
     pub fn of(plan: &Plan) -> Self {
-        let entries = plan.segments.iter().map(|segment| EntryReport {
+        let entries = plan.segments.iter().take(LISTED_LIMIT).map(|segment| EntryReport {
             name: segment.entry.name.clone(),
             compression: segment.entry.compression.to_string(),
             format: "csv".to_owned(),
@@ -121,7 +132,8 @@ impl Report {
         });
         let mut report = Self::begun(plan.ingestion.clone(), plan.source.clone());
         report.entries = entries.collect();
-        report.skipped.clone_from(&plan.skipped);
+        report.skipped = plan.skipped.iter().take(LISTED_LIMIT).cloned().collect();
+        report.unlisted = plan.segments.len() + plan.skipped.len() - report.entries.len() - report.skipped.len();
         report
     }
 
@@ -137,6 +149,7 @@ impl Report {
             source,
             entries: Vec::new(),
             skipped: Vec::new(),
+            unlisted: 0,
             records_read: 0,
             written: 0,
             superseded: 0,

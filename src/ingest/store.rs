@@ -128,7 +128,10 @@ impl WorkStore {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let refused = crate::aws::is_refusal(&error);
-        let message = crate::aws::describe_error(&error);
+        let mut message = crate::aws::describe_error(&error);
+        if error.code() == Some("NoSuchBucket") {
+            message.push_str("; create the bucket, or name another with --work-bucket");
+        }
         StoreError { bucket: self.bucket.clone(), key: key.to_owned(), message, refused, source: Some(Box::new(error)) }
     }
 }

@@ -10,8 +10,11 @@ use super::block::{HEAD_LIMIT_BYTES, Head};
 use super::error::Error;
 use super::merge::{Merged, position};
 
-/// Bytes of a list read at once. There are as many lists as the merge had partitions, and one of the blocks.
-const READ_BYTES: u64 = 64 * 1024;
+/// Bytes of all lists that are held at once. There are as many lists as the merge had partitions, and one of the blocks.
+const HELD_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Bytes of one list that are read at once, at most and at least.
+const READ_BYTES: (u64, u64) = (4 * 1024, 64 * 1024);
 
 /// Tells of each record whether its key comes again. Must be asked in the order of the source.
 #[derive(Debug)]
@@ -19,6 +22,7 @@ pub struct Superseded<'a> {
     work: &'a Work<'a>,
     lists: Vec<List>,
     heads: BinaryHeap<Reverse<(u64, usize)>>,
+    read_bytes: u64,
 }
 
 /// A sorted list of positions, read piece by piece.
@@ -62,10 +66,11 @@ impl<'a> Superseded<'a> {
         let mut lists: Vec<List> = partitions.collect();
         lists.push(List { parts: blocks.collect(), ..List::default() });
         let mut heads = BinaryHeap::with_capacity(lists.len());
+        let read_bytes = (HELD_BYTES / lists.len() as u64).clamp(READ_BYTES.0, READ_BYTES.1) / 8 * 8;
         for (at, list) in lists.iter_mut().enumerate() {
-            heads.extend(list.next(work).await?.map(|head| Reverse((head, at))));
+            heads.extend(list.next(work, read_bytes).await?.map(|head| Reverse((head, at))));
         }
-        Ok(Self { work, lists, heads })
+        Ok(Self { work, lists, heads, read_bytes })
     }
 
     /// Whether the record at `byte` of `segment` is superseded.
@@ -82,7 +87,7 @@ impl<'a> Superseded<'a> {
             found |= head == asked;
             self.heads.pop();
             if let Some(list) = self.lists.get_mut(at) {
-                self.heads.extend(list.next(self.work).await?.map(|head| Reverse((head, at))));
+                self.heads.extend(list.next(self.work, self.read_bytes).await?.map(|head| Reverse((head, at))));
             }
         }
         Ok(found)
@@ -90,7 +95,7 @@ impl<'a> Superseded<'a> {
 }
 
 impl List {
-    async fn next(&mut self, work: &Work<'_>) -> Result<Option<u64>, Error> {
+    async fn next(&mut self, work: &Work<'_>, read_bytes: u64) -> Result<Option<u64>, Error> {
         loop {
             if let Some(bytes) = self.bytes.first_chunk::<8>() {
                 let found = position(self.segment, u64::from_be_bytes(*bytes));
@@ -100,7 +105,7 @@ impl List {
             match self.parts.pop_front() {
                 None => return Ok(None),
                 Some(Part::Range { key, start, length, segment }) => {
-                    let now = length.min(READ_BYTES);
+                    let now = length.min(read_bytes);
                     self.bytes = work.store.get_range(&key, start, now).await?;
                     self.segment = segment;
                     if self.bytes.len() as u64 != now {

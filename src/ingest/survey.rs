@@ -13,7 +13,7 @@ use super::ledger::{Checkpoint, Cursor};
 use super::store::StoreError;
 use super::{Pace, Work};
 use crate::layout::{Reject, Row, Scratch};
-use crate::read::csv::{Position, RawRecord};
+use crate::read::csv::{Position, RAW_LIMIT_BYTES, RawRecord};
 use crate::table::keys;
 
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
@@ -49,7 +49,11 @@ pub async fn survey(work: &Work<'_>, at: usize) -> Result<Surveyed, Error> {
                 blocks.open.accept(keys::key_hash(record.id(), ""), raw.byte, measured.write_units);
                 record.warnings().iter().for_each(|warning| blocks.open.warn(warning.as_str()));
             }
-            Err(reject) => blocks.reject(&raw, &reject)?,
+            Err(reject) => {
+                blocks.reject(&raw, &reject)?;
+                let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
+                work.check_rejects(blocks.rejected(), blocks.records(), false, last)?;
+            }
         }
         if raw.unclosed_quote {
             return Err(Error::UnclosedQuote { place: work.place(segment, raw.byte, raw.line) });
@@ -94,6 +98,10 @@ impl<'a> Blocks<'a> {
         self.begun.record + self.open.records()
     }
 
+    fn rejected(&self) -> u64 {
+        self.found.sums.rejected + self.open.rejected()
+    }
+
     async fn close(&mut self, end: Position) -> Result<(), Error> {
         let next = BlockBuilder::new(end.byte, self.work.plan.block_bytes);
         let block = std::mem::replace(&mut self.open, next);
@@ -132,7 +140,8 @@ impl<'a> Blocks<'a> {
 
 /// The text of a record as people see it in the rejects.
 fn text_of(raw: &[u8]) -> String {
-    let cut_at_a_character = |error: Utf8Error| error.error_len().is_none().then(|| error.valid_up_to());
+    let is_cut = raw.len() == RAW_LIMIT_BYTES;
+    let cut_at_a_character = |error: Utf8Error| (is_cut && error.error_len().is_none()).then(|| error.valid_up_to());
     match str::from_utf8(raw) {
         Ok(text) => text.to_owned(),
         Err(error) => match cut_at_a_character(error).and_then(|end| str::from_utf8(raw.get(..end)?).ok()) {

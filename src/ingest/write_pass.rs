@@ -1,7 +1,7 @@
 //! The write pass: reads a segment again and puts every record that is neither rejected nor superseded.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, TryStreamExt};
 use tokio::sync::Notify;
@@ -47,9 +47,9 @@ pub async fn write(work: &Work<'_>, writer: &Writer, at: usize, superseded: &mut
         window.acknowledge(number);
         work.observe_written(count);
         if pace.is_due()
-            && let Some(cursor) = window.cursor()
+            && let Some(checkpoint) = window.checkpoint()
         {
-            work.checkpoint(at, &Checkpoint::Write { cursor, items }).await?;
+            work.checkpoint(at, &checkpoint).await?;
         }
     }
     Ok(items)
@@ -105,18 +105,33 @@ impl<'a, 's> Feed<'a, 's> {
             self.builder.push(start, &encoded);
         }
         let Some(first) = first else { return Ok(None) };
-        window.send(self.batches, first);
         let batch = self.builder.take(self.batches);
+        window.send(self.batches, first, batch.len() as u64);
         self.batches += 1;
         Ok(Some(batch))
     }
 }
 
-/// The batches that are sent and not yet acknowledged.
+/// The batches from the oldest that is not acknowledged on.
 #[derive(Debug, Default)]
 struct Window {
-    sent: Mutex<BTreeMap<u64, Cursor>>,
+    state: Mutex<Sent>,
     moved: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    batches: BTreeMap<u64, SentBatch>,
+    /// Items of the batches before those.
+    items: u64,
+}
+
+#[derive(Debug)]
+struct SentBatch {
+    /// Its first record.
+    first: Cursor,
+    items: u64,
+    acknowledged: bool,
 }
 
 impl Window {
@@ -124,7 +139,7 @@ impl Window {
     async fn room_for(&self, number: u64) {
         loop {
             let moved = self.moved.notified();
-            let oldest = self.open().first_key_value().map(|(oldest, _)| *oldest);
+            let oldest = self.state().batches.first_key_value().map(|(oldest, _)| *oldest);
             if oldest.is_none_or(|oldest| number < oldest + WINDOW_BATCHES) {
                 return;
             }
@@ -132,27 +147,36 @@ impl Window {
         }
     }
 
-    fn send(&self, number: u64, first: Cursor) {
-        self.open().insert(number, first);
+    fn send(&self, number: u64, first: Cursor, items: u64) {
+        self.state().batches.insert(number, SentBatch { first, items, acknowledged: false });
     }
 
     fn acknowledge(&self, number: u64) {
-        self.open().remove(&number);
+        let mut state = self.state();
+        if let Some(batch) = state.batches.get_mut(&number) {
+            batch.acknowledged = true;
+        }
+        while let Some(oldest) = state.batches.first_entry().filter(|oldest| oldest.get().acknowledged) {
+            let items = oldest.remove().items;
+            state.items += items;
+        }
+        drop(state);
         self.moved.notify_waiters();
     }
 
-    /// The first record that is not acknowledged; none if all that were sent are.
-    fn cursor(&self) -> Option<Cursor> {
-        self.open().first_key_value().map(|(_, cursor)| *cursor)
+    /// How far everything is acknowledged; none if all that was sent is.
+    fn checkpoint(&self) -> Option<Checkpoint> {
+        let state = self.state();
+        let (_, oldest) = state.batches.first_key_value()?;
+        Some(Checkpoint::Write { cursor: oldest.first, items: state.items })
     }
 
-    fn open(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Cursor>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Sent> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
     use super::*;
 
@@ -160,26 +184,33 @@ mod tests {
         Cursor { byte: record * 100, line: record + 2, record }
     }
 
+    fn checkpoint(record: u64, items: u64) -> Checkpoint {
+        Checkpoint::Write { cursor: cursor(record), items }
+    }
+
     #[tokio::test]
-    async fn the_cursor_is_the_first_record_not_acknowledged() {
+    async fn the_checkpoint_is_the_first_record_not_acknowledged_and_the_items_before_it() {
         let window = Window::default();
         for number in 0..4 {
             window.room_for(number).await;
-            window.send(number, cursor(number * 25));
+            window.send(number, cursor(number * 30), 25);
         }
         window.acknowledge(1);
-        assert_eq!(window.cursor(), Some(cursor(0)), "a later batch does not move it");
+        assert_eq!(window.checkpoint(), Some(checkpoint(0, 0)), "a later batch does not move it");
         window.acknowledge(0);
-        assert_eq!(window.cursor(), Some(cursor(50)));
+        assert_eq!(window.checkpoint(), Some(checkpoint(60, 50)));
         window.acknowledge(3);
+        assert_eq!(window.checkpoint(), Some(checkpoint(60, 50)));
         window.acknowledge(2);
-        assert_eq!(window.cursor(), None);
+        assert_eq!(window.checkpoint(), None);
     }
 
     #[tokio::test]
     async fn the_window_holds_back_what_is_too_far_ahead() {
         let window = Window::default();
-        window.send(0, cursor(0));
+        window.send(0, cursor(0), 25);
+        window.send(1, cursor(25), 25);
+        window.acknowledge(1);
         let ahead = window.room_for(WINDOW_BATCHES);
         tokio::pin!(ahead);
         assert!(futures::poll!(ahead.as_mut()).is_pending());

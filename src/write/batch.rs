@@ -7,8 +7,8 @@ use crate::table::item::Encoded;
 /// Most puts in one `BatchWriteItem` call (`DynamoDB` service limit).
 pub const PUTS_LIMIT: usize = 25;
 
-/// Most bytes of items in one batch. The service takes 16 MB of request; JSON escapes and the envelope need room.
-pub const BATCH_LIMIT_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of items at which a batch is full. The service takes 16 MB of request; this bounds what the calls in flight hold.
+pub const BATCH_LIMIT_BYTES: usize = 512 * 1024;
 
 /// Items of one call, and where each lies in their common JSON.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! A batch until every item of it is acknowledged.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duratio
 /// How long a batch is tried while nothing but broken connections and faults of the service comes back. Throttles do not
 /// count: they are an answer.
 pub const OUTAGE_LIMIT: Duration = Duration::from_mins(5);
+
+/// How long an outage lasts before it is told of.
+const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What writing has done so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,6 +44,7 @@ pub struct Writer {
     table: String,
     ceiling: Ceiling,
     tally: Mutex<Tally>,
+    warned: AtomicBool,
 }
 
 impl Writer {
@@ -47,7 +52,7 @@ impl Writer {
     /// would pass the ceiling by.
     #[must_use]
     pub fn new(client: Client, table: String, ceiling: Ceiling) -> Self {
-        Self { client, table, ceiling, tally: Mutex::default() }
+        Self { client, table, ceiling, tally: Mutex::default(), warned: AtomicBool::new(false) }
     }
 
     /// What this writer has done so far.
@@ -107,6 +112,10 @@ impl Writer {
 
     fn check_outage(&self, since: Instant, message: String) -> Result<(), WriteError> {
         let lasted = since.elapsed();
+        if lasted > SILENCE_LIMIT && !self.warned.swap(true, Ordering::Relaxed) {
+            let seconds = OUTAGE_LIMIT.as_secs();
+            tracing::warn!(message, "DynamoDB takes no writes; trying again for up to {seconds} s");
+        }
         if lasted < OUTAGE_LIMIT {
             return Ok(());
         }
