@@ -9,6 +9,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
@@ -103,7 +105,13 @@ async fn the_same_event_again_and_s3s_test_event_change_nothing() {
     for event in [test_event, s3_event("a.csv"), s3_event("a.csv")] {
         ingest.invoke(&event).await.unwrap();
     }
-    assert_eq!(ingest.log().matches("\"ingested\"").count(), 2);
+    let ingested = || ingest.log().matches("\"ingested\"").count();
+    // What it logs comes through a pipe of its own.
+    let patience = Instant::now() + Duration::from_secs(10);
+    while ingested() < 2 && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(ingested(), 2, "{}", ingest.log());
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub struct Function {
     events: mpsc::UnboundedSender<String>,
     answers: AsyncMutex<mpsc::UnboundedReceiver<Result<Value, Value>>>,
     log: Arc<Mutex<String>>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: Option<tokio::runtime::Runtime>,
 }
 
 struct Api {
@@ -71,7 +71,7 @@ impl Function {
                 copy.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
             }
         });
-        Self { process, events, answers: AsyncMutex::new(answers), log, _runtime: runtime }
+        Self { process, events, answers: AsyncMutex::new(answers), log, runtime: Some(runtime) }
     }
 
     /// Sends an event in and waits for what the function answers, or the error that it reports.
@@ -90,6 +90,8 @@ impl Drop for Function {
     fn drop(&mut self) {
         self.process.kill().ok();
         self.process.wait().ok();
+        // Dropping a runtime waits, which is not allowed within another one.
+        self.runtime.take().unwrap().shutdown_background();
     }
 }
 
