@@ -11,7 +11,7 @@
 //! - [`layout`]: which column means what; rows to records or rejects
 //! - [`read`]: bytes to raw records; knows nothing of invoices
 //! - [`table`]: keys, items, schema; shared by write and query
-//! - [`write`]: batches, ceiling, calls, retries; knows nothing of files
+//! - [`mod@write`]: batches, ceiling, calls, retries; knows nothing of files
 //! - [`ingest`]: one ingestion, from a source to a report
 //! - [`query`]: the read API
 //! - `local`: embedded S3 and DynamoDB, generated files (feature `local`)

@@ -2,8 +2,8 @@
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | [`invoices`] | `/v1/invoices` and `/v1/invoices/{id}` |
-//! | [`ingestions`] | `/v1/ingestions/{id}` |
+//! | `invoices` | `/v1/invoices` and `/v1/invoices/{id}` |
+//! | `ingestions` | `/v1/ingestions/{id}` |
 //! | [`parameters`] | query parameters, and all that is wrong with them in one answer |
 //! | [`problem`] | what goes wrong, as problem+json |
 //! | [`cursor`] | where a page ended, encrypted and bound to its query |

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 const BURST_DIVISOR: u32 = 20;
 
 /// The second that the ceiling is for, and room for calls that leave evenly and arrive in a clump.
-const WINDOW: Duration = Duration::from_millis(1_050);
+const WINDOW: Duration = Duration::from_millis(1_100);
 
 /// A hard limit on write units a second.
 #[derive(Debug)]
@@ -57,9 +57,9 @@ impl Ceiling {
         self.limiter.as_ref().map_or(u64::MAX, |limiter| u64::from(limiter.burst.get()))
     }
 
-    /// Waits until `write_units` may be spent, and spends them.
-    pub async fn take(&self, write_units: u64) {
-        let Some(limiter) = self.limiter.as_ref().filter(|_| write_units > 0) else { return };
+    /// Waits until `write_units` may be spent, spends them, and tells when that was.
+    pub async fn take(&self, write_units: u64) -> Instant {
+        let Some(limiter) = self.limiter.as_ref().filter(|_| write_units > 0) else { return Instant::now() };
         let mut recent = limiter.recent.lock().await;
         limiter.pace(write_units).await;
         loop {
@@ -69,7 +69,9 @@ impl Ceiling {
             let Some((oldest, _)) = recent.front().filter(|_| spent + write_units > limiter.ceiling) else { break };
             sleep_until(*oldest + WINDOW).await;
         }
-        recent.push_back((Instant::now(), write_units));
+        let now = Instant::now();
+        recent.push_back((now, write_units));
+        now
     }
 }
 
@@ -103,10 +105,7 @@ mod tests {
         let ceiling = Arc::new(Ceiling::per_second(NonZeroU32::new(ceiling).unwrap()));
         let tasks = (0..calls).map(|_| {
             let ceiling = Arc::clone(&ceiling);
-            tokio::spawn(async move {
-                ceiling.take(cost).await;
-                Instant::now()
-            })
+            tokio::spawn(async move { ceiling.take(cost).await })
         });
         let mut spent: Vec<Instant> = futures::future::try_join_all(tasks).await.unwrap();
         spent.sort_unstable();
