@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::Error;
 use super::report::Report;
-use crate::table::{Table, TableError};
+use crate::table::{Table, TableError, keys};
 use crate::write::writer::OUTAGE_LIMIT;
 
 /// Pause between two tries to record a change of state, on top of the client's own retries.
@@ -82,7 +82,7 @@ impl Ledger {
     /// What DynamoDB answers; an item that this engine did not write.
     pub async fn meta(&self, ingestion: &str) -> Result<Option<Meta>, Error> {
         let get = self.table.client.get_item().table_name(&self.table.name).consistent_read(true);
-        let got = get.key("PK", text(format!("J#{ingestion}"))).key("SK", text("META")).send().await;
+        let got = get.key("PK", text(keys::ingestion_pk(ingestion))).key("SK", text(keys::INGESTION_SK)).send().await;
         let Some(item) = got.map_err(|error| self.error(error))?.item else { return Ok(None) };
         let word = |name: &str| item.get(name).and_then(|value| value.as_s().ok()).cloned().unwrap_or_default();
         let report = serde_json::from_str(&word("report")).map_err(Error::corrupt("the ledger's report"))?;
@@ -97,8 +97,8 @@ impl Ledger {
     pub async fn record(&self, meta: &Meta) -> Result<(), Error> {
         let report = serde_json::to_string(&meta.report).map_err(Error::corrupt("a report"))?;
         let mut item = HashMap::from([
-            ("PK".to_owned(), text(format!("J#{}", meta.report.ingestion))),
-            ("SK".to_owned(), text("META")),
+            ("PK".to_owned(), text(keys::ingestion_pk(&meta.report.ingestion))),
+            ("SK".to_owned(), text(keys::INGESTION_SK)),
             ("state".to_owned(), text(meta.report.state.as_str())),
             ("report".to_owned(), text(report)),
             ("attempt".to_owned(), AttributeValue::N(meta.attempt.to_string())),
@@ -125,7 +125,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         let body = serde_json::to_string(checkpoint).map_err(Error::corrupt("a checkpoint"))?;
         self.put(HashMap::from([
-            ("PK".to_owned(), text(format!("J#{ingestion}"))),
+            ("PK".to_owned(), text(keys::ingestion_pk(ingestion))),
             ("SK".to_owned(), text(format!("S#{segment:05}"))),
             ("attempt".to_owned(), AttributeValue::N(attempt.to_string())),
             ("checkpoint".to_owned(), text(body)),
