@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::error::TableError;
 use super::keys::{PK, SCHEMA_KEY, SK};
-use super::schema::{Index, IndexSet, Schema, VERSION};
+use super::schema::{Index, IndexSet, SHARDS, Schema, VERSION};
 
 /// First pause between two looks at a table that is not ready; each later one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -74,9 +74,21 @@ impl Table {
     /// # Errors
     /// No such table, one that is not ours or of another version, and what `DynamoDB` answers.
     pub async fn open(client: Client, name: String) -> Result<Self, TableError> {
+        Self::open_sharded(client, name, SHARDS).await
+    }
+
+    /// Like [`Table::open`], but where nothing is recorded yet, the number of shards is `shards`. Where another number is
+    /// recorded, that one stands: what is in the table lies where it says.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub async fn open_sharded(client: Client, name: String, shards: u16) -> Result<Self, TableError> {
         let schema = match recorded(&client, &name).await? {
             Some(schema) => schema,
-            None => record(&client, &name, &derived(&described(&client, &name).await?, &name)?).await?,
+            None => {
+                let derived = derived(&described(&client, &name).await?, &name)?;
+                record(&client, &name, &Schema { shards, ..derived }).await?
+            }
         };
         Ok(Self { client, name, schema })
     }
@@ -86,9 +98,18 @@ impl Table {
     /// # Errors
     /// As [`Table::open`].
     pub async fn open_to_read(client: Client, name: String) -> Result<Self, TableError> {
+        Self::open_sharded_to_read(client, name, SHARDS).await
+    }
+
+    /// Like [`Table::open_to_read`], with the number of shards that the first writer is going to record. A reader that
+    /// started before it would look for nothing in the shards that it does not know of.
+    ///
+    /// # Errors
+    /// As [`Table::open`].
+    pub async fn open_sharded_to_read(client: Client, name: String, shards: u16) -> Result<Self, TableError> {
         let schema = match recorded(&client, &name).await? {
             Some(schema) => schema,
-            None => derived(&described(&client, &name).await?, &name)?,
+            None => Schema { shards, ..derived(&described(&client, &name).await?, &name)? },
         };
         Ok(Self { client, name, schema })
     }
@@ -417,6 +438,19 @@ mod tests {
         let opened = futures::future::join_all((0..4).map(|_| Table::open(client.clone(), "inv".into()))).await;
         assert!(opened.into_iter().all(|table| table.unwrap().schema == schema(8, "none")));
         assert_eq!(recorded(&client, "inv").await.unwrap(), Some(schema(8, "none")));
+    }
+
+    #[tokio::test]
+    async fn shards_are_those_asked_for_until_some_are_recorded() {
+        let client = dynamodb().await;
+        make(&client, "inv", (PK, SK)).await;
+        let reader = Table::open_sharded_to_read(client.clone(), "inv".into(), 3).await.unwrap();
+        assert_eq!(reader.schema, schema(3, "none"), "as the writer is going to record it");
+        for asked in [3, 5] {
+            assert_eq!(Table::open_sharded(client.clone(), "inv".into(), asked).await.unwrap().schema.shards, 3);
+            let reader = Table::open_sharded_to_read(client.clone(), "inv".into(), asked).await.unwrap();
+            assert_eq!(reader.schema.shards, 3, "what is recorded stands");
+        }
     }
 
     #[tokio::test]

@@ -174,6 +174,12 @@ impl Default for Schema {
     }
 }
 
+/// Reads a number of shards: 1 to [`SHARDS_LIMIT`].
+#[must_use]
+pub fn parse_shards(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|shards| (1..=SHARDS_LIMIT).contains(shards))
+}
+
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} shards and indexes {}", self.shards, self.indexes)
@@ -222,6 +228,14 @@ mod tests {
         assert_eq!(IndexSet::parse(" state , issuer ").unwrap().to_string(), "issuer,state");
         for text in ["", "issuer,", "issuers", "none,issuer"] {
             assert_eq!(IndexSet::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_shards_is_1_to_256() {
+        assert_eq!((parse_shards("1"), parse_shards("256")), (Some(1), Some(256)));
+        for text in ["", "0", "257", "-1", "8.0", "65544"] {
+            assert_eq!(parse_shards(text), None, "{text}");
         }
     }
 
