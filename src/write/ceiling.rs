@@ -19,6 +19,13 @@ const BURST_DIVISOR: u32 = 20;
 /// The second that the ceiling is for, and room for calls that leave evenly and arrive in a clump.
 const WINDOW: Duration = Duration::from_millis(1_100);
 
+/// What each of `workers` may spend of `ceiling` write units a second, so that all at once stay below it; none if that is
+/// less than one for each.
+#[must_use]
+pub fn share(ceiling: NonZeroU32, workers: NonZeroU32) -> Option<NonZeroU32> {
+    NonZeroU32::new(ceiling.get() / workers.get())
+}
+
 /// A hard limit on write units a second.
 #[derive(Debug)]
 pub struct Ceiling {
@@ -127,6 +134,16 @@ mod tests {
                 "{busiest} write units within a second under {ceiling} by calls of {cost}"
             );
         }
+    }
+
+    #[test]
+    fn the_shares_of_all_workers_stay_below_the_ceiling() {
+        let of = |ceiling, workers| {
+            let share = share(NonZeroU32::new(ceiling).unwrap(), NonZeroU32::new(workers).unwrap());
+            share.map(NonZeroU32::get)
+        };
+        assert_eq!((of(4000, 5), of(7, 2), of(5, 5), of(9, 1)), (Some(800), Some(3), Some(1), Some(9)));
+        assert_eq!(of(4, 5), None);
     }
 
     #[tokio::test]
