@@ -96,6 +96,14 @@ pub fn dynamodb_worker(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     aws_sdk_dynamodb::Client::from_conf(builder.build())
 }
 
+/// A client for Secrets Manager that retries as the SDK does: for the start of a function.
+#[must_use]
+pub fn secrets_client(config: &SdkConfig) -> aws_sdk_secretsmanager::Client {
+    let builder = aws_sdk_secretsmanager::config::Builder::from(config)
+        .retry_config(RetryConfig::standard().with_max_attempts(READER_ATTEMPTS));
+    aws_sdk_secretsmanager::Client::from_conf(builder.build())
+}
+
 /// The SDK's behavior, pinned: another one is a change of its own.
 fn behavior() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()

@@ -11,11 +11,18 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
 
 use crate::table::keys::SORT_KEY_LIMIT_BYTES;
 
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
+
+/// Fewest characters of a secret that a key is made of: letters and digits at random make 190 bits of so many.
+pub const SECRET_LIMIT: usize = 32;
+
+/// Goes before a secret, so that what else might be made of it is no key of cursors.
+const SECRET_CONTEXT: &[u8] = b"notaflux cursor key 1\0";
 
 /// The first byte of a cursor of this form.
 const VERSION: u8 = 1;
@@ -45,6 +52,11 @@ impl fmt::Debug for CursorKeys {
 #[error("a cursor key: expected {KEY_BYTES} bytes in base64, as `openssl rand -base64 {KEY_BYTES}` makes them")]
 pub struct KeyError;
 
+/// A secret that is too short to make a key of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the secret of the cursor key is too short: expected {SECRET_LIMIT} random characters or more")]
+pub struct ShortSecret;
+
 /// A cursor that is not ours or not of this query. Says no more, so that nothing can be learnt from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the cursor is not one that this query has given")]
@@ -70,6 +82,17 @@ impl CursorKeys {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError)?;
         let key: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| KeyError)?;
         Ok(Self::new(&key))
+    }
+
+    /// The key that is made of a secret text: its SHA-256 behind a fixed context.
+    ///
+    /// # Errors
+    /// A text of fewer than [`SECRET_LIMIT`] bytes.
+    pub fn from_secret(text: &str) -> Result<Self, ShortSecret> {
+        if text.len() < SECRET_LIMIT {
+            return Err(ShortSecret);
+        }
+        Ok(Self::new(&Sha256::new_with_prefix(SECRET_CONTEXT).chain_update(text).finalize().into()))
     }
 
     /// A random key: its cursors end with the process.
@@ -187,6 +210,18 @@ mod tests {
         for text in ["", "AAAA", "not base64", &STANDARD.encode([1; 33])] {
             assert_eq!(CursorKeys::from_base64(text).unwrap_err(), KeyError);
         }
+    }
+
+    #[test]
+    fn a_secret_makes_one_key_that_is_not_its_own_digest() {
+        let secret = "x".repeat(SECRET_LIMIT);
+        let cursor = CursorKeys::from_secret(&secret).unwrap().seal(SORT_KEY, b"q").unwrap();
+        assert!(CursorKeys::from_secret(&secret).unwrap().open(&cursor, b"q").is_ok());
+        let bare = CursorKeys::new(&Sha256::digest(&secret).into());
+        for other in [bare, CursorKeys::from_secret(&format!("{secret}x")).unwrap()] {
+            assert_eq!(other.open(&cursor, b"q"), Err(InvalidCursor));
+        }
+        assert_eq!(CursorKeys::from_secret(&secret[1..]).unwrap_err(), ShortSecret);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | [`parameters`] | query parameters, and all that is wrong with them in one answer |
 //! | [`problem`] | what goes wrong, as problem+json |
 //! | [`cursor`] | where a page ended, encrypted and bound to its query |
+//! | [`secret`] | the keys of cursors in Secrets Manager |
 //! | [`page`] | reads a page of the shards, in at most two rounds of parallel queries |
 //! | [`plan`] | how much to ask of each shard |
 //! | [`merge`] | merges the shards into one order |
@@ -25,6 +26,7 @@ pub mod page;
 pub mod parameters;
 pub mod plan;
 pub mod problem;
+pub mod secret;
 
 use std::sync::Arc;
 
