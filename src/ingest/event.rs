@@ -1,4 +1,4 @@
-//! Which objects an event names: S3 notifications, bare or inside SQS messages.
+//! Which objects an event names: notifications by S3 itself, or by way of EventBridge. Either may come in an SQS message.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub struct Created {
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
     /// It is of no known shape.
-    #[error("expected an S3 notification with Records, found {found}: {why}")]
+    #[error("expected an S3 notification with Records, or an S3 event of EventBridge, found {found}: {why}")]
     Shape {
         /// What is wrong with it.
         why: String,
@@ -34,15 +34,57 @@ pub enum EventError {
     },
 }
 
-/// The objects that an S3 notification says were created. S3's test event names none; neither do removals.
+/// What EventBridge calls an object that was put, copied or completed.
+const OBJECT_CREATED: &str = "Object Created";
+
+/// An event of S3 in EventBridge, as far as it matters here.
+#[derive(Deserialize)]
+struct Bridged {
+    detail: Detail,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    bucket: BridgedBucket,
+    object: BridgedObject,
+}
+
+#[derive(Deserialize)]
+struct BridgedBucket {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct BridgedObject {
+    key: String,
+    version_id: Option<String>,
+}
+
+/// The objects that an event says were created. S3's test event names none; neither do removals.
 ///
 /// # Errors
 /// An event of another shape.
 pub fn created(event: &Value) -> Result<Vec<Created>, EventError> {
-    if event.get("Event").and_then(Value::as_str) == Some("s3:TestEvent") {
+    let word = |name: &str| event.get(name).and_then(Value::as_str);
+    let shape = |why: String| EventError::Shape { why, found: event.to_string().chars().take(200).collect() };
+    if word("Event") == Some("s3:TestEvent") {
         return Ok(Vec::new());
     }
-    let shape = |why: String| EventError::Shape { why, found: event.to_string().chars().take(200).collect() };
+    match (word("source"), word("detail-type")) {
+        (Some("aws.s3"), Some(OBJECT_CREATED)) => {
+            let Bridged { detail } = Bridged::deserialize(event).map_err(|error| shape(error.to_string()))?;
+            // Unlike S3 itself, EventBridge does not encode keys.
+            let Detail { bucket, object: BridgedObject { key, version_id } } = detail;
+            Ok(vec![Created { bucket: bucket.name, key, version_id }])
+        }
+        (Some("aws.s3"), Some(_)) => Ok(Vec::new()),
+        _ => notified(event, shape),
+    }
+}
+
+/// The objects of a notification by S3 itself.
+fn notified(event: &Value, shape: impl Fn(String) -> EventError) -> Result<Vec<Created>, EventError> {
     let event = S3Event::deserialize(event).map_err(|error| shape(error.to_string()))?;
     let is_created =
         |record: &&S3EventRecord| record.event_name.as_deref().is_none_or(|name| name.contains("ObjectCreated"));
@@ -113,9 +155,34 @@ mod tests {
         assert_eq!(created(&removed).unwrap(), []);
     }
 
+    fn bridged(kind: &str, object: &Value) -> Value {
+        json!({"version": "0", "id": "17793124", "detail-type": kind, "source": "aws.s3", "account": "1",
+            "time": "2026-11-02T10:00:00Z", "region": "us-east-1", "resources": ["arn:aws:s3:::uploads"],
+            "detail": {"version": "0", "bucket": {"name": "uploads"}, "object": object, "reason": "PutObject"}})
+    }
+
+    #[test]
+    fn eventbridge_does_not_encode_keys() {
+        let object = json!({"key": "notas 100%+ São Paulo.csv", "size": 5, "etag": "b1", "version-id": "v1"});
+        let version_id = Some("v1".to_owned());
+        let expected =
+            Created { bucket: "uploads".to_owned(), key: "notas 100%+ São Paulo.csv".to_owned(), version_id };
+        assert_eq!(created(&bridged(OBJECT_CREATED, &object)).unwrap(), [expected]);
+        let unversioned = created(&bridged(OBJECT_CREATED, &json!({"key": "a"}))).unwrap();
+        assert_eq!(unversioned[0].version_id, None);
+    }
+
+    #[test]
+    fn other_events_of_s3_in_eventbridge_name_no_object() {
+        for kind in ["Object Deleted", "Object Tags Added"] {
+            assert_eq!(created(&bridged(kind, &json!({"key": "a"}))).unwrap(), [], "{kind}");
+        }
+    }
+
     #[test]
     fn another_shape_is_an_error() {
         assert!(matches!(created(&json!({"detail": 1})), Err(EventError::Shape { .. })));
+        assert!(matches!(created(&bridged(OBJECT_CREATED, &json!({}))), Err(EventError::Shape { .. })));
         assert!(matches!(created(&json!({"Records": [{"s3": {}}]})), Err(EventError::Shape { .. })));
     }
 }
