@@ -12,7 +12,7 @@
 //! | [`write_pass`] | the second reading, which puts |
 //! | [`judge`] | what becomes of a row; both passes ask here |
 //! | [`ledger`], [`store`], [`spool`] | where all that is kept |
-//! | [`report`], [`error`], [`event`] | what goes out and what comes in |
+//! | [`report`], [`metrics`], [`error`], [`event`] | what goes out and what comes in |
 
 pub mod block;
 pub mod error;
@@ -20,6 +20,7 @@ pub mod event;
 pub mod judge;
 pub mod ledger;
 pub mod merge;
+pub mod metrics;
 pub mod plan;
 pub mod report;
 pub mod spool;

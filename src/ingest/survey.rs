@@ -5,6 +5,7 @@ use std::str::Utf8Error;
 
 use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use super::block::{BlockBuilder, BlockReject, Header};
 use super::error::Error;
@@ -116,7 +117,8 @@ impl<'a> Blocks<'a> {
         }
         let checkpoint = Checkpoint::Survey { block: self.found.blocks, cursor: self.begun };
         let store = self.work.store.clone();
-        self.uploads.push_back((tokio::spawn(async move { store.put(&key, bytes).await }), checkpoint));
+        let upload = async move { store.put(&key, bytes).await };
+        self.uploads.push_back((tokio::spawn(upload.in_current_span()), checkpoint));
         Ok(())
     }
 
