@@ -1,22 +1,30 @@
-//! The ingest function: S3 notifications, bare or from a queue, become ingestions.
+//! The ingest function: objects that S3 or EventBridge tell of, bare or from a queue, become ingestions.
 //!
 //! | variable | meaning |
 //! | --- | --- |
 //! | `TABLE` | the DynamoDB table |
+//! | `SHARDS` | shards of the table, where it does not record them yet; 8 if unset |
 //! | `WORK_BUCKET` | the bucket for plans, blocks and rejects |
-//! | `MAX_WRITE_UNITS` | ceiling in write units a second; none if unset |
+//! | `MAX_WRITE_UNITS` | ceiling of the table in write units a second; none if unset |
+//! | `WORKERS` | ingestions that may run at once; each has an equal share of the ceiling; 1 if unset |
 //! | `MAX_REJECTS` | rejects above which nothing is written: a number or a percentage; no limit if unset |
 
 use std::env;
+use std::num::NonZeroU32;
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use notaflux::ingest::{Engine, RejectLimit, Settings, WorkStore, event};
+use notaflux::ingest::{Engine, RejectLimit, Report, Settings, WorkStore, event, metrics, plan};
 use notaflux::read::ReadError;
 use notaflux::read::source::Source;
-use notaflux::{aws, logs, table::Table};
+use notaflux::table::Table;
+use notaflux::table::schema::{SHARDS, parse_shards};
+use notaflux::write::ceiling;
+use notaflux::{aws, logs};
 use serde::Deserialize;
 use serde_json::Value;
+use tracing::Instrument as _;
 
 struct Function {
     engine: Engine,
@@ -28,9 +36,10 @@ async fn main() -> Result<(), Error> {
     logs::as_json();
     let config = aws::config().await;
     let uploads = aws::s3_client(&config);
-    let table = Table::open(aws::dynamodb_worker(&config), required("TABLE")?).await?;
+    let shards = optional("SHARDS", parse_shards)?.unwrap_or(SHARDS);
+    let table = Table::open_sharded(aws::dynamodb_worker(&config), required("TABLE")?, shards).await?;
     let settings = Settings {
-        max_write_units: optional("MAX_WRITE_UNITS", |text| text.parse().ok())?,
+        max_write_units: share_of_ceiling()?,
         max_rejects: optional("MAX_REJECTS", RejectLimit::parse)?,
         ..Settings::default()
     };
@@ -69,10 +78,7 @@ impl Function {
         // One object that fails keeps no other from being ingested.
         let mut failed = None;
         for object in event::created(event)? {
-            if let Err(error) = Box::pin(self.ingest_object(object)).await {
-                tracing::error!(%error, "an object could not be ingested; its message comes again");
-                failed = Some(error);
-            }
+            failed = Box::pin(self.ingest_object(object)).await.err().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
@@ -84,20 +90,47 @@ impl Function {
                 tracing::warn!(%error, "the object has gone since its event");
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(comes_again(error)),
         };
-        let outcome = self.engine.ingest(&source).await?;
+        let span = tracing::info_span!("ingest", ingestion = plan::ingestion_id(source.identity()));
+        self.ingest_source(&source).instrument(span).await
+    }
+
+    async fn ingest_source(&self, source: &Source) -> Result<(), Error> {
+        let outcome = self.engine.ingest(source).await.map_err(comes_again)?;
         let report = serde_json::to_string(&outcome.report)?;
         match outcome.error {
-            None => tracing::info!(ingestion = outcome.report.ingestion, report, "ingested"),
+            None => tracing::info!(report, repeated = outcome.repeated, "ingested"),
             // In the ledger, with its cause: trying again would change nothing.
-            Some(error) if error.is_permanent() => {
-                tracing::error!(ingestion = outcome.report.ingestion, %error, report, "ingestion failed");
-            }
-            Some(error) => return Err(error.into()),
+            Some(error) if error.is_permanent() => tracing::error!(%error, report, "ingestion failed"),
+            Some(error) => return Err(comes_again(error)),
+        }
+        if !outcome.repeated {
+            self.tell_metrics(&outcome.report);
         }
         Ok(())
     }
+
+    fn tell_metrics(&self, report: &Report) {
+        println!("{}", metrics::line(report, &self.engine.table.name, Timestamp::now().as_millisecond()));
+    }
+}
+
+/// Logs, where it still is known which object it was, why a message is not done with.
+fn comes_again(error: impl Into<Error>) -> Error {
+    let error = error.into();
+    tracing::error!(%error, "an object could not be ingested; its message comes again");
+    error
+}
+
+/// The ceiling is the table's, and the share of one worker is fixed: they need not ask each other.
+fn share_of_ceiling() -> Result<Option<NonZeroU32>, Error> {
+    let Some(ceiling) = optional("MAX_WRITE_UNITS", |text| text.parse().ok())? else { return Ok(None) };
+    let workers = optional("WORKERS", |text| text.parse().ok())?.unwrap_or(NonZeroU32::MIN);
+    let share = ceiling::share(ceiling, workers);
+    share
+        .map(Some)
+        .ok_or_else(|| format!("MAX_WRITE_UNITS: {ceiling} is less than one for each of {workers} WORKERS").into())
 }
 
 fn required(name: &str) -> Result<String, Error> {

@@ -3,16 +3,21 @@
 //! | variable | meaning |
 //! | --- | --- |
 //! | `TABLE` | the DynamoDB table |
-//! | `CURSOR_KEY` | 32 bytes in base64 that cursors are encrypted with |
+//! | `SHARDS` | shards of the table, where it does not record them yet; 8 if unset |
+//! | `CURSOR_SECRET` | name or ARN of the secret that the key of cursors is made of, with the version before it |
+//! | `CURSOR_KEY` | instead of a secret: 32 bytes in base64 that cursors are encrypted with |
 //! | `CURSOR_KEY_PREVIOUS` | the key before it, whose cursors are still taken; may be unset or empty |
 
 use std::env;
 use std::process::ExitCode;
 
+use aws_config::SdkConfig;
 use lambda_http::Error;
 use lambda_http::tower::ServiceExt;
-use notaflux::query::{self, Api, CursorKeys, gateway};
-use notaflux::{aws, logs, table::Table};
+use notaflux::query::{self, Api, CursorKeys, gateway, secret};
+use notaflux::table::Table;
+use notaflux::table::schema::{SHARDS, parse_shards};
+use notaflux::{aws, logs};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -27,15 +32,35 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Error> {
-    let (name, mut cursors) = (required("TABLE")?, CursorKeys::from_base64(&required("CURSOR_KEY")?)?);
-    if let Some(previous) = env::var("CURSOR_KEY_PREVIOUS").ok().filter(|key| !key.is_empty()) {
-        cursors = cursors.or_previous(&CursorKeys::from_base64(&previous)?);
-    }
-    let table = Table::open_to_read(aws::dynamodb_reader(&aws::config().await), name).await?;
+    let name = required("TABLE")?;
+    let shards = match set("SHARDS") {
+        Some(text) => parse_shards(&text).ok_or_else(|| format!("SHARDS: {text:?} is not valid"))?,
+        None => SHARDS,
+    };
+    let config = aws::config().await;
+    let table = async { Ok(Table::open_sharded_to_read(aws::dynamodb_reader(&config), name, shards).await?) };
+    let (table, cursors) = tokio::try_join!(table, cursor_keys(&config))?;
     let router = query::router(Api::new(table, cursors));
     lambda_http::run(router.map_request(gateway::without_stage)).await
 }
 
+async fn cursor_keys(config: &SdkConfig) -> Result<CursorKeys, Error> {
+    if let Some(id) = set("CURSOR_SECRET") {
+        return Ok(secret::cursor_keys(&aws::secrets_client(config), &id).await?);
+    }
+    let key = set("CURSOR_KEY").ok_or("the environment variable CURSOR_SECRET or CURSOR_KEY must be set")?;
+    let keys = CursorKeys::from_base64(&key)?;
+    Ok(match set("CURSOR_KEY_PREVIOUS") {
+        Some(previous) => keys.or_previous(&CursorKeys::from_base64(&previous)?),
+        None => keys,
+    })
+}
+
 fn required(name: &str) -> Result<String, Error> {
-    env::var(name).map_err(|_| format!("the environment variable {name} must be set").into())
+    set(name).ok_or_else(|| format!("the environment variable {name} must be set").into())
+}
+
+/// The value of a variable; an empty one is as good as none.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
