@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# MiniStack 1.5.33 on loopback, in the foreground. Everything it installs or writes lies under FOLDER.
+#
+#     tools/ministack/start.sh FOLDER [PORT]
+#
+# Needs Python 3.11. What is stood in for: every service is MiniStack's own; functions run as processes of this machine.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+home=$(mkdir -p "$1" && cd "$1" && pwd)
+port=${2:-4566}
+
+if ! cmp -s "$here/requirements.txt" "$home/installed"; then
+  python3 -m venv "$home/venv"
+  "$home/venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt"
+  cp "$here/requirements.txt" "$home/installed"
+fi
+
+mkdir -p "$home/tmp"
+# The endpoint is what functions are told; without BIND_HOST it would listen on every interface.
+export BIND_HOST=127.0.0.1 GATEWAY_PORT=$port AWS_ENDPOINT_URL=http://127.0.0.1:$port
+export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
+export TMPDIR=$home/tmp
+exec "$home/venv/bin/ministack"
