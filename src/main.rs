@@ -5,14 +5,17 @@ use std::process::ExitCode;
 use clap::Parser;
 use notaflux::cli::Cli;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    notaflux::logs::for_people();
-    match Cli::parse().run().await {
-        Ok(code) => code,
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("notaflux: {error}");
-            ExitCode::FAILURE
+            eprintln!("notaflux: cannot start: {error}");
+            return ExitCode::FAILURE;
         }
-    }
+    };
+    let code = runtime.block_on(cli.run());
+    // Not dropped, which would wait for a read of standard input that nobody wants any more.
+    runtime.shutdown_background();
+    code
 }

@@ -15,16 +15,18 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::{Error, Outcome, Settings, State};
-use notaflux::local::stack::UPLOADS_BUCKET;
+use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
+use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
 use support::place::{Items, Place};
+use support::program::{Program, notaflux, wait_until};
 use support::proxy::plan::Plan;
 use support::proxy::{Proxy, busiest_second};
 use support::rows;
 
 /// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
-const SEEDS: u64 = 25;
+const SEEDS: u64 = 100;
 
 fn seeds() -> u64 {
     std::env::var("NOTAFLUX_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
@@ -121,4 +123,32 @@ async fn no_second_exceeds_the_ceiling_at_the_table() {
     );
     let busiest = busiest_second(&arrivals, Duration::ZERO);
     assert!(busiest <= 1_000.0, "{busiest} write units within a second");
+}
+
+/// A table that takes two seconds for each call holds back the reading: what waits is bounded, not gathered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_slow_table_does_not_fill_the_memory() {
+    let place = Place::new().await;
+    let plan = "hold=1 hold_ms=2000 only=BatchWriteItem".parse().unwrap();
+    let proxy = Proxy::start(&place.stack.endpoints().aws, plan);
+    let options =
+        GenerateOptions { records: 200_000, seed: 3, layout_version: LayoutVersion::V1, duplicates: 0.02, bad: 0.001 };
+    let (mut generator, mut bytes) = (Generator::new(options), Vec::new());
+    while generator.fill(&mut bytes) {}
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notas.csv");
+    std::fs::write(&file, bytes).unwrap();
+    let arguments = ["ingest", file.to_str().unwrap(), "--table", &place.table.name, "--work-bucket", WORK_BUCKET];
+    let mut ingest = Program::start(notaflux(&arguments, Some(&proxy.endpoint())), folder.path(), "ingest");
+    // Three rounds of all the calls that may be in flight: whatever it gathers it has gathered by then.
+    let rounds = 3 * Settings::default().calls_in_flight as u64;
+    wait_until("the table holds calls back", || proxy.counters().held >= rounds);
+    let peak = ingest.peak_memory_kib();
+    println!("peak memory {} MiB", peak / 1024);
+    assert!(peak < 64 * 1024, "{peak} KiB at most");
+
+    ingest.signal("INT");
+    assert_eq!(ingest.ended().code(), Some(130), "interrupted, and it says so");
+    let told = std::fs::read_to_string(folder.path().join("ingest.err")).unwrap();
+    assert!(told.contains("start the same command again"), "{told}");
 }

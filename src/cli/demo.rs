@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 
 use super::bar::Bar;
 use super::place::{Place, Services};
-use super::{Failure, http, say, summary};
-use crate::aws::{self, EMBEDDED_KEYS, EMBEDDED_REGION};
+use super::{Failure, http, say, serve, stop, summary};
+use crate::aws;
 use crate::ingest::Settings;
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
@@ -39,10 +39,11 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        let stop = stop::on_signal()?;
         say("1. Embedded S3 and DynamoDB start on this machine.")?;
         let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() })?;
-        let endpoint = stack.endpoints().aws.clone();
-        say(format!("   Both answer at {endpoint}."))?;
+        let endpoints = stack.endpoints().clone();
+        say(format!("   Both answer at {}.", endpoints.aws))?;
         let mut place = Place::embedded(Services::of(stack)).await?;
 
         let (sample, issuer) = sample();
@@ -55,8 +56,10 @@ impl Args {
         let source = Source::object(place.s3(), UPLOADS_BUCKET.to_owned(), SAMPLE_KEY.to_owned(), None).await?;
         let bar = Bar::new(&source.to_string(), false);
         let engine = place.engine(Settings::default(), Some(bar.observer()));
-        let outcome = Box::pin(engine.ingest(&source)).await?;
+        let outcome = stop.run_until_cancelled(Box::pin(engine.ingest(&source))).await;
         bar.finish();
+        let Some(outcome) = outcome else { return Ok(stop::interrupted()) };
+        let outcome = outcome?;
         say(summary::of(&outcome))?;
         if let Some(error) = outcome.error {
             return Err(error.into());
@@ -73,12 +76,10 @@ impl Args {
             if let Some(stack) = &mut place.services.stack {
                 stack.announce_api(&base)?;
             }
-            say("\nServing until Ctrl-C. The AWS CLI works too:")?;
-            say(format!("   export AWS_ENDPOINT_URL={endpoint} AWS_REGION={EMBEDDED_REGION}"))?;
-            let (access_key, secret_key) = EMBEDDED_KEYS;
-            say(format!("   export AWS_ACCESS_KEY_ID={access_key} AWS_SECRET_ACCESS_KEY={secret_key}"))?;
+            say("\nServing until Ctrl-C.")?;
+            serve::tell_aws_cli(&endpoints)?;
             say(format!("   aws dynamodb scan --table-name {} --max-items 1", place.table.name))?;
-            tokio::signal::ctrl_c().await?;
+            stop.cancelled().await;
         }
         server.abort();
         Ok(ExitCode::SUCCESS)

@@ -8,8 +8,9 @@ use std::process::ExitCode;
 
 use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
-use super::{Failure, say, summary};
+use super::{Failure, say, stop, summary};
 use crate::ingest::{Outcome, RejectLimit, Settings};
+use crate::read::source::Source;
 
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +49,7 @@ fn source_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn reject_limit(text: &str) -> Result<RejectLimit, String> {
+pub(super) fn reject_limit(text: &str) -> Result<RejectLimit, String> {
     RejectLimit::parse(text).ok_or_else(|| "expected a number like 100 or a percentage like 0.5%".to_owned())
 }
 
@@ -63,8 +64,12 @@ impl Args {
                 Some((path.to_owned(), Box::new(file)))
             }
         };
+        let stop = stop::on_signal()?;
         let place = Place::open(&self.place).await?;
-        let source = place.source(&self.source).await?;
+        let source = match place.source(&self.source, &stop).await {
+            Err(_) if stop.is_cancelled() => return self.interrupted(),
+            source => source?,
+        };
         let settings = Settings {
             max_write_units: self.max_write_units,
             max_rejects: self.max_rejects,
@@ -73,12 +78,16 @@ impl Args {
         };
         let bar = Bar::new(&source.to_string(), self.quiet);
         let engine = place.engine(settings, Some(bar.observer()));
-        let outcome = Box::pin(engine.ingest(&source)).await;
+        let outcome = stop.run_until_cancelled(Box::pin(engine.ingest(&source))).await;
         bar.finish();
+        let Some(outcome) = outcome else {
+            self.forget_spooled(&place, &source).await?;
+            return self.interrupted();
+        };
         let outcome = outcome?;
         // What would fail again needs the spooled input no more.
-        if self.source == "-" && outcome.error.as_ref().is_none_or(crate::ingest::Error::is_permanent) {
-            place.remove_spooled(&source).await?;
+        if outcome.error.as_ref().is_none_or(crate::ingest::Error::is_permanent) {
+            self.forget_spooled(&place, &source).await?;
         }
         let told = self.tell(&outcome, report, place.work_folder().as_deref());
         if let Some(error) = outcome.error {
@@ -88,6 +97,17 @@ impl Args {
             return Err(format!("{} records were rejected (--fail-on-reject)", outcome.report.rejected).into());
         }
         told.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Removes standard input from the work store: nobody can name it again.
+    async fn forget_spooled(&self, place: &Place, source: &Source) -> Result<(), Failure> {
+        if self.source == "-" { place.remove_spooled(source).await } else { Ok(()) }
+    }
+
+    fn interrupted(&self) -> Result<ExitCode, Failure> {
+        let again = if self.source == "-" { "feed the same input in again" } else { "start the same command again" };
+        writeln!(io::stderr(), "notaflux: interrupted; {again}, and the table ends up the same")?;
+        Ok(stop::interrupted())
     }
 
     fn tell(

@@ -1,13 +1,17 @@
 //! The command line: arguments, what each command composes, and what it prints.
 //!
-//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed, 2 wrong use.
+//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed, 2 wrong use,
+//! 130 interrupted.
 
 mod bar;
+mod cursor_key;
 mod demo;
 mod generate;
 mod http;
 mod ingest;
 mod place;
+mod serve;
+mod stop;
 mod summary;
 mod table;
 
@@ -18,6 +22,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::logs;
+
 /// What a command ends with when it fails: one line for people.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
@@ -25,14 +31,25 @@ pub type Failure = Box<dyn Error + Send + Sync>;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
+    /// How log lines look on standard error: text for people, or json, which tells more
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "NOTAFLUX_LOG_FORMAT")]
+    log_format: LogFormat,
     #[command(subcommand)]
     command: Command,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show the whole thing on this machine: embedded S3 and DynamoDB, a generated sample, queries
     Demo(demo::Args),
+    /// Serve embedded S3 and DynamoDB and the API; ingest what is put into the uploads bucket
+    Serve(serve::Args),
     /// Ingest a file, an S3 object or standard input
     Ingest(ingest::Args),
     /// Write seeded, realistic invoices
@@ -47,17 +64,24 @@ fn say(line: impl fmt::Display) -> io::Result<()> {
 }
 
 impl Cli {
-    /// Runs the command. Whoever reads its results may stop reading: that is no failure.
-    ///
-    /// # Errors
-    /// What keeps it from being done, as one line that says what to do.
-    pub async fn run(self) -> Result<ExitCode, Failure> {
+    /// Runs the command and says on standard error why it failed, if it did. Whoever reads its results may stop
+    /// reading: that is no failure.
+    pub async fn run(self) -> ExitCode {
+        match self.log_format {
+            LogFormat::Text => logs::for_people(),
+            LogFormat::Json => logs::as_json_on_stderr(),
+        }
         let unread = |error: &Failure| {
             error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         };
         match self.command.run().await {
-            Err(error) if unread(&error) => Ok(ExitCode::SUCCESS),
-            other => other,
+            Ok(code) => code,
+            Err(error) if unread(&error) => ExitCode::SUCCESS,
+            Err(error) => {
+                // With nobody at the other end the exit code has to do.
+                writeln!(io::stderr(), "notaflux: {error}").unwrap_or_default();
+                ExitCode::FAILURE
+            }
         }
     }
 }
@@ -66,6 +90,7 @@ impl Command {
     async fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Demo(args) => Box::pin(args.run()).await,
+            Self::Serve(args) => Box::pin(args.run()).await,
             Self::Ingest(args) => Box::pin(args.run()).await,
             Self::Generate(args) => args.run(),
             Self::Table(args) => args.run().await,

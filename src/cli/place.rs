@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_s3::Client as S3;
+use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::aws;
@@ -66,7 +67,8 @@ impl Services {
         services
     }
 
-    fn at(endpoints: &Endpoints) -> Self {
+    /// The services that listen there.
+    pub(super) fn at(endpoints: &Endpoints) -> Self {
         Self {
             dynamodb: aws::embedded_config(&endpoints.dynamodb),
             s3: aws::embedded_config(&endpoints.aws),
@@ -135,10 +137,10 @@ impl Place {
         aws::s3_client(&self.services.s3)
     }
 
-    /// The source that the user named: `-`, `s3://bucket/key` or a path.
-    pub(super) async fn source(&self, name: &str) -> Result<Source, Failure> {
+    /// The source that the user named: `-`, `s3://bucket/key` or a path. Until `stop`, standard input is read to its end.
+    pub(super) async fn source(&self, name: &str, stop: &CancellationToken) -> Result<Source, Failure> {
         if name == "-" {
-            return Ok(spool::spool(&self.store, tokio::io::stdin()).await?);
+            return Ok(spool::spool(&self.store, tokio::io::stdin(), stop).await?);
         }
         let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
         let (bucket, key) = object.split_once('/').unwrap_or((object, ""));

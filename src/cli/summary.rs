@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::ingest::Outcome;
+use crate::ingest::{Outcome, Report};
 
 /// Some lines that say what became of a source.
 #[must_use]
@@ -45,6 +45,21 @@ pub(super) fn of(outcome: &Outcome) -> String {
         line("time", format!("{} s ({})", seconds(report.elapsed_ms), rate(report.records_read, report.elapsed_ms)));
     }
     out
+}
+
+/// One line that says what became of an object.
+#[must_use]
+pub(super) fn line(name: &str, report: &Report) -> String {
+    format!(
+        "{name}: {}, {} records = {} written + {} superseded + {} rejected, in {} s (ingestion {})",
+        report.state.as_str(),
+        grouped(report.records_read),
+        grouped(report.written),
+        grouped(report.superseded),
+        grouped(report.rejected),
+        seconds(report.elapsed_ms),
+        report.ingestion
+    )
 }
 
 fn rate(records: u64, elapsed_ms: u64) -> String {

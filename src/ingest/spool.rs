@@ -1,9 +1,12 @@
 //! Standard input, put into the work store: an ingestion reads its source twice.
 
+use std::io::ErrorKind;
+
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
 use super::store::WorkStore;
@@ -15,13 +18,17 @@ const PART_BYTES: u64 = 8 * 1024 * 1024;
 /// Copies `input` to the end into a new object of the work store.
 ///
 /// # Errors
-/// Input that breaks; the work store. What was uploaded of it is removed.
-pub async fn spool(store: &WorkStore, input: impl AsyncRead + Unpin) -> Result<Source, Error> {
+/// Input that breaks; the work store; `stop`, before the end. What was uploaded of it is removed.
+pub async fn spool(
+    store: &WorkStore,
+    input: impl AsyncRead + Unpin,
+    stop: &CancellationToken,
+) -> Result<Source, Error> {
     let key = format!("spool/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let upload = store.client.create_multipart_upload().bucket(&store.bucket).key(&key).send().await;
     let upload = upload.map_err(|error| store.error(&key, error))?;
     let id = upload.upload_id.unwrap_or_default();
-    if let Err(error) = copy(store, &key, &id, input).await {
+    if let Err(error) = copy(store, &key, &id, input, stop).await {
         let abort = store.client.abort_multipart_upload().bucket(&store.bucket).key(&key).upload_id(&id).send().await;
         if let Err(error) = abort {
             tracing::warn!(key, %error, "an upload that broke could not be removed");
@@ -31,12 +38,22 @@ pub async fn spool(store: &WorkStore, input: impl AsyncRead + Unpin) -> Result<S
     Ok(Source::object(store.client.clone(), store.bucket.clone(), key, None).await?)
 }
 
-async fn copy(store: &WorkStore, key: &str, id: &str, mut input: impl AsyncRead + Unpin) -> Result<(), Error> {
+async fn copy(
+    store: &WorkStore,
+    key: &str,
+    id: &str,
+    mut input: impl AsyncRead + Unpin,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let mut parts = Vec::new();
     let mut more = true;
     while more {
         let mut part = Vec::new();
-        let read = (&mut input).take(PART_BYTES).read_to_end(&mut part).await;
+        let mut limited = (&mut input).take(PART_BYTES);
+        let read = stop
+            .run_until_cancelled(limited.read_to_end(&mut part))
+            .await
+            .unwrap_or_else(|| Err(ErrorKind::Interrupted.into()));
         let length = read.map_err(|error| Error::Spool { source: error })?;
         more = length as u64 == PART_BYTES;
         // The last part may be empty: an upload needs one.

@@ -6,6 +6,7 @@ mod dynamodb;
 mod folder;
 mod gateway;
 pub mod generate;
+pub mod inbox;
 pub mod progress;
 mod s3;
 pub mod stack;

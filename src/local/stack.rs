@@ -72,7 +72,7 @@ pub enum StackError {
         running: Option<Box<Endpoints>>,
     },
     /// The port is taken. Not retried.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another with --port, or 0 for any")]
+    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another with --aws-port, or 0 for any")]
     Port {
         /// The port asked for.
         port: u16,

@@ -9,7 +9,9 @@
     reason = "test support"
 )]
 
+pub mod http;
 pub mod place;
+pub mod program;
 pub mod proxy;
 pub mod rows;
 pub mod runtime_api;
