@@ -20,4 +20,4 @@ mkdir -p "$home/tmp"
 export BIND_HOST=127.0.0.1 GATEWAY_PORT=$port AWS_ENDPOINT_URL=http://127.0.0.1:$port
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
 export TMPDIR=$home/tmp
-exec "$home/venv/bin/ministack"
+exec "$home/venv/bin/python" "$here/main.py"

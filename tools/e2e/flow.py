@@ -1,0 +1,411 @@
+"""One server, from deployment to the last page: a file goes in by S3 and its invoices come out of the API."""
+import json
+import re
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+import grants
+import portal
+from proxy import Proxy
+from servers import HOME, ROOT, Server
+
+STACK = "notaflux"
+NOTAFLUX = ROOT / "target" / "release" / "notaflux"
+FILES = HOME / "files"
+# Other shards and fewer indexes than by default, so that the parameters are seen to arrive.
+PARAMETERS = ["IngestTimeout=60", "Workers=4", "MaxReceives=3", "Shards=3", "StateIndex=false", "MaxWriteUnits=8000"]
+ARCHIVE_KEY = "caixa de entrada/Notas São Paulo +2026 (ação).zip"
+BURST = 50
+SCHEMA = {"PK": {"S": "SCHEMA"}, "SK": {"S": "SCHEMA"}}
+# Longest wait for what takes seconds.
+PATIENCE_SECONDS = 240
+
+
+class Flow:
+    """A deployed stack and what has been seen of it."""
+
+    def __init__(self, server, call):
+        self.server, self.run_command, self.passed = server, call, 0
+        self.ingested = []
+
+    def check(self, what, is_right, found=""):
+        if not is_right:
+            raise SystemExit(f"FAILED on {self.server.name}: {what}\n{found}\nThe server's log: {self.server.log}")
+        self.passed += 1
+        print(f"  ok  {what}", flush=True)
+
+    def client(self, service):
+        # A server that is busy with the functions may take its time.
+        config = Config(read_timeout=120, retries={"max_attempts": 10}, s3={"addressing_style": "path"})
+        return boto3.client(service, endpoint_url=self.server.url, config=config)
+
+    def wait(self, what, condition):
+        limit = time.monotonic() + PATIENCE_SECONDS
+        while not (found := condition()):
+            if time.monotonic() > limit:
+                self.check(what, False, f"not within {PATIENCE_SECONDS} s\n{self.function_log()[-3000:]}")
+            time.sleep(0.3)
+        return found
+
+    # ---- deployment
+
+    def deploy(self):
+        self.run_command(ROOT / "target/e2e/tools/bin/sam", "deploy", "--template", ROOT / "template.yaml",
+                         "--stack-name", STACK, "--resolve-s3", "--capabilities", "CAPABILITY_IAM",
+                         "--no-confirm-changeset", "--no-progressbar", "--parameter-overrides", *PARAMETERS,
+                         AWS_ENDPOINT_URL=self.server.url)
+        self.cloudformation = self.client("cloudformation")
+        stack = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self.s3, self.sqs = self.client("s3"), self.client("sqs")
+        self.dynamodb, self.functions = self.client("dynamodb"), self.client("lambda")
+        self.account = self.client("sts").get_caller_identity()["Account"]
+        self.api_id = re.match(r"https://([^.]+)", self.outputs["ApiUrl"]).group(1)
+        keys = self.client("apigateway")
+        self.api_key = keys.get_api_key(apiKey=self.outputs["ApiKeyId"], includeValue=True)["value"]
+        self.check("the stack is deployed", stack["StackStatus"] == "CREATE_COMPLETE", stack["StackStatus"])
+        table = self.dynamodb.describe_table(TableName=self.outputs["TableName"])["Table"]
+        indexes = sorted(index["IndexName"] for index in table["GlobalSecondaryIndexes"])
+        self.check("the table has the indexes asked for", indexes == ["issuer", "month", "recipient"], indexes)
+
+    def stand_between(self):
+        """From here on the functions call the server through proxies that keep a note of it."""
+        # S3's test event may have started the ingest function already; its first start is to be seen.
+        self.until_empty()
+        self.dynamodb.delete_item(TableName=self.outputs["TableName"], Key=SCHEMA)
+        self.proxies = {}
+        for role, output in (("IngestRole", "IngestFunctionName"), ("QueryRole", "QueryFunctionName")):
+            proxy = self.proxies[role] = Proxy(self.server.port, "us-east-1", self.account)
+            name = self.outputs[output]
+            variables = self.functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+            variables |= {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("S3", "DYNAMODB", "SECRETS_MANAGER")}
+            self.functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+            self.functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+    # ---- the API
+
+    def get(self, path, key="", **query):
+        """Status, body and headers of an answer."""
+        given = f"?{urllib.parse.urlencode(query)}" if query else ""
+        url = f"{self.server.url}/_aws/execute-api/{self.api_id}/prod{path}{given}"
+        request = urllib.request.Request(url, headers={"x-api-key": key} if key else {})
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, answer.read(), answer.headers
+        except urllib.error.HTTPError as error:
+            return error.code, error.read(), error.headers
+
+    def ask(self, path, **query):
+        status, body, headers = self.get(path, self.api_key, **query)
+        self.check_quietly(f"GET {path} is answered", status == 200, f"{status} {body}")
+        return json.loads(body), headers
+
+    def check_quietly(self, what, is_right, found):
+        if not is_right:
+            self.check(what, False, found)
+
+    def refusals(self):
+        for what, key in (("without a key", ""), ("with a wrong key", "0" * 40)):
+            status, body, _ = self.get("/v1/invoices/1", key)
+            is_refused = status == 403 and json.loads(body) == {"message": "Forbidden"}
+            self.check(f"the API refuses a request {what}", is_refused, f"{status} {body}")
+        status, body, headers = self.get("/v1/invoices/1", self.api_key)
+        problem = json.loads(body).get("type") if status == 404 else None
+        self.check("the API knows no invoice before there is one", problem == "/problems/not-found", f"{status} {body}")
+        self.check("and says so as a problem", headers["content-type"] == "application/problem+json", headers)
+        status, body, _ = self.get("/v1/invoices", self.api_key, issuer="1", cursor="AAAA")
+        self.check("a cursor that nobody gave is refused", status == 400 and b"invalid-cursor" in body, body)
+
+    def pages(self, issuer, limit):
+        """All invoices of an issuer, page by page to the end."""
+        found, cursor, pages = [], {}, 0
+        while True:
+            page, headers = self.ask("/v1/invoices", issuer=issuer, limit=limit, **cursor)
+            found, pages = found + page["items"], pages + 1
+            if "next_cursor" not in page:
+                self.check_quietly("no link behind the last page", headers["link"] is None, headers["link"])
+                return found, pages
+            cursor = {"cursor": page["next_cursor"]}
+            is_linked = urllib.parse.urlencode(cursor) in (headers["link"] or "")
+            self.check_quietly("the link leads to the next page", is_linked, headers["link"])
+
+    # ---- what goes in
+
+    def archive(self):
+        """A Portal zip: two files of invoices, and two that are none."""
+        first = portal.generate(NOTAFLUX, FILES / "first.csv", 1500, 11)
+        second = portal.generate(NOTAFLUX, FILES / "second.csv", 700, 12, "portal-v2")
+        portal.archive(FILES / "notas.zip", {
+            "202601_NFe_NotaFiscal.csv": first.read_bytes(),
+            "LEIA-ME.txt": "Dados abertos. Não é uma nota.\r\n".encode("cp1252"),
+            "202601_NFe_NotaFiscalEvento.csv": "CHAVE DE ACESSO;EVENTO\r\n".encode("cp1252"),
+            "202602_NFe_NotaFiscal.csv": second.read_bytes(),
+        })
+        expected, others = portal.invoices(first), portal.invoices(second)
+        assert not set(expected) & set(others), "the two files share a key, so that their counts cannot be added"
+        return expected | others, portal.counts([first, second])
+
+    def put(self, key, path):
+        version = self.s3.put_object(Bucket=self.outputs["UploadsBucketName"], Key=key, Body=path.read_bytes())
+        return version.get("VersionId")
+
+    def ledger(self):
+        """The report of each ingestion, by the key of its object."""
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.outputs["TableName"], ConsistentRead=True, FilterExpression="SK = :meta",
+            ExpressionAttributeValues={":meta": {"S": "META"}})
+        reports = [json.loads(item["report"]["S"]) for page in pages for item in page["Items"]]
+        return {report["source"]["key"]: report for report in reports}
+
+    def ended(self, keys):
+        """The reports of these objects, once all are at an end."""
+        reports = self.ledger()
+        known = [reports.get(key, {}).get("state") for key in keys]
+        return reports if all(state in ("completed", "failed") for state in known) else None
+
+    def invoice_items(self):
+        pages = self.dynamodb.get_paginator("scan").paginate(
+            TableName=self.outputs["TableName"], ConsistentRead=True, Select="COUNT", FilterExpression="SK = :head",
+            ExpressionAttributeValues={":head": {"S": "H"}})
+        return sum(page["Count"] for page in pages)
+
+    def one_archive(self):
+        expected, counts = self.archive()
+        self.put(ARCHIVE_KEY, FILES / "notas.zip")
+        report = self.wait("the archive is ingested", lambda: self.ended([ARCHIVE_KEY]))[ARCHIVE_KEY]
+        self.check("the archive is ingested", report["state"] == "completed", report)
+        found = {name: report[name] for name in counts}
+        self.check("its counts are those of tools/count.py", found == counts, f"{found} {counts}")
+        layouts = [entry["layout"] for entry in report["entries"]]
+        self.check("two entries are invoices, two are skipped with a reason",
+                   layouts == ["portal-invoice"] * 2 and len(report["skipped"]) == 2, report)
+        self.check("the table has an item for each key", self.invoice_items() == counts["written"], counts)
+        self.rejects(report)
+        answered, _ = self.ask(f"/v1/ingestions/{report['ingestion']}")
+        self.check("the API shows the report", answered == report, answered)
+        item = self.dynamodb.get_item(TableName=self.outputs["TableName"], Key=SCHEMA)["Item"]
+        self.check("the table records the shards asked for", item["shards"] == {"N": "3"}, item)
+        self.walk(expected, report["ingestion"])
+        return report
+
+    def rejects(self, report):
+        bucket, _, prefix = report["rejects_location"].removeprefix("s3://").partition("/")
+        listed = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
+        bodies = [self.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
+        lines = [json.loads(line) for body in bodies for line in body.splitlines()]
+        self.check("each rejected record lies in the work bucket, with its place and reason",
+                   len(lines) == report["rejected"] and all(line["reason"] and line["line"] for line in lines), lines[:3])
+
+    def walk(self, expected, ingestion):
+        """The invoices of every issuer, over HTTP, against the rows of the file."""
+        issuers = {}
+        for invoice in expected.values():
+            issuers.setdefault(invoice["issuer"]["tax_id"], set()).add(invoice["id"])
+        busiest = max(issuers, key=lambda issuer: len(issuers[issuer]))
+        few = sorted(issuers, key=lambda issuer: (-len(issuers[issuer]), issuer))[:25]
+        most_pages, seen = 0, {}
+        for issuer in few:
+            found, pages = self.pages(issuer, 40)
+            times = [invoice["issued_at"] for invoice in found]
+            self.check_quietly("pages are in order", times == sorted(times), times)
+            self.check_quietly(f"the pages of {issuer} have each invoice once",
+                               sorted(invoice["id"] for invoice in found) == sorted(issuers[issuer]), found)
+            seen |= {invoice["id"]: invoice for invoice in found}
+            most_pages = max(most_pages, pages)
+        self.check(f"the pages of {len(few)} issuers, {most_pages} for {busiest}, have each invoice once, in order",
+                   most_pages > 3, most_pages)
+        for invoice in seen.values():
+            self.compare(invoice, expected[invoice["id"]], ingestion)
+        self.check(f"each of these {len(seen)} invoices is field by field the row in the file", len(seen) > 100, len(seen))
+        chosen = next(invoice for invoice in seen.values() if invoice["status"] == "cancelled")
+        alone, _ = self.ask(f"/v1/invoices/{chosen['id']}")
+        self.check("an invoice by its id is the one in the list", alone == chosen, f"{alone}\n{chosen}")
+
+    def compare(self, found, row, ingestion):
+        source, rest = found["source"], {name: value for name, value in found.items() if name not in ("source", "warnings")}
+        self.check_quietly(f"{found['id']} is its row", rest == row, f"API {rest}\nfile {row}")
+        self.check_quietly("it tells its ingestion", source["ingestion"] == ingestion, source)
+
+    # ---- events of other kinds
+
+    def send(self, body):
+        self.sqs.send_message(QueueUrl=self.outputs["QueueUrl"], MessageBody=body if isinstance(body, str) else json.dumps(body))
+
+    def waiting(self, output):
+        """Messages in a queue, those that are being worked on included."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
+        found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)["Attributes"]
+        return sum(int(found[name]) for name in names if name in found)
+
+    def until_empty(self):
+        self.wait("the queue is empty", lambda: self.waiting("QueueUrl") == 0)
+
+    def other_events(self):
+        """Each of these is done with: none comes to the dead-letter queue, none changes the table."""
+        bucket, before = self.outputs["UploadsBucketName"], self.invoice_items()
+        proxy = self.proxies["IngestRole"]
+        key = "ponte/Notas 100%+ São Paulo.csv"
+        version = self.put(key, portal.generate(NOTAFLUX, FILES / "bridged.csv", 60, 13))
+        self.wait("the object is ingested", lambda: self.ended([key]))
+        before = self.invoice_items()
+        self.until_empty()
+
+        heads = proxy.total()
+        bridged = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "account": self.account,
+                   "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "version-id": version}}}
+        self.send(bridged)
+        self.wait("EventBridge is heard", lambda: proxy.total() > heads)
+        self.until_empty()
+        gone = proxy.count("s3:ListBucket") + proxy.count("s3:ListBucketVersions")
+        self.check("an event of EventBridge in the queue finds its object by the key as it stands", gone == 0, proxy.calls)
+
+        bare = self.s3_event(bucket, urllib.parse.quote_plus(key))
+        answer = self.functions.invoke(FunctionName=self.outputs["IngestFunctionName"], Payload=json.dumps(bare))
+        payload = json.loads(answer["Payload"].read())
+        self.check("a bare event of S3 is taken, and what is ingested is not ingested again",
+                   "FunctionError" not in answer and payload == {"batchItemFailures": []}, payload)
+
+        self.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket})
+        self.send(self.s3_event(bucket, "gone.csv"))
+        self.send(self.s3_event(bucket, urllib.parse.quote_plus(key), "0" * 32))
+        self.wait("both objects are found to be gone", lambda: proxy.count("s3:ListBucket") and proxy.count("s3:ListBucketVersions"))
+        self.until_empty()
+        self.check("S3's test event and objects that are gone are done with", self.waiting("DeadLetterQueueUrl") == 0)
+        self.check("none of these changed the table", self.invoice_items() == before)
+
+    @staticmethod
+    def s3_event(bucket, encoded_key, version=None):
+        object_ = {"key": encoded_key, "size": 1, "sequencer": "0A"} | ({"versionId": version} if version else {})
+        return {"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1",
+                             "eventTime": "2026-11-02T10:00:00.000Z", "eventName": "ObjectCreated:Put",
+                             "userIdentity": {}, "requestParameters": {}, "responseElements": {},
+                             "s3": {"bucket": {"name": bucket}, "object": object_}}]}
+
+    # ---- what goes wrong, and much at once
+
+    def poison(self):
+        poison, before = "this is no event: ação", self.invoice_items()
+        # What comes again after six times the timeout comes again after this many seconds here, to save minutes.
+        queue = self.outputs["QueueUrl"]
+        visibility = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
+        self.check("a message stays hidden for six times the timeout", visibility["VisibilityTimeout"] == "360", visibility)
+        self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
+        self.send(poison)
+        self.wait("the poisoned message is in the dead-letter queue", lambda: self.waiting("DeadLetterQueueUrl") > 0)
+        self.sqs.set_queue_attributes(QueueUrl=queue, Attributes=visibility)
+        self.until_empty()
+        self.dead_letters("a poisoned message ends in the dead-letter queue", [poison])
+        self.check("and leaves nothing in the table", self.invoice_items() == before)
+        self.poisoned = [poison]
+
+    def dead_letters(self, what, expected):
+        """Looks at all dead letters without taking them."""
+        found, queue = {}, self.outputs["DeadLetterQueueUrl"]
+        for _ in range(3):
+            answer = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            found |= {message["MessageId"]: message["Body"] for message in answer.get("Messages", [])}
+        self.check(what, list(found.values()) == expected and self.waiting("DeadLetterQueueUrl") == len(expected), found)
+
+    def burst(self):
+        paths = [portal.generate(NOTAFLUX, FILES / f"burst-{number}.csv", 100, 100 + number) for number in range(BURST)]
+        before = self.invoice_items()
+        keys = [f"burst/{path.name}" for path in paths]
+        for key, path in zip(keys, paths):
+            self.put(key, path)
+        reports = self.wait(f"{BURST} files at once are ingested", lambda: self.ended(keys))
+        self.check(f"{BURST} files at once all complete", all(reports[key]["state"] == "completed" for key in keys), reports)
+        found, expected = {}, portal.counts(paths)
+        for name in expected:
+            found[name] = sum(reports[key][name] for key in keys)
+        self.check("their counts are those of tools/count.py", found == expected, f"{found} {expected}")
+        self.check("the table has an item for each of their keys", self.invoice_items() == before + expected["written"])
+
+    # ---- what was seen
+
+    def function_log(self):
+        logs, lines = self.client("logs"), []
+        names = [self.outputs["IngestFunctionName"], self.outputs["Logs"].rpartition(" ")[2]]
+        for page in logs.get_paginator("describe_log_groups").paginate():
+            for group in page["logGroups"]:
+                if any(name in group["logGroupName"] for name in names):
+                    events = logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+                    lines += [event["message"].strip() for page in events for event in page["events"]]
+        return "\n".join(lines)
+
+    def log_lines(self):
+        """Our own lines are objects of JSON; servers add lines of their own about requests."""
+        own = {"START", "END", "REPORT", "INIT_START"}
+        lines = [line for text in self.function_log().splitlines() if (line := text.strip())]
+        lines = [line for line in lines if line.split(" ")[0].rstrip(":") not in own]
+        for line in lines:
+            self.check_quietly("each line of the log is JSON", line.startswith("{") and line.endswith("}"), line)
+        return [json.loads(line) for line in lines]
+
+    def logs(self):
+        reports = self.ledger()
+        wanted = {report["ingestion"]: report for report in reports.values()}
+        metrics = lambda: [line for line in self.log_lines() if "_aws" in line]
+        self.wait("there is a line of metrics for each ingestion", lambda: len(metrics()) >= len(wanted))
+        found = {line["ingestion"]: line for line in metrics()}
+        self.check("each ingestion has one line of metrics", len(metrics()) == len(wanted) and found.keys() == wanted.keys())
+        names = {"Records": "records_read", "Rejects": "rejected", "Bytes": "bytes_read", "WriteUnits": "write_units",
+                 "Throttles": "throttled"}
+        agree = lambda line, report: all(line[name] == report[field] for name, field in names.items())
+        self.check("with the numbers of its report", all(agree(found[each], wanted[each]) for each in wanted), found)
+        ingested = [line for line in self.log_lines() if line.get("fields", {}).get("message") == "ingested"]
+        told = {span.get("ingestion") for line in ingested for span in line["spans"]} - {None}
+        self.check("log lines carry the id of their ingestion", told == wanted.keys() and
+                   all(any("ingestion" in span for span in line["spans"]) for line in ingested), ingested[:2])
+
+    def injected(self):
+        """The errors that the server was told to make were made, and all that was checked holds in spite of them."""
+        throttled = sum(report["throttled"] + report["retried"] for report in self.ledger().values())
+        self.check(f"writes were refused or left over {throttled} times, and nothing came of it", throttled > 20, throttled)
+
+    def permissions(self):
+        resources = self.cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+        arns = {resource["LogicalResourceId"]: self.arn(resource) for resource in resources}
+        for role, proxy in self.proxies.items():
+            granted = grants.granted(ROOT / "template.yaml", role, arns)
+            calls = sorted(proxy.calls)
+            denied = grants.not_granted(granted, calls)
+            self.check(f"{role} allows all {len(calls)} kinds of calls that its function made", calls and not denied, denied)
+            idle = grants.not_needed(granted, calls)
+            self.check(f"{role} allows nothing that its function did not call", not idle, idle)
+
+    def arn(self, resource):
+        kind, name = resource["ResourceType"], resource["PhysicalResourceId"]
+        forms = {
+            "AWS::S3::Bucket": "arn:aws:s3:::{name}",
+            "AWS::DynamoDB::Table": "arn:aws:dynamodb:us-east-1:{account}:table/{name}",
+            "AWS::SQS::Queue": "arn:aws:sqs:us-east-1:{account}:{last}",
+            "AWS::Logs::LogGroup": "arn:aws:logs:us-east-1:{account}:log-group:{name}:*",
+        }
+        return forms.get(kind, "{name}").format(name=name, account=self.account, last=name.rpartition("/")[2])
+
+
+def run(name, call):
+    """The whole flow on one server. Gives the number of checks."""
+    FILES.mkdir(parents=True, exist_ok=True)
+    print(f"{name}:", flush=True)
+    with Server(name) as server:
+        flow = Flow(server, call)
+        flow.deploy()
+        flow.stand_between()
+        flow.refusals()
+        flow.one_archive()
+        flow.other_events()
+        flow.poison()
+        flow.burst()
+        flow.logs()
+        if name == "localstack":
+            flow.injected()
+        flow.permissions()
+        flow.dead_letters("in the end the dead-letter queue holds that message alone", flow.poisoned)
+    return flow.passed

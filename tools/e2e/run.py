@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The whole flow, deployed: the template, the real binaries, a server that stands in for AWS.
+
+    tools/e2e/run.py [lint] [ministack] [localstack]
+
+`lint` checks the template. The others start that server, deploy to it, and put files in at one end and take invoices out
+at the other. Ends with the first thing that is wrong, and exits with 1. Needs Python 3.11, gcc and cargo; installs into
+target/e2e. No server is left out in silence: one that cannot be started is a failure. Everything listens on loopback.
+"""
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = ROOT / "tools" / "e2e"
+HOME = ROOT / "target" / "e2e"
+TOOLS = HOME / "tools"
+TEMPLATE = ROOT / "template.yaml"
+ENVIRONMENT = {
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "SAM_CLI_TELEMETRY": "0",
+}
+
+
+def call(*command, **more):
+    """Runs a command; what it says is shown only if it fails."""
+    done = subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **ENVIRONMENT, **more},
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nfailed with {done.returncode}: {' '.join(map(str, command))}")
+    return done.stdout
+
+
+def install(folder, requirements):
+    """A virtual environment with exactly these packages."""
+    wanted, installed = (HERE / requirements).read_text(), folder / "installed"
+    if not installed.exists() or installed.read_text() != wanted:
+        call(sys.executable, "-m", "venv", folder)
+        call(folder / "bin" / "pip", "install", "-q", "--disable-pip-version-check", "-r", HERE / requirements)
+        installed.write_text(wanted)
+
+
+def build():
+    """Both functions as `cargo lambda` makes them, and the command line, which generates files."""
+    path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
+    call("cargo", "lambda", "build", "--release", "--compiler", "cargo", "--no-default-features",
+         "--bin", "notaflux-ingest", "--bin", "notaflux-query", PATH=path)
+    call("cargo", "build", "--release")
+
+
+def lint():
+    """What tells template mistakes without a server. None of the three calls anybody."""
+    call(TOOLS / "bin" / "sam", "validate", "--lint", "--template", TEMPLATE)
+    call(TOOLS / "bin" / "cfn-lint", TEMPLATE)
+    install(HOME / "checkov", "requirements-checkov.txt")
+    call(HOME / "checkov" / "bin" / "checkov", "--skip-download", "--quiet", "--compact", "--framework",
+         "cloudformation", "-f", TEMPLATE)
+    print("template: sam validate --lint, cfn-lint and checkov have nothing to say")
+
+
+def main(wanted):
+    known = ["lint", "ministack", "localstack"]
+    if not wanted or set(wanted) - set(known):
+        sys.exit(__doc__)
+    HOME.mkdir(parents=True, exist_ok=True)
+    install(TOOLS, "requirements.txt")
+    if Path(sys.prefix) != TOOLS:
+        # From here on with the packages of that environment.
+        os.execv(TOOLS / "bin" / "python", [str(TOOLS / "bin" / "python"), __file__, *wanted])
+    sys.path.insert(0, str(HERE))
+    os.environ.update(ENVIRONMENT)
+    passed = 0
+    for name in wanted:
+        began = time.monotonic()
+        if name == "lint":
+            lint()
+        else:
+            import flow
+            build()
+            passed += flow.run(name, call)
+        print(f"{name}: {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{passed} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
