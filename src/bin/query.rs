@@ -22,7 +22,7 @@ use notaflux::{aws, logs};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     logs::as_json();
-    match run().await {
+    match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the query function cannot run");

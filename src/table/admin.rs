@@ -83,12 +83,11 @@ impl Table {
     /// # Errors
     /// As [`Table::open`].
     pub async fn open_sharded(client: Client, name: String, shards: u16) -> Result<Self, TableError> {
-        let schema = match recorded(&client, &name).await? {
-            Some(schema) => schema,
-            None => {
-                let derived = derived(&described(&client, &name).await?, &name)?;
-                record(&client, &name, &Schema { shards, ..derived }).await?
-            }
+        let schema = if let Some(schema) = recorded(&client, &name).await? {
+            schema
+        } else {
+            let derived = derived(&described(&client, &name).await?, &name)?;
+            record(&client, &name, &Schema { shards, ..derived }).await?
         };
         Ok(Self { client, name, schema })
     }
