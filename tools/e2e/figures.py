@@ -172,14 +172,14 @@ def ingest(endpoint):
         began = time.perf_counter()
         function.invoke(s3_event("figures.csv"))
         seconds, peak = time.perf_counter() - began, function.peak_mb()
-    found = s3_report(endpoint)
+    found = report_of(endpoint)
     expected = portal.counts([path])
     if {name: found[name] for name in expected} != expected or found["state"] != "completed":
         raise SystemExit(f"the counts are wrong: {found}, and the file has {expected}")
     return path, seconds, peak
 
 
-def s3_report(endpoint):
+def report_of(endpoint):
     pages = boto3.client("dynamodb", endpoint_url=endpoint).get_paginator("scan").paginate(
         TableName="notaflux", FilterExpression="SK = :meta", ExpressionAttributeValues={":meta": {"S": "META"}})
     return next(json.loads(item["report"]["S"]) for page in pages for item in page["Items"])
@@ -203,6 +203,7 @@ def query(endpoint, path, key):
 
 
 def run():
+    """Measures, prints and checks. Gives the number of checks."""
     key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     with Stack() as stack:
         starts = {"ingest": cold_start("ingest", stack.endpoint), "query": cold_start("query", stack.endpoint, CURSOR_KEY=key)}
@@ -217,3 +218,6 @@ def run():
     print(f"  a page of 100 invoices: {page_ms:.1f} ms")
     if max(peaks.values()) >= MEMORY_MB:
         raise SystemExit(f"more than {MEMORY_MB} MB: {peaks}")
+    print(f"  ok  {INVOICES} invoices go through one invocation within {MEMORY_MB} MB, and all are counted")
+    print(f"  ok  {PAGES} pages come out of one function within {MEMORY_MB} MB")
+    return 2

@@ -265,11 +265,13 @@ class Flow:
         gone = proxy.count("s3:ListBucket") + proxy.count("s3:ListBucketVersions")
         self.check("an event of EventBridge in the queue finds its object by the key as it stands", gone == 0, proxy.calls)
 
-        bare = self.s3_event(bucket, urllib.parse.quote_plus(key))
-        answer = self.functions.invoke(FunctionName=self.outputs["IngestFunctionName"], Payload=json.dumps(bare))
-        payload = json.loads(answer["Payload"].read())
-        self.check("a bare event of S3 is taken, and what is ingested is not ingested again",
-                   "FunctionError" not in answer and payload == {"batchItemFailures": []}, payload)
+        bare = {"S3": self.s3_event(bucket, urllib.parse.quote_plus(key)), "EventBridge": bridged}
+        for origin, event in bare.items():
+            answer = self.functions.invoke(FunctionName=self.outputs["IngestFunctionName"], Payload=json.dumps(event))
+            payload = json.loads(answer["Payload"].read())
+            self.check(f"a bare event of {origin} is taken, and what is ingested is not ingested again",
+                       "FunctionError" not in answer and payload == {"batchItemFailures": []}, payload)
+        self.check("both find their object", proxy.count("s3:ListBucket") + proxy.count("s3:ListBucketVersions") == 0)
 
         self.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket})
         self.send(self.s3_event(bucket, "gone.csv"))

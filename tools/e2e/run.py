@@ -7,6 +7,7 @@
 take invoices out at the other. `figures` measures size, cold start and memory of the functions. Ends with the first thing that is wrong, and exits with 1. Needs Python 3.11, gcc and cargo; installs into
 target/e2e. No server is left out in silence: one that cannot be started is a failure. Everything listens on loopback.
 """
+import json
 import os
 import subprocess
 import sys
@@ -24,7 +25,10 @@ ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
+    # Neither SAM nor checkov tells or asks anybody anything.
     "SAM_CLI_TELEMETRY": "0",
+    "__SAM_CLI_APP_DIR": str(HOME / "sam"),
+    "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
 }
 
 
@@ -46,6 +50,13 @@ def install(folder, requirements):
         installed.write_text(wanted)
 
 
+def quieten_sam():
+    """SAM asks PyPI for a newer version of itself once a week, unless it believes that it has just done so."""
+    folder = HOME / "sam"
+    folder.mkdir(exist_ok=True)
+    (folder / "metadata.json").write_text(json.dumps({"telemetryEnabled": False, "lastVersionCheck": time.time()}))
+
+
 def build():
     """Both functions as `cargo lambda` makes them, and the command line, which generates files."""
     path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
@@ -55,13 +66,18 @@ def build():
 
 
 def lint():
-    """What tells template mistakes without a server. None of the three calls anybody."""
-    call(TOOLS / "bin" / "sam", "validate", "--lint", "--template", TEMPLATE)
-    call(TOOLS / "bin" / "cfn-lint", TEMPLATE)
+    """What tells template mistakes without a server. Gives the number of checks."""
     install(HOME / "checkov", "requirements-checkov.txt")
-    call(HOME / "checkov" / "bin" / "checkov", "--skip-download", "--quiet", "--compact", "--framework",
-         "cloudformation", "-f", TEMPLATE)
-    print("template: sam validate --lint, cfn-lint and checkov have nothing to say")
+    commands = {
+        "sam validate --lint": [TOOLS / "bin" / "sam", "validate", "--lint", "--template", TEMPLATE],
+        "cfn-lint": [TOOLS / "bin" / "cfn-lint", TEMPLATE],
+        "checkov": [HOME / "checkov" / "bin" / "checkov", "--skip-download", "--quiet", "--compact",
+                    "--framework", "cloudformation", "-f", TEMPLATE],
+    }
+    for name, command in commands.items():
+        call(*command)
+        print(f"  ok  {name} has nothing to say of the template")
+    return len(commands)
 
 
 def main(wanted):
@@ -74,16 +90,17 @@ def main(wanted):
         # From here on with the packages of that environment.
         os.execv(TOOLS / "bin" / "python", [str(TOOLS / "bin" / "python"), __file__, *wanted])
     sys.path.insert(0, str(HERE))
+    quieten_sam()
     os.environ.update(ENVIRONMENT)
     passed = 0
     for name in wanted:
         began = time.monotonic()
         if name == "lint":
-            lint()
+            passed += lint()
         elif name == "figures":
             import figures
             build()
-            figures.run()
+            passed += figures.run()
         else:
             import flow
             build()

@@ -24,7 +24,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = HOME / f"{name}.log"
         script = ROOT / "tools" / name / "start.sh"
-        environment = {**os.environ, "DYNAMODB_WRITE_ERROR_PROBABILITY": WRITE_ERRORS}
+        environment = {**os.environ, "DYNAMODB_WRITE_ERROR_PROBABILITY": WRITE_ERRORS} if name == "localstack" else None
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([script, HOME / name, str(self.port)], env=environment, stdout=log,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
