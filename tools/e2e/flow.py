@@ -18,8 +18,8 @@ from servers import HOME, ROOT, Server
 STACK = "notaflux"
 NOTAFLUX = ROOT / "target" / "release" / "notaflux"
 FILES = HOME / "files"
-# Other shards and fewer indexes than by default, so that the parameters are seen to arrive.
-PARAMETERS = ["IngestTimeout=60", "Workers=4", "MaxReceives=3", "Shards=3", "StateIndex=false", "MaxWriteUnits=8000"]
+# Other shards and fewer indexes than by default, so that the parameters are seen to arrive; the defaults of the rest.
+PARAMETERS = ["Workers=4", "MaxReceives=3", "Shards=3", "StateIndex=false", "MaxWriteUnits=8000"]
 ARCHIVE_KEY = "caixa de entrada/Notas São Paulo +2026 (ação).zip"
 BURST = 50
 SCHEMA = {"PK": {"S": "SCHEMA"}, "SK": {"S": "SCHEMA"}}
@@ -296,7 +296,7 @@ class Flow:
         # What comes again after six times the timeout comes again after this many seconds here, to save minutes.
         queue = self.outputs["QueueUrl"]
         visibility = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        self.check("a message stays hidden for six times the timeout", visibility["VisibilityTimeout"] == "360", visibility)
+        self.check("a message stays hidden for six times the timeout", visibility["VisibilityTimeout"] == "5400", visibility)
         self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
         self.send(poison)
         self.wait("the poisoned message is in the dead-letter queue", lambda: self.waiting("DeadLetterQueueUrl") > 0)
