@@ -1,7 +1,8 @@
 //! Where log lines go and what they look like. Whatever is logged, no CPF leaves here: [`Masked`] covers them all.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, IsTerminal as _};
+use std::ops::{Range, RangeInclusive};
 
 use tracing_subscriber::EnvFilter;
 
@@ -32,7 +33,9 @@ pub fn as_json_on_stderr() {
 /// Lines for people on standard error. `RUST_LOG` chooses what is logged; errors and our own warnings by default.
 pub fn for_people() {
     let filter = filter("error,notaflux=warn,s3s=off");
-    tracing_subscriber::fmt().with_writer(|| Masked(io::stderr())).with_env_filter(filter).with_target(false).init();
+    let lines = tracing_subscriber::fmt().with_writer(|| Masked(io::stderr())).with_env_filter(filter);
+    // Colours are for eyes: in a file they would only be in the way.
+    lines.with_ansi(io::stderr().is_terminal()).with_target(false).init();
 }
 
 fn filter(default: &str) -> EnvFilter {
@@ -54,72 +57,93 @@ impl<W: io::Write> io::Write for Masked<W> {
     }
 }
 
-/// Characters of a CPF, bare and with its points and hyphen.
-const BARE: usize = 11;
-const FORMATTED: &[u8] = b"ddd.ddd.ddd-dd";
+/// Digits of a CPF, and of a CNPJ, which a CPF may be padded to.
+const CPF: usize = 11;
+const CNPJ: usize = 14;
+/// Digits of the groups that a CPF is written in.
+const GROUPS: [usize; 4] = [3, 3, 3, 2];
+/// How it is written.
+const SEPARATORS: &[u8] = b"..-";
 /// Characters of an access key, where it holds the tax id and the series of its issuer, and the series of persons.
 const KEY: usize = 44;
-const KEY_TAX_ID: std::ops::Range<usize> = 6..20;
-const KEY_SERIES: std::ops::Range<usize> = 22..25;
-const PERSONS: std::ops::RangeInclusive<&[u8]> = b"920".as_slice()..=b"969".as_slice();
+const KEY_TAX_ID: Range<usize> = 6..20;
+const KEY_SERIES: Range<usize> = 22..25;
+const PERSONS: RangeInclusive<&[u8]> = b"920".as_slice()..=b"969".as_slice();
+/// What stands before a number that counts.
+const COUNTED: [&[u8]; 6] = [b":", b"byte ", b"bytes ", b"record ", b"line ", b"bytes="];
 
-/// `line` with asterisks for the digits of: CPFs with points and hyphen; 11 digits in quotes, as a cell is quoted, or
-/// anywhere else if their check digits are right, as those of a count or a byte position hardly are; the same padded to
-/// 14 digits; access keys of persons.
+/// `line` with asterisks for the digits of: 11 digits separated as a CPF is; 11 digits on their own, except that of a
+/// number that counts the check digits must be right; either padded with zeros; access keys of persons.
 fn masked(line: &[u8]) -> Cow<'_, [u8]> {
     let mut line = Cow::Borrowed(line);
     let mut at = 0;
-    while let Some(word) = next_word(&line, at) {
-        at = word.end;
-        for found in covered(&line, word) {
-            let digits = line.to_mut().get_mut(found).unwrap_or_default();
-            digits.iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|digit| *digit = b'*');
+    while let Some(start) = line.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)).map(|n| at + n) {
+        let run = start..start + digits(&line, start);
+        let found = person_key(&line, start).or_else(|| separated(&line, start)).or_else(|| bare(&line, run.clone()));
+        at = found.as_ref().map_or(run.end, |found| found.end.max(run.end));
+        if let Some(found) = found {
+            let found = line.to_mut().get_mut(found).unwrap_or_default();
+            found.iter_mut().filter(|byte| byte.is_ascii_digit()).for_each(|digit| *digit = b'*');
         }
     }
     line
 }
 
-/// The next run of letters, digits, points and hyphens from `at` on.
-fn next_word(line: &[u8], at: usize) -> Option<std::ops::Range<usize>> {
-    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let start = at + line.get(at..)?.iter().position(is_part)?;
-    let length = line.get(start..)?.iter().take_while(|byte| is_part(byte)).count();
-    Some(start..start + length)
+/// The same for what is shown as a line of its own.
+#[must_use]
+pub fn without_cpfs(text: &str) -> String {
+    String::from_utf8_lossy(&masked(text.as_bytes())).into_owned()
 }
 
-/// What of a word must be covered.
-fn covered(line: &[u8], word: std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
-    let text = line.get(word.clone()).unwrap_or_default();
-    let formatted = text.windows(FORMATTED.len()).enumerate().filter(|(_, window)| is_formatted(window));
-    let mut found: Vec<_> = formatted.map(|(at, _)| word.start + at..word.start + at + FORMATTED.len()).collect();
-    let mut start = word.start;
-    for part in text.split(|byte| !byte.is_ascii_alphanumeric()) {
-        let before = start.checked_sub(1).and_then(|at| line.get(at));
-        let after = line.get(start + part.len());
-        // In JSON a quoted cell ends in an escaped quote.
-        let quoted = before == Some(&b'"') && matches!(after, Some(b'"' | b'\\'));
-        if is_person(part, quoted) {
-            found.push(start..start + part.len());
-        } else if part.len() == KEY && part.get(KEY_SERIES).is_some_and(|series| PERSONS.contains(&series)) {
-            found.push(start + KEY_TAX_ID.start..start + KEY_TAX_ID.end);
+/// How many digits stand at `start`.
+fn digits(line: &[u8], start: usize) -> usize {
+    line.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn person_key(line: &[u8], start: usize) -> Option<Range<usize>> {
+    let key = line.get(start..start + KEY)?;
+    let goes_on = line.get(start + KEY).is_some_and(u8::is_ascii_alphanumeric);
+    let is_persons = !goes_on && key.iter().all(u8::is_ascii_alphanumeric) && PERSONS.contains(&key.get(KEY_SERIES)?);
+    is_persons.then_some(start + KEY_TAX_ID.start..start + KEY_TAX_ID.end)
+}
+
+/// Groups of 3, 3, 3 and 2 digits with something between them.
+fn separated(line: &[u8], start: usize) -> Option<Range<usize>> {
+    let (mut at, mut bare, mut between) = (start, Vec::with_capacity(CPF), Vec::new());
+    for (number, length) in GROUPS.into_iter().enumerate() {
+        if number > 0
+            && let Some(separator) = line.get(at).filter(|byte| b".-/ ".contains(byte))
+        {
+            between.push(*separator);
+            at += 1;
         }
-        start += part.len() + 1;
+        let group = line.get(at..at + length).filter(|group| group.iter().all(u8::is_ascii_digit))?;
+        bare.extend_from_slice(group);
+        at += length;
     }
-    found
+    let is_written_so = between == SEPARATORS || (!between.is_empty() && has_right_digits(&bare));
+    (is_written_so && digits(line, at) == 0).then_some(start..at)
 }
 
-fn is_formatted(text: &[u8]) -> bool {
-    text.iter().zip(FORMATTED).all(|(byte, form)| if *form == b'd' { byte.is_ascii_digit() } else { byte == form })
+fn bare(line: &[u8], run: Range<usize>) -> Option<Range<usize>> {
+    let digits = line.get(run.clone())?;
+    let (padding, cpf) = digits.split_at_checked(digits.len().checked_sub(CPF)?)?;
+    if padding.iter().any(|digit| *digit != b'0') || digits.len() > CNPJ {
+        return None;
+    }
+    let before = line.get(..run.start)?;
+    let is_covered = has_right_digits(cpf)
+        || match padding.len() {
+            0 => !COUNTED.iter().any(|word| before.trim_ascii_end().ends_with(word.trim_ascii_end())),
+            // Few companies have so low a number, and theirs has right check digits.
+            _ => digits.len() == CNPJ && !has_right_digits(digits),
+        };
+    is_covered.then_some(run)
 }
 
-fn is_person(digits: &[u8], quoted: bool) -> bool {
-    if !digits.iter().all(u8::is_ascii_digit) {
-        return false;
-    }
-    let bare = digits.strip_prefix(b"000").filter(|_| digits.len() == BARE + 3).unwrap_or(digits);
-    let tax_id = str::from_utf8(bare).ok().and_then(|text| TaxId::parse(text, TaxIdColumn::Either).ok());
-    let Some(tax_id) = tax_id.filter(|id| id.kind == TaxIdKind::Cpf) else { return false };
-    (quoted && digits.len() == BARE) || tax_id.check_digit_ok()
+fn has_right_digits(digits: &[u8]) -> bool {
+    let tax_id = str::from_utf8(digits).ok().and_then(|text| TaxId::parse(text, TaxIdColumn::Either).ok());
+    tax_id.is_some_and(|id| id.kind != TaxIdKind::Other && id.check_digit_ok())
 }
 
 #[cfg(test)]
@@ -139,9 +163,17 @@ mod tests {
         for (line, expected) in [
             ("recipient=52998224725&limit=2", "recipient=***********&limit=2"),
             ("CPF 529.982.247-25.", "CPF ***.***.***-**."),
+            ("529.982.247-24", "***.***.***-**"),
+            ("529 982 247 25, 529982247-25", "*** *** *** **, *********-**"),
             (r#"found "52998224724": x"#, r#"found "***********": x"#),
             (r#"{"m":"found \"52998224724\""}"#, r#"{"m":"found \"***********\""}"#),
-            ("00052998224725", "**************"),
+            ("CPF52998224725 nota_52998224725.csv", "CPF*********** nota_***********.csv"),
+            ("00052998224725 052998224725", "************** ************"),
+            (
+                r#"{"S":"I#99603082433#3"},{"S":"R#00062819482115#3"}"#,
+                r#"{"S":"I#***********#3"},{"S":"R#**************#3"}"#,
+            ),
+            (r#""byte":52998224725"#, r#""byte":***********"#),
             ("N#35260700052998224725559200000000011123456787", "N#352607**************559200000000011123456787"),
         ] {
             assert_eq!(covered_text(line), expected);
@@ -152,9 +184,10 @@ mod tests {
     fn companies_counts_and_positions_stay() {
         for line in [
             "issuer 33000167000101 and 33.000.167/0001-01",
-            r#"{"tax_id":"33000167000101","byte":10737418240}"#,
+            r#"{"tax_id":"00394429021965","byte":10737418240}"#,
+            "at byte 10737418240 of record 12345678901",
             "35260733000167000101550010000000011123456787",
-            "***.982.247-**, 1.234.567,89, 2026-11-24T13:37:14.123456789Z",
+            "***.982.247-**, 1.234.567,89, 2026-11-24T13:37:14.123456789Z, 127.0.0.1:8081",
         ] {
             assert_eq!(covered_text(line), line);
         }

@@ -79,6 +79,10 @@ impl fmt::Display for Detection {
                     write_names(f, missing)?;
                     f.write_str("; ")?;
                 }
+                // Cells that no layout knows may be data, and whatever is said here is logged.
+                if tried.iter().all(|tried| tried.missing.len() == tried.required) {
+                    return write!(f, "found {} columns, none of them known: is the header line missing?", found.len());
+                }
                 f.write_str("found ")?;
                 write_names(f, found)
             }
