@@ -55,6 +55,11 @@ impl FileSource {
         Arc::clone(&self.identity)
     }
 
+    /// What the file is now.
+    pub(super) async fn newest(&self) -> Result<Identity, ReadError> {
+        Ok(Identity::clone(&Self::find(self.path.to_path_buf()).await?.identity))
+    }
+
     pub(super) fn stream(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
         let reader = Reader { source: self.clone(), file: None, next: range.start, end: range.end };
         stream::try_unfold(reader, |reader| async move {

@@ -72,6 +72,13 @@ impl ObjectSource {
         Arc::clone(&self.identity)
     }
 
+    /// The newest version of the same object.
+    pub(super) async fn newest(&self) -> Result<Identity, ReadError> {
+        let (client, patience) = (self.client.clone(), self.patience);
+        let newest = Self::find(client, self.bucket.to_string(), self.key.to_string(), None, patience).await?;
+        Ok(Identity::clone(&newest.identity))
+    }
+
     pub(super) fn stream(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
         let stall = Stall::new(self.patience);
         let reader = Reader { object: self.clone(), next: range.start, end: range.end, body: None, stall };

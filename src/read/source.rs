@@ -1,5 +1,6 @@
 //! A source: one version of an object, whose bytes are read by ranges.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
@@ -57,11 +58,25 @@ impl Identity {
     }
 }
 
+/// A name as it can be shown: what would move a terminal's cursor or begin a new line of a log is escaped.
+#[must_use]
+pub fn printable(name: &str) -> Cow<'_, str> {
+    if !name.contains(char::is_control) {
+        return Cow::Borrowed(name);
+    }
+    let shown = name.chars().flat_map(|c| {
+        let escaped = c.is_control().then(|| c.escape_default());
+        let plain = escaped.is_none().then_some(c);
+        escaped.into_iter().flatten().chain(plain)
+    });
+    Cow::Owned(shown.collect())
+}
+
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.bucket, &self.key, &self.path) {
-            (Some(bucket), Some(key), _) => write!(f, "s3://{bucket}/{key}"),
-            (_, _, Some(path)) => f.write_str(path),
+            (Some(bucket), Some(key), _) => write!(f, "s3://{bucket}/{}", printable(key)),
+            (_, _, Some(path)) => f.write_str(&printable(path)),
             _ => f.write_str("input"),
         }
     }
@@ -116,6 +131,22 @@ impl Source {
     ) -> Result<Self, ReadError> {
         let object = ObjectSource::find(client, bucket.into(), key.into(), version_id, patience).await?;
         Ok(Self { identity: object.identity(), kind: Kind::Object(object) })
+    }
+
+    /// What stands where this version was found, as it stands now; none if nothing does.
+    ///
+    /// # Errors
+    /// As [`Source::object`] and [`Source::file`], but for what is not there.
+    pub async fn newest(&self) -> Result<Option<Identity>, ReadError> {
+        let found = match &self.kind {
+            Kind::File(file) => file.newest().await,
+            Kind::Object(object) => object.newest().await,
+        };
+        match found {
+            Ok(identity) => Ok(Some(identity)),
+            Err(ReadError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What names this version.
@@ -199,6 +230,12 @@ impl fmt::Debug for SourceStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn control_characters_in_names_are_escaped_where_they_are_shown() {
+        assert_eq!(printable("São Paulo +1.csv"), "São Paulo +1.csv");
+        assert_eq!(printable("a\n\u{1b}[2J.csv"), "a\\n\\u{1b}[2J.csv");
+    }
 
     #[test]
     fn the_fingerprint_names_the_version() {

@@ -12,7 +12,7 @@ use crate::aws::{self, Fault};
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     /// No table has this name, in this region and account.
-    #[error("there is no table {table:?}; make it with: notaflux table create --table {table}")]
+    #[error("there is no table {table:?}; make it with notaflux table create and the same --table or --data")]
     Missing {
         /// Its name.
         table: String,

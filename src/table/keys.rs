@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | schema | `SCHEMA` | `SCHEMA` |
 //! | invoice | `N#<id>` | `H` |
-//! | ingestion | `J#<ingestion>` | `META` |
+//! | ingestion | `J#<ingestion>` | `META`, and a key for each unit of work |
+//! | object | `O#<bucket>/<key>` | `O` |
 //! | index issuer, recipient | `I#<tax id>#<shard>`, `R#<tax id>#<shard>` | `<yyyymmddThhmmss>#<id>` |
 //! | index month | `M#<yyyymm>#<shard>` | `<ddThhmmss>#<id>` |
 //! | index state | `X#<status>#<shard>` | `<yyyymmddThhmmss>#<id>` |
@@ -33,6 +34,8 @@ pub const SCHEMA_KEY: &str = "SCHEMA";
 pub(super) const INVOICE_PREFIX: &str = "N#";
 /// What the partition key of an ingestion begins with.
 const INGESTION_PREFIX: &str = "J#";
+/// What the partition key of an object begins with.
+const OBJECT_PREFIX: &str = "O#";
 
 /// Most bytes of a partition key, of the table or an index (`DynamoDB` service limit).
 pub const PARTITION_KEY_LIMIT_BYTES: usize = 2048;
@@ -56,6 +59,16 @@ pub fn invoice_pk(id: &str) -> String {
 #[must_use]
 pub fn ingestion_pk(ingestion: &str) -> String {
     format!("{INGESTION_PREFIX}{ingestion}")
+}
+
+/// Partition key of what says which version of the object called `name` is being ingested. A name that is too long for a
+/// key is named by its hash.
+#[must_use]
+pub fn object_pk(name: &str) -> String {
+    if OBJECT_PREFIX.len() + name.len() <= PARTITION_KEY_LIMIT_BYTES {
+        return format!("{OBJECT_PREFIX}{name}");
+    }
+    format!("{OBJECT_PREFIX}{:032x}", key_hash(name, ""))
 }
 
 /// Shard of an id among `shards`: the first 8 bytes of its SHA-256, big endian, modulo `shards`.
