@@ -24,8 +24,10 @@ const READER_OPERATION_TIMEOUT: Duration = Duration::from_secs(25);
 /// Attempts of a read, the first included (what the SDK takes as its standard, set here so that it stays).
 const READER_ATTEMPTS: u32 = 3;
 
-/// Attempts of a call of a worker: with the SDK's delays, some two minutes.
-const WORKER_ATTEMPTS: u32 = 10;
+/// Attempts of a call of a worker, and the bound of the delay before its second one, which doubles up to 20 s: a minute in
+/// all. The SDK would begin with 1 s; most faults of S3 and DynamoDB are over much sooner.
+const WORKER_ATTEMPTS: u32 = 14;
+const WORKER_FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Longest wait of a worker for the head of an answer. An embedded table of 13 GB takes half a minute to describe itself.
 const WORKER_READ_TIMEOUT: Duration = Duration::from_mins(2);
 
@@ -62,7 +64,7 @@ pub fn embedded_config(endpoint_url: &str) -> SdkConfig {
 pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
     let builder = aws_sdk_s3::config::Builder::from(config)
         .force_path_style(config.endpoint_url().is_some())
-        .retry_config(RetryConfig::standard().with_max_attempts(WORKER_ATTEMPTS));
+        .retry_config(worker_retries());
     aws_sdk_s3::Client::from_conf(builder.build())
 }
 
@@ -91,7 +93,7 @@ pub fn dynamodb_reader(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
 #[must_use]
 pub fn dynamodb_worker(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let builder = aws_sdk_dynamodb::config::Builder::from(config)
-        .retry_config(RetryConfig::standard().with_max_attempts(WORKER_ATTEMPTS))
+        .retry_config(worker_retries())
         .timeout_config(timeouts().into_builder().read_timeout(WORKER_READ_TIMEOUT).build());
     aws_sdk_dynamodb::Client::from_conf(builder.build())
 }
@@ -102,6 +104,17 @@ pub fn secrets_client(config: &SdkConfig) -> aws_sdk_secretsmanager::Client {
     let builder = aws_sdk_secretsmanager::config::Builder::from(config)
         .retry_config(RetryConfig::standard().with_max_attempts(READER_ATTEMPTS));
     aws_sdk_secretsmanager::Client::from_conf(builder.build())
+}
+
+/// A client for SQS that keeps trying: a task that is not sent would have to wait for its message to come again.
+#[must_use]
+pub fn sqs_client(config: &SdkConfig) -> aws_sdk_sqs::Client {
+    let builder = aws_sdk_sqs::config::Builder::from(config).retry_config(worker_retries());
+    aws_sdk_sqs::Client::from_conf(builder.build())
+}
+
+fn worker_retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(WORKER_ATTEMPTS).with_initial_backoff(WORKER_FIRST_DELAY)
 }
 
 /// The SDK's behavior, pinned: another one is a change of its own.

@@ -74,7 +74,7 @@ async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
 #[tokio::test]
 async fn only_what_was_left_over_is_sent_again() {
     let place = Place::new().await;
-    let proxy = Proxy::start(&place.stack.endpoints().aws, "seed=1 unprocessed=0.5".parse().unwrap());
+    let proxy = Proxy::start(&place.stack.endpoints().aws, "seed=1 unprocessed=0.5 limit=40".parse().unwrap());
     let engine = place.engine_through(Settings::default(), &aws::embedded_config(&proxy.endpoint()));
     let outcome = engine.ingest(&place.file(&sample(500)).await).await.unwrap();
     let report = outcome.report;
@@ -88,16 +88,14 @@ async fn only_what_was_left_over_is_sent_again() {
 async fn a_refusal_fails_at_once_with_its_cause() {
     let place = Place::new().await;
     let source = place.file(&sample(200)).await;
-    let mut engine = place.engine(Settings::default());
-    engine.table.name = "no-such-table".to_owned();
-    let error = engine.ingest(&source).await.unwrap_err();
+    let missing = place.under("no-such-table");
+    let error = missing.engine(Settings::default()).ingest(&source).await.unwrap_err();
     assert!(error.to_string().contains("no-such-table"), "{error}");
     assert!(error.to_string().contains("notaflux table create"), "{error}");
 
     // The ledger's table is there, the one that the puts go to is not.
     let elsewhere = Place::new().await;
-    let mut engine = place.engine(Settings::default());
-    engine.write_client = aws::dynamodb_client(&elsewhere.config);
+    let engine = place.engine_through(Settings::default(), &elsewhere.config);
     let outcome = engine.ingest(&source).await.unwrap();
     assert!(matches!(outcome.error, Some(Error::Write(WriteError::Refused { .. }))), "{:?}", outcome.error);
     assert_eq!(outcome.report.state, State::Failed);
@@ -150,5 +148,5 @@ async fn a_slow_table_does_not_fill_the_memory() {
     ingest.signal("INT");
     assert_eq!(ingest.ended().code(), Some(130), "interrupted, and it says so");
     let told = std::fs::read_to_string(folder.path().join("ingest.err")).unwrap();
-    assert!(told.contains("start the same command again"), "{told}");
+    assert!(told.contains("the same command goes on where it stopped"), "{told}");
 }

@@ -7,28 +7,40 @@
 //! | `WORK_BUCKET` | the bucket for plans, blocks and rejects |
 //! | `MAX_WRITE_UNITS` | ceiling of the table in write units a second; none if unset |
 //! | `WORKERS` | ingestions that may run at once; each has an equal share of the ceiling; 1 if unset |
+//! | `QUEUE_URL` | the queue that messages come from, where what is left is sent when time is up |
 //! | `MAX_REJECTS` | rejects above which nothing is written: a number or a percentage; no limit if unset |
+//! | `LEASE_MS`, `CHECKPOINT_MS`, `BLOCK_BYTES` | for tests: see [`Settings`] |
 
 use std::env;
 use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime};
 
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
-use notaflux::ingest::{Engine, RejectLimit, Report, Settings, WorkStore, event, metrics, plan};
-use notaflux::read::ReadError;
-use notaflux::read::source::Source;
+use notaflux::ingest::queue::{Body, Delivery, Sqs, Task};
+use notaflux::ingest::{self, Engine, Halt, Outcome, RejectLimit, Settings, WorkStore, deliver, event, metrics};
 use notaflux::table::Table;
 use notaflux::table::schema::{SHARDS, parse_shards};
 use notaflux::write::ceiling;
 use notaflux::{aws, logs};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::Instant;
 use tracing::Instrument as _;
+
+/// Part of an invocation's time, and most of it, that is kept for ending it: draining what is under way, recording how far it
+/// is, sending the next hop.
+const END_SHARE: u32 = 3;
+const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pause before a message that could not be done with comes again.
+const AGAIN_PAUSE: Duration = Duration::from_secs(30);
 
 struct Function {
     engine: Engine,
     uploads: aws_sdk_s3::Client,
+    queue: Option<Sqs>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -38,28 +50,48 @@ async fn main() -> Result<(), Error> {
     let uploads = aws::s3_client(&config);
     let shards = optional("SHARDS", parse_shards)?.unwrap_or(SHARDS);
     let table = Table::open_sharded(aws::dynamodb_worker(&config), required("TABLE")?, shards).await?;
-    let settings = Settings {
+    let store = WorkStore::new(uploads.clone(), required("WORK_BUCKET")?);
+    let engine = Engine::new(table, aws::dynamodb_client(&config), store, settings()?);
+    let queue = set("QUEUE_URL").map(|url| Sqs::new(aws::sqs_client(&config), url));
+    let function = &Function { engine, uploads, queue };
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(event, function))).await
+}
+
+fn settings() -> Result<Settings, Error> {
+    let mut settings = Settings {
         max_write_units: share_of_ceiling()?,
         max_rejects: optional("MAX_REJECTS", RejectLimit::parse)?,
+        retry_ended: false,
         ..Settings::default()
     };
-    let store = WorkStore::new(uploads.clone(), required("WORK_BUCKET")?);
-    let engine = Engine { table, write_client: aws::dynamodb_client(&config), store, settings, observer: None };
-    let function = &Function { engine, uploads };
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(event.payload, function))).await
+    let millis = |text: &str| text.parse().ok().map(Duration::from_millis);
+    settings.lease = optional("LEASE_MS", millis)?.unwrap_or(settings.lease);
+    settings.checkpoint_pace = optional("CHECKPOINT_MS", millis)?.unwrap_or(settings.checkpoint_pace);
+    settings.block_bytes = optional("BLOCK_BYTES", |text| text.parse().ok())?.unwrap_or(settings.block_bytes);
+    Ok(settings)
 }
 
 /// From a queue every message succeeds or fails on its own; a bare event succeeds or fails as one.
-async fn handle(payload: Value, function: &Function) -> Result<SqsBatchResponse, Error> {
+async fn handle(event: LambdaEvent<Value>, function: &Function) -> Result<SqsBatchResponse, Error> {
+    let engine = function.engine.clone().halted(Halt::default().at(last_moment(event.context.deadline())));
     let mut response = SqsBatchResponse::default();
-    let Some(messages) = queued(&payload) else {
-        function.ingest(&payload).await?;
+    let Some(messages) = queued(&event.payload) else {
+        function.ingest(&engine, &event.payload, None).await?;
         return Ok(response);
     };
     for message in messages.records {
         let body = serde_json::from_str(message.body.as_deref().unwrap_or_default()).unwrap_or(Value::Null);
-        if let Err(error) = function.ingest(&body).await {
+        let receipt = message.receipt_handle.as_deref();
+        let delivery = function.queue.as_ref().zip(receipt).map(|(queue, receipt)| Delivery { queue, receipt });
+        if let Err(error) = function.ingest(&engine, &body, delivery).await {
             tracing::error!(%error, message_id = message.message_id, "message failed");
+            if let Some(delivery) = delivery {
+                // Otherwise it would come again no sooner than the queue's own time, which is longer than any function's.
+                // What is no event will be none later.
+                let pause = if error.is::<event::EventError>() { Duration::ZERO } else { AGAIN_PAUSE };
+                let kept = delivery.queue.keep_invisible(delivery.receipt, pause).await;
+                kept.unwrap_or_else(|error| tracing::warn!(%error, "the message comes again later than it could"));
+            }
             let mut failure = BatchItemFailure::default();
             failure.item_identifier = message.message_id.unwrap_or_default();
             response.batch_item_failures.push(failure);
@@ -68,59 +100,67 @@ async fn handle(payload: Value, function: &Function) -> Result<SqsBatchResponse,
     Ok(response)
 }
 
+/// When to stop working, so that there is time left to hand over.
+fn last_moment(deadline: SystemTime) -> Instant {
+    let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now() + left.saturating_sub(END_LIMIT.min(left / END_SHARE))
+}
+
 fn queued(payload: &Value) -> Option<SqsEvent> {
     let first = payload.get("Records")?.get(0)?;
     (first.get("eventSource")? == "aws:sqs").then(|| SqsEvent::deserialize(payload).ok())?
 }
 
 impl Function {
-    async fn ingest(&self, event: &Value) -> Result<(), Error> {
+    async fn ingest(&self, engine: &Engine, event: &Value, delivery: Option<Delivery<'_>>) -> Result<(), Error> {
+        if let Ok(Body { notaflux: task }) = Body::deserialize(event) {
+            let span = match &task {
+                Task::Resume { ingestion } => tracing::info_span!("ingest", ingestion),
+                Task::Ingest(object) => span_of(object),
+            };
+            let delivered =
+                Box::pin(deliver::task(engine, &self.uploads, &task, delivery)).instrument(span.clone()).await;
+            return span.in_scope(|| self.tell(delivered));
+        }
         // One object that fails keeps no other from being ingested.
         let mut failed = None;
         for object in event::created(event)? {
-            failed = Box::pin(self.ingest_object(object)).await.err().or(failed);
+            let span = span_of(&object);
+            let delivered = Box::pin(deliver::created(engine, &self.uploads, &object, delivery));
+            let delivered = delivered.instrument(span.clone()).await;
+            failed = span.in_scope(|| self.tell(delivered)).err().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
 
-    async fn ingest_object(&self, object: event::Created) -> Result<(), Error> {
-        let source = match Source::object(self.uploads.clone(), object.bucket, object.key, object.version_id).await {
-            Ok(source) => source,
-            Err(error @ ReadError::NotFound { .. }) => {
-                tracing::warn!(%error, "the object has gone since its event");
-                return Ok(());
+    /// Logs what became of an object, and its metrics.
+    fn tell(&self, delivered: Result<Option<Outcome>, ingest::Error>) -> Result<(), Error> {
+        let outcome = match delivered {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                tracing::error!(%error, "an object could not be ingested; its message comes again");
+                return Err(error.into());
             }
-            Err(error) => return Err(comes_again(error)),
         };
-        let span = tracing::info_span!("ingest", ingestion = plan::ingestion_id(source.identity()));
-        self.ingest_source(&source).instrument(span).await
-    }
-
-    async fn ingest_source(&self, source: &Source) -> Result<(), Error> {
-        let outcome = self.engine.ingest(source).await.map_err(comes_again)?;
         let report = serde_json::to_string(&outcome.report)?;
-        match outcome.error {
-            None => tracing::info!(report, repeated = outcome.repeated, "ingested"),
+        let ingestion = &outcome.report.ingestion;
+        match &outcome.error {
+            None => tracing::info!(ingestion, report, repeated = outcome.repeated, "ingested"),
             // In the ledger, with its cause: trying again would change nothing.
-            Some(error) if error.is_permanent() => tracing::error!(%error, report, "ingestion failed"),
-            Some(error) => return Err(comes_again(error)),
+            Some(error) => tracing::error!(ingestion, %error, report, "not ingested"),
         }
         if !outcome.repeated {
-            self.tell_metrics(&outcome.report);
+            let now_ms = Timestamp::now().as_millisecond();
+            println!("{}", metrics::line(&outcome.report, &self.engine.table().name, now_ms));
         }
         Ok(())
     }
-
-    fn tell_metrics(&self, report: &Report) {
-        println!("{}", metrics::line(report, &self.engine.table.name, Timestamp::now().as_millisecond()));
-    }
 }
 
-/// Logs, where it still is known which object it was, why a message is not done with.
-fn comes_again(error: impl Into<Error>) -> Error {
-    let error = error.into();
-    tracing::error!(%error, "an object could not be ingested; its message comes again");
-    error
+fn span_of(object: &event::Created) -> tracing::Span {
+    let object = format!("s3://{}/{}", object.bucket, object.key);
+    tracing::info_span!("ingest", object, ingestion = tracing::field::Empty)
 }
 
 /// The ceiling is the table's, and the share of one worker is fixed: they need not ask each other.
@@ -134,13 +174,15 @@ fn share_of_ceiling() -> Result<Option<NonZeroU32>, Error> {
 }
 
 fn required(name: &str) -> Result<String, Error> {
-    env::var(name).map_err(|_| format!("the environment variable {name} must be set").into())
+    set(name).ok_or_else(|| format!("the environment variable {name} must be set").into())
+}
+
+/// The value of a variable; an empty one is as good as none.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn optional<T>(name: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Option<T>, Error> {
-    match env::var(name) {
-        Err(_) => Ok(None),
-        Ok(text) if text.is_empty() => Ok(None),
-        Ok(text) => parse(&text).map(Some).ok_or_else(|| format!("{name}: {text:?} is not valid").into()),
-    }
+    let Some(text) = set(name) else { return Ok(None) };
+    parse(&text).map(Some).ok_or_else(|| format!("{name}: {text:?} is not valid").into())
 }

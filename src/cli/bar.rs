@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ingest::Observer;
+use crate::ingest::{Observer, Told};
 use crate::local::progress::{Display, Progress, Step};
 
 /// Shows what an engine tells.
@@ -11,17 +11,25 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new(title: &str, quiet: bool) -> Self {
-        Self { progress: Arc::new(Progress::new(title, Display::for_stderr(quiet))) }
+    pub(super) fn new(title: &str, display: Display) -> Self {
+        Self { progress: Arc::new(Progress::new(title, display)) }
     }
 
     /// What the engine tells.
     pub(super) fn observer(&self) -> Observer {
         let progress = self.progress.clone();
-        Arc::new(move |told| {
-            let (done_bytes, total_bytes) = (told.done_bytes, told.total_bytes);
-            let records = told.records;
-            progress.update(&Step { phase: told.phase, done_bytes, total_bytes, records, ..Step::default() });
+        Arc::new(move |told| match told {
+            Told::Progress { phase, done_bytes, total_bytes, records } => {
+                progress.update(&Step { phase, done_bytes, total_bytes, records, ..Step::default() });
+            }
+            Told::Resumed { phase, entry, record, byte } => {
+                let entry = entry.map(|entry| format!(" of {entry}")).unwrap_or_default();
+                progress.note(&format!("goes on with the {phase}{entry} behind record {record}, at byte {byte}"));
+            }
+            Told::Waiting { ms } => {
+                let seconds = ms.div_ceil(1000);
+                progress.note(&format!("another worker is at it, or died at it: waiting for its lease, {seconds} s"));
+            }
         })
     }
 

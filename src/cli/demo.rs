@@ -11,8 +11,9 @@ use super::bar::Bar;
 use super::place::{Place, Services};
 use super::{Failure, http, say, serve, stop, summary};
 use crate::aws;
-use crate::ingest::Settings;
+use crate::ingest::{Error, Halt, Settings};
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
+use crate::local::progress::Display;
 use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
 use crate::query::{self, Api, CursorKeys};
 use crate::read::source::Source;
@@ -54,15 +55,14 @@ impl Args {
 
         say(format!("\n3. s3://{UPLOADS_BUCKET}/{SAMPLE_KEY} is ingested."))?;
         let source = Source::object(place.s3(), UPLOADS_BUCKET.to_owned(), SAMPLE_KEY.to_owned(), None).await?;
-        let bar = Bar::new(&source.to_string(), false);
-        let engine = place.engine(Settings::default(), Some(bar.observer()));
-        let outcome = stop.run_until_cancelled(Box::pin(engine.ingest(&source))).await;
+        let bar = Bar::new(&source.to_string(), Display::for_stderr(false));
+        let engine = place.engine(Settings::default()).observed(bar.observer()).halted(Halt::on(stop.clone()));
+        let outcome = Box::pin(engine.ingest(&source)).await?;
         bar.finish();
-        let Some(outcome) = outcome else { return Ok(stop::interrupted()) };
-        let outcome = outcome?;
-        say(summary::of(&outcome))?;
-        if let Some(error) = outcome.error {
-            return Err(error.into());
+        match outcome.error {
+            Some(Error::Interrupted { .. }) => return Ok(stop::interrupted()),
+            Some(error) => return Err(error.into()),
+            None => say(summary::of(&outcome))?,
         }
 
         let listener =

@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
 use super::{Failure, say, stop, summary};
-use crate::ingest::{Outcome, RejectLimit, Settings};
-use crate::read::source::Source;
+use crate::ingest::{Error, Halt, Outcome, RejectLimit, Settings};
+use crate::local::progress::Display;
 
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +38,9 @@ pub(super) struct Args {
     /// Ingest again what has been ingested
     #[arg(long)]
     force: bool,
+    /// Stop after so many seconds, as a function does; the same command goes on from there
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -76,18 +82,26 @@ impl Args {
             force: self.force,
             ..Settings::default()
         };
-        let bar = Bar::new(&source.to_string(), self.quiet);
-        let engine = place.engine(settings, Some(bar.observer()));
-        let outcome = stop.run_until_cancelled(Box::pin(engine.ingest(&source))).await;
-        bar.finish();
-        let Some(outcome) = outcome else {
-            self.forget_spooled(&place, &source).await?;
-            return self.interrupted();
+        let bar = Bar::new(&source.to_string(), Display::for_stderr(self.quiet));
+        let halt = match self.deadline {
+            Some(seconds) => Halt::on(stop.clone()).at(Instant::now() + Duration::from_secs(seconds)),
+            None => Halt::on(stop.clone()),
         };
+        let engine = place.engine(settings).observed(bar.observer()).halted(halt);
+        let outcome = Box::pin(engine.ingest(&source)).await;
+        bar.finish();
         let outcome = outcome?;
+        if let Some(Error::Interrupted { .. }) = outcome.error {
+            if self.source == "-" {
+                // Nobody can name it again.
+                engine.cancel(&outcome.report.ingestion).await?;
+                place.remove_spooled(&source).await?;
+            }
+            return self.interrupted();
+        }
         // What would fail again needs the spooled input no more.
-        if outcome.error.as_ref().is_none_or(crate::ingest::Error::is_permanent) {
-            self.forget_spooled(&place, &source).await?;
+        if self.source == "-" && outcome.error.as_ref().is_none_or(Error::is_permanent) {
+            place.remove_spooled(&source).await?;
         }
         let told = self.tell(&outcome, report, place.work_folder().as_deref());
         if let Some(error) = outcome.error {
@@ -99,14 +113,12 @@ impl Args {
         told.map(|()| ExitCode::SUCCESS)
     }
 
-    /// Removes standard input from the work store: nobody can name it again.
-    async fn forget_spooled(&self, place: &Place, source: &Source) -> Result<(), Failure> {
-        if self.source == "-" { place.remove_spooled(source).await } else { Ok(()) }
-    }
-
     fn interrupted(&self) -> Result<ExitCode, Failure> {
-        let again = if self.source == "-" { "feed the same input in again" } else { "start the same command again" };
-        writeln!(io::stderr(), "notaflux: interrupted; {again}, and the table ends up the same")?;
+        let again = match self.source.as_str() {
+            "-" => "feed the same input in again, and the table ends up the same",
+            _ => "the same command goes on where it stopped",
+        };
+        writeln!(io::stderr(), "notaflux: interrupted; {again}")?;
         Ok(stop::interrupted())
     }
 

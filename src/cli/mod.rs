@@ -9,11 +9,13 @@ mod demo;
 mod generate;
 mod http;
 mod ingest;
+mod ingestions;
 mod place;
 mod serve;
 mod stop;
 mod summary;
 mod table;
+mod worker;
 
 use std::error::Error;
 use std::fmt;
@@ -56,6 +58,8 @@ enum Command {
     Generate(generate::Args),
     /// Create, show or delete the table
     Table(table::Args),
+    /// List, show or cancel ingestions
+    Ingestions(ingestions::Args),
 }
 
 /// Prints a line of a result on standard output.
@@ -78,8 +82,11 @@ impl Cli {
             Ok(code) => code,
             Err(error) if unread(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                // With nobody at the other end the exit code has to do.
-                writeln!(io::stderr(), "notaflux: {error}").unwrap_or_default();
+                match self.log_format {
+                    // With nobody at the other end the exit code has to do.
+                    LogFormat::Text => writeln!(logs::Masked(io::stderr()), "notaflux: {error}").unwrap_or_default(),
+                    LogFormat::Json => tracing::error!("{error}"),
+                }
                 ExitCode::FAILURE
             }
         }
@@ -94,6 +101,7 @@ impl Command {
             Self::Ingest(args) => Box::pin(args.run()).await,
             Self::Generate(args) => args.run(),
             Self::Table(args) => args.run().await,
+            Self::Ingestions(args) => args.run().await,
         }
     }
 }

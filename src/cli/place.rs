@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use aws_config::SdkConfig;
-use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_s3::Client as S3;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
 use crate::aws;
-use crate::ingest::{Engine, Observer, Settings, WorkStore, spool};
+use crate::ingest::{self, Engine, Settings, WorkStore, spool};
 use crate::local::stack::{Stack, StackOptions, WORK_BUCKET};
 use crate::local::{self, Endpoints};
 use crate::read::source::Source;
@@ -99,6 +98,8 @@ pub(super) struct Place {
     store: WorkStore,
     /// The embedded services that only the work store uses.
     work: Option<Services>,
+    /// When the table's server was started, where it is this process's: whoever worked there before is gone.
+    alone_since_ms: u64,
 }
 
 impl Place {
@@ -115,7 +116,7 @@ impl Place {
             let work = Services::embedded(&args.which.data)?;
             (WorkStore::new(aws::s3_client(&work.s3), WORK_BUCKET.to_owned()), Some(work))
         };
-        Ok(Self { services, table, store, work })
+        Ok(Self { services, table, store, work, alone_since_ms: 0 })
     }
 
     /// The place in embedded services.
@@ -123,13 +124,26 @@ impl Place {
         let client = aws::dynamodb_worker(&services.dynamodb);
         let table = Table::open_or_create(client, EMBEDDED_TABLE.to_owned(), Schema::default()).await?;
         let store = WorkStore::new(aws::s3_client(&services.s3), WORK_BUCKET.to_owned());
-        Ok(Self { services, table, store, work: None })
+        let is_alone = services.stack.is_some();
+        let mut place = Self { services, table, store, work: None, alone_since_ms: 0 };
+        if is_alone {
+            place.take_over().await?;
+        }
+        Ok(place)
+    }
+
+    /// Takes over from whoever worked here before and is gone. Gives since when, in milliseconds since 1970.
+    pub(super) async fn take_over(&mut self) -> Result<u64, Failure> {
+        spool::remove_abandoned(&self.store).await?;
+        self.alone_since_ms = ingest::now_ms();
+        Ok(self.alone_since_ms)
     }
 
     /// An engine for this place.
-    pub(super) fn engine(&self, settings: Settings, observer: Option<Observer>) -> Engine {
-        let write_client: DynamoDb = aws::dynamodb_client(&self.services.dynamodb);
-        Engine { table: self.table.clone(), write_client, store: self.store.clone(), settings, observer }
+    pub(super) fn engine(&self, mut settings: Settings) -> Engine {
+        let write_client = aws::dynamodb_client(&self.services.dynamodb);
+        settings.alone_since_ms = settings.alone_since_ms.max(self.alone_since_ms);
+        Engine::new(self.table.clone(), write_client, self.store.clone(), settings)
     }
 
     /// The S3 of this place.
@@ -155,7 +169,7 @@ impl Place {
 
     /// Removes what standard input was spooled to.
     pub(super) async fn remove_spooled(&self, source: &Source) -> Result<(), Failure> {
-        let key = source.identity().key.as_deref().filter(|key| key.starts_with("spool/"));
+        let key = source.identity().key.as_deref().filter(|key| key.starts_with(spool::FOLDER));
         match key {
             Some(key) => Ok(self.store.remove(key).await?),
             None => Ok(()),

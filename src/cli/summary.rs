@@ -7,11 +7,25 @@ use crate::ingest::{Outcome, Report};
 /// Some lines that say what became of a source.
 #[must_use]
 pub(super) fn of(outcome: &Outcome) -> String {
-    let report = &outcome.report;
-    let mut out = format!("ingestion {} {}", report.ingestion, report.state.as_str());
     if outcome.repeated {
-        out.push_str(" before: nothing was done (--force ingests again)");
+        let begin = begin(&outcome.report);
+        return format!("{begin} before: nothing was done (--force ingests again){}", lines(&outcome.report, false));
     }
+    of_report(&outcome.report)
+}
+
+/// Some lines that say how an ingestion stands.
+#[must_use]
+pub(super) fn of_report(report: &Report) -> String {
+    format!("{}{}", begin(report), lines(report, true))
+}
+
+fn begin(report: &Report) -> String {
+    format!("ingestion {} {}", report.ingestion, report.state.as_str())
+}
+
+fn lines(report: &Report, with_effort: bool) -> String {
+    let mut out = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a String cannot fail.
         write!(out, "\n  {name:<16}{value}").unwrap_or_default();
@@ -36,7 +50,7 @@ pub(super) fn of(outcome: &Outcome) -> String {
     for (kind, count) in &report.warnings {
         line("warning", format!("{kind}: {}", grouped(*count)));
     }
-    if !outcome.repeated && report.calls > 0 {
+    if with_effort && report.calls > 0 {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "write units are positive and few")]
         let units = report.write_units.ceil() as u64;
         let calls =

@@ -1,6 +1,9 @@
 //! Why an ingestion stops, and what follows from it.
 
+use super::machine::{Pause, Phase};
 use super::plan::Skipped;
+use super::queue::QueueError;
+use super::report::State;
 use super::store::StoreError;
 use crate::layout::Detection;
 use crate::read::{Place, ReadError};
@@ -90,6 +93,42 @@ pub enum Error {
         /// How it is damaged.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The lease on the work has ended, or somebody has closed the ingestion.
+    #[error("another worker has taken this work over")]
+    LeaseLost,
+    /// The worker was asked to stop, or its time is up.
+    #[error("the ingestion was interrupted {}: start it again to go on from there", why_text(*why))]
+    Interrupted {
+        /// Why.
+        why: Pause,
+    },
+    /// Hop after hop ends where it began.
+    #[error(
+        "{place}: {hops} workers in a row had no time to get any further in the {}: give the function a longer time limit, or run \
+         notaflux ingest on a machine, which has none", phase.as_str()
+    )]
+    NoProgress {
+        /// The object.
+        place: Place,
+        /// In which phase.
+        phase: Phase,
+        /// How many.
+        hops: u32,
+    },
+    /// It is over without being completed.
+    #[error("the ingestion is {}{}", state.as_str(), because(cause))]
+    NotCompleted {
+        /// How it ended.
+        state: State,
+        /// Why, if it failed.
+        cause: String,
+    },
+    /// What is left needs a queue to go on from.
+    #[error("the ingestion is not done, and there is no queue to send the rest to: set QUEUE_URL, or invoke again")]
+    NoQueue,
+    /// The queue fails.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The two passes disagree: a defect of the engine, told instead of a wrong count.
     #[error("the survey found {expected} keys to write, but {found} were acknowledged: please report this as a defect")]
     Accounting {
@@ -110,6 +149,7 @@ impl Error {
             Self::Write(error) => matches!(error, WriteError::Refused { .. }),
             Self::Store(error) => error.is_permanent(),
             Self::Table(error) => error.is_permanent(),
+            Self::LeaseLost | Self::Interrupted { .. } | Self::NoQueue | Self::Queue(_) => false,
             _ => true,
         }
     }
@@ -119,7 +159,7 @@ impl Error {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Read(error) => error.position(),
-            Self::UnclosedQuote { place } => Some(place),
+            Self::UnclosedQuote { place } | Self::NoProgress { place, .. } => Some(place),
             _ => None,
         }
     }
@@ -132,6 +172,17 @@ impl Error {
     pub(super) fn damaged(what: &str) -> Self {
         Self::Corrupt { what: what.to_owned(), source: "it is cut or of another kind".into() }
     }
+}
+
+fn why_text(why: Pause) -> &'static str {
+    match why {
+        Pause::Asked => "as asked",
+        Pause::Deadline => "by its deadline",
+    }
+}
+
+fn because(cause: &str) -> String {
+    if cause.is_empty() { String::new() } else { format!(": {cause}") }
 }
 
 fn nothing(skipped: &[Skipped]) -> String {

@@ -1,17 +1,18 @@
 //! Which objects an event names: notifications by S3 itself, or by way of EventBridge. Either may come in an SQS message.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// An object that has been put into a bucket.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Created {
     /// Bucket.
     pub bucket: String,
     /// Key, decoded.
     pub key: String,
     /// Version, where the bucket keeps versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 }
 

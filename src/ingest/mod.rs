@@ -1,70 +1,93 @@
 //! One ingestion, from a source to acknowledged items and a report.
 //!
 //! ```text
-//! Source ─► Plan ─► survey ─► blocks ─► merge ─► superseded, rejects, counts ─► write pass ─► Report
+//! Source ─► Plan ─► survey ─► blocks ─► merge ─► settle: superseded, rejects, counts ─► write pass ─► Report
 //! ```
 //!
 //! | file | what it holds |
 //! | --- | --- |
+//! | [`event`], [`queue`], [`deliver`] | what brings work to a worker, and what goes back |
+//! | [`claim`] | one version of an object at a time |
+//! | [`machine`], [`progress`] | which unit of work is next, and how far each is; pure |
+//! | [`worker`] | leases, works, hands over |
+//! | [`halt`] | when to stop |
 //! | [`plan`] | what is decided once for the whole source |
 //! | [`survey`], [`block`] | the first reading, and what it leaves in the work store |
-//! | [`merge`], [`superseded`] | which record of each key is the last |
+//! | [`merge`], [`settle`], [`superseded`] | which record of each key is the last; the counts and the rejects |
 //! | [`write_pass`] | the second reading, which puts |
 //! | [`judge`] | what becomes of a row; both passes ask here |
 //! | [`ledger`], [`store`], [`spool`] | where all that is kept |
-//! | [`report`], [`metrics`], [`error`], [`event`] | what goes out and what comes in |
+//! | [`report`], [`metrics`], [`error`] | what goes out |
 
 pub mod block;
+pub mod claim;
+pub mod deliver;
 pub mod error;
 pub mod event;
-pub mod judge;
+pub mod halt;
+mod judge;
 pub mod ledger;
-pub mod merge;
+pub mod machine;
+mod merge;
 pub mod metrics;
 pub mod plan;
+pub mod progress;
+pub mod queue;
 pub mod report;
+mod settle;
 pub mod spool;
 pub mod store;
-pub mod superseded;
-pub mod survey;
-pub mod write_pass;
+mod superseded;
+mod survey;
+mod work;
+mod worker;
+mod write_pass;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use tokio::time::sleep;
 
-use crate::read::Place;
-use crate::read::container::{self, DecodedReader};
-use crate::read::csv::{CsvOptions, CsvReader, Position, RECORD_LIMIT_BYTES};
 use crate::read::source::Source;
-use crate::table::{Schema, Table};
-use crate::write::{Ceiling, Writer};
+use crate::table::Table;
+use crate::write::{Ceiling, Flight, Limits};
 
 pub use error::Error;
-use ledger::{Checkpoint, Ledger, Meta};
-use merge::Merged;
-use plan::{Plan, Segment};
+pub use halt::Halt;
 pub use report::{Report, State};
 pub use store::WorkStore;
 
-/// Time between two checkpoints of a pass, and between two records of progress in the ledger.
-const CHECKPOINT_PACE: Duration = Duration::from_secs(3);
+use claim::Claimed;
+use ledger::{Ledger, Meta, Swap};
+use machine::{Pause, Stage};
+use queue::Delivery;
+use work::Work;
+use worker::Worker;
 
 /// What an ingestion may do.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Write units a second that are never exceeded.
-    pub max_write_units: Option<std::num::NonZeroU32>,
+    /// Write units a second that this worker never exceeds: its share of the table's ceiling.
+    pub max_write_units: Option<NonZeroU32>,
     /// Rejects above which nothing is written.
     pub max_rejects: Option<RejectLimit>,
     /// Whether to ingest again what is completed.
     pub force: bool,
-    /// `BatchWriteItem` calls in flight. Needed = rate × latency / 25: 16 carry 40,000 items/s at 10 ms.
+    /// Whether to begin anew what has failed or was cancelled.
+    pub retry_ended: bool,
+    /// Most `BatchWriteItem` calls in flight. Needed = rate × latency / 25: 16 carry 40,000 items/s at 10 ms.
     pub calls_in_flight: usize,
     /// Decoded bytes in a block.
     pub block_bytes: u64,
+    /// How long a worker that is not heard of keeps others from its work.
+    pub lease: Duration,
+    /// Time between two checkpoints, each of which renews the lease.
+    pub checkpoint_pace: Duration,
+    /// Since when nobody else can have worked on this table, in milliseconds since 1970: leases of before are void. 0 where
+    /// that is not known.
+    pub alone_since_ms: u64,
 }
 
 impl Default for Settings {
@@ -73,8 +96,12 @@ impl Default for Settings {
             max_write_units: None,
             max_rejects: None,
             force: false,
-            calls_in_flight: 16,
+            retry_ended: true,
+            calls_in_flight: 32,
             block_bytes: block::BLOCK_BYTES,
+            lease: Duration::from_secs(30),
+            checkpoint_pace: Duration::from_secs(3),
+            alone_since_ms: 0,
         }
     }
 }
@@ -120,37 +147,60 @@ impl std::fmt::Display for RejectLimit {
     }
 }
 
-/// How far an ingestion has come, told now and then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// `survey`, `merge` or `write`.
-    pub phase: &'static str,
-    /// Decoded bytes done in this phase.
-    pub done_bytes: u64,
-    /// Decoded bytes of this phase, where known.
-    pub total_bytes: Option<u64>,
-    /// Records done in this phase.
-    pub records: u64,
-    /// Items acknowledged so far.
-    pub items: u64,
+/// What an engine tells of its work as it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// How far it is, now and then.
+    Progress {
+        /// `survey` or `write`.
+        phase: &'static str,
+        /// Decoded bytes done in this phase.
+        done_bytes: u64,
+        /// Decoded bytes of this phase, where known.
+        total_bytes: Option<u64>,
+        /// Records done in this phase.
+        records: u64,
+    },
+    /// It goes on where an earlier worker stopped.
+    Resumed {
+        /// `survey` or `write`.
+        phase: &'static str,
+        /// The entry, in an archive.
+        entry: Option<String>,
+        /// Records before that place.
+        record: u64,
+        /// Its byte in the decoded entry.
+        byte: u64,
+    },
+    /// Another worker is at it, or a worker that died was.
+    Waiting {
+        /// How long its lease still lasts, in milliseconds, if it is not renewed.
+        ms: u64,
+    },
 }
 
-/// Who is told of progress.
-pub type Observer = Arc<dyn Fn(Progress) + Send + Sync>;
+/// Who is told.
+pub type Observer = Arc<dyn Fn(Told) + Send + Sync>;
 
 /// Ingests sources into one table.
 #[derive(Clone)]
 pub struct Engine {
-    /// The table, by a client that retries.
-    pub table: Table,
-    /// For the puts: a client that does not retry.
-    pub write_client: Client,
-    /// Where work lies.
-    pub store: WorkStore,
-    /// What it may do.
-    pub settings: Settings,
-    /// Who is told of progress.
-    pub observer: Option<Observer>,
+    table: Table,
+    write_client: Client,
+    store: WorkStore,
+    settings: Settings,
+    limits: Arc<Limits>,
+    observer: Option<Observer>,
+    halt: Halt,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("table", &self.table.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How an ingestion ended.
@@ -160,259 +210,217 @@ pub struct Outcome {
     pub report: Report,
     /// Why it did not complete.
     pub error: Option<Error>,
-    /// Whether it had been completed before, so that nothing was done.
+    /// Whether it was over before, so that nothing was done.
     pub repeated: bool,
 }
 
+impl Outcome {
+    /// How an ingestion that is over stands in the ledger.
+    fn of(report: Report) -> Self {
+        let error = (report.state != State::Completed)
+            .then(|| Error::NotCompleted { state: report.state, cause: report.cause.clone().unwrap_or_default() });
+        Self { report, error, repeated: false }
+    }
+}
+
+/// How a worker left an ingestion.
+#[derive(Debug)]
+pub enum Worked {
+    /// It is over.
+    Over(Outcome),
+    /// There is more to do, and this worker has to stop.
+    Paused {
+        /// Why.
+        why: Pause,
+        /// The report as it stands.
+        report: Report,
+    },
+    /// Others work on all that is left, or have to come to rest first.
+    Busy {
+        /// When to look again, in milliseconds since 1970.
+        look_at_ms: u64,
+        /// The report as it stands.
+        report: Report,
+    },
+}
+
+/// Longest pause before an ingestion that others work on is looked at again.
+const LOOK_PAUSE: Duration = Duration::from_secs(2);
+
 impl Engine {
-    /// Ingests `source`, or tells that it is done already.
+    /// An engine that puts into `table` by `write_client`, which must not retry by itself.
+    #[must_use]
+    pub fn new(table: Table, write_client: Client, store: WorkStore, settings: Settings) -> Self {
+        let ceiling = settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
+        let limits = Arc::new(Limits { ceiling, flight: Flight::new(settings.calls_in_flight) });
+        Self { table, write_client, store, settings, limits, observer: None, halt: Halt::default() }
+    }
+
+    /// The same, telling `observer` how it goes on.
+    #[must_use]
+    pub fn observed(self, observer: Observer) -> Self {
+        Self { observer: Some(observer), ..self }
+    }
+
+    /// The same, to be stopped by `halt`.
+    #[must_use]
+    pub fn halted(self, halt: Halt) -> Self {
+        Self { halt, ..self }
+    }
+
+    /// Ingests `source` to its end, goes on where an earlier worker stopped, or tells that it is done already. Waits while
+    /// others work on it.
     ///
     /// # Errors
     /// What keeps even the ledger from being used; all else is in the [`Outcome`].
     pub async fn ingest(&self, source: &Source) -> Result<Outcome, Error> {
-        let started = Instant::now();
+        loop {
+            let (look_at_ms, report) = match self.work_on(source, None).await? {
+                Worked::Over(outcome) => return Ok(outcome),
+                Worked::Paused { why, report } => return Ok(interrupted(why, report)),
+                Worked::Busy { look_at_ms, report } => (look_at_ms, report),
+            };
+            let ms = look_at_ms.saturating_sub(now_ms());
+            if let Some(observer) = &self.observer {
+                observer(Told::Waiting { ms });
+            }
+            tokio::select! {
+                () = sleep(Duration::from_millis(ms).clamp(Duration::from_millis(50), LOOK_PAUSE)) => {}
+                why = self.halt.due() => return Ok(interrupted(why, report)),
+            }
+        }
+    }
+
+    /// Works on `source` until its ingestion is over, this worker has to stop, or others work on all that is left.
+    ///
+    /// # Errors
+    /// What keeps even the ledger from being used; all else is in the [`Worked`].
+    pub async fn work_on(&self, source: &Source, delivery: Option<Delivery<'_>>) -> Result<Worked, Error> {
         let ledger = Ledger::new(self.table.clone());
-        let id = plan::ingestion_id(source.identity());
-        let known = ledger.meta(&id).await?;
+        let ingestion = plan::ingestion_id(source.identity());
+        let known = ledger.meta(&ingestion).await?;
         if let Some(meta) = &known
-            && meta.report.state == State::Completed
-            && !self.settings.force
+            && meta.report.state.is_end()
+            && !self.begins_anew(meta.report.state)
         {
-            return Ok(Outcome { report: meta.report.clone(), error: None, repeated: true });
+            return Ok(Worked::Over(Outcome { repeated: true, ..Outcome::of(meta.report.clone()) }));
         }
-        let created_at = known.as_ref().map_or_else(now, |meta| meta.created_at.clone());
-        let again = known.as_ref().is_some_and(|_| self.settings.force);
-        let attempt = known.map_or(1, |meta| meta.attempt + u32::from(again));
-        let mut meta = Meta { report: Report::begun(id, source.identity().clone()), attempt, created_at };
-        let result = Box::pin(self.run(source, &ledger, &mut meta)).await;
-        meta.report.elapsed_ms = elapsed_ms(started);
-        let Err(error) = result else {
-            meta.report.state = State::Completed;
-            ledger.record_patiently(&meta).await?;
-            return Ok(Outcome { report: meta.report, error: None, repeated: false });
-        };
-        if error.is_permanent() {
-            meta.report.state = State::Failed;
-            meta.report.cause = Some(error.to_string());
-            meta.report.position = error.place().map(ToString::to_string);
-        }
-        // The first error is what matters, whether or not it can be recorded.
-        if let Err(unrecorded) = ledger.record(&meta).await {
-            tracing::warn!(error = %unrecorded, "the ledger does not know that the ingestion stopped");
-        }
-        Ok(Outcome { report: meta.report, error: Some(error), repeated: false })
-    }
-
-    async fn run(&self, source: &Source, ledger: &Ledger, meta: &mut Meta) -> Result<(), Error> {
-        let surveying = Instant::now();
-        let folder = match meta.attempt {
-            1 => meta.report.ingestion.clone(),
-            attempt => format!("{}.{attempt}", meta.report.ingestion),
-        };
-        let plan_folder = format!("ingestions/{folder}");
-        let plan = Plan::obtain(source, &self.store, &plan_folder, self.settings.block_bytes).await?;
-        meta.report = Report::of(&plan);
-        ledger.record_patiently(meta).await?;
-        let work = Work::new(self, source, ledger, plan, meta.attempt, folder);
-        let merged = work.survey().await?;
-        work.tell(&merged, &mut meta.report);
-        meta.report.survey_ms = elapsed_ms(surveying);
-        let see = || format!("see {}", self.store.location(&work.rejects_folder()));
-        work.check_rejects(merged.rejected, merged.records, true, see)?;
-        meta.report.state = State::Writing;
-        ledger.record_patiently(meta).await?;
-        let writing = Instant::now();
-        let ceiling = self.settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
-        let writer = Writer::new(self.write_client.clone(), self.table.name.clone(), ceiling);
-        let written = Box::pin(work.write(&writer, &merged)).await;
-        let tally = writer.tally();
-        let report = &mut meta.report;
-        (report.items_written, report.write_units) = (tally.items, tally.write_units);
-        (report.calls, report.retried, report.throttled) = (tally.calls, tally.retried, tally.throttled);
-        report.write_ms = elapsed_ms(writing);
-        written?;
-        report.written = merged.written;
-        Ok(())
-    }
-}
-
-/// One attempt at one plan: what every step of it needs.
-pub struct Work<'a> {
-    pub(crate) source: &'a Source,
-    pub(crate) store: &'a WorkStore,
-    pub(crate) settings: &'a Settings,
-    pub(crate) schema: Schema,
-    pub(crate) plan: Plan,
-    ledger: &'a Ledger,
-    attempt: u32,
-    folder: String,
-    observer: Option<&'a Observer>,
-    told_bytes: AtomicU64,
-    items: AtomicU64,
-}
-
-impl std::fmt::Debug for Work<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work").field("folder", &self.folder).finish_non_exhaustive()
-    }
-}
-
-/// Decoded bytes between two tellings of progress.
-const TELL_BYTES: u64 = 1024 * 1024;
-
-impl<'a> Work<'a> {
-    fn new(
-        engine: &'a Engine,
-        source: &'a Source,
-        ledger: &'a Ledger,
-        plan: Plan,
-        attempt: u32,
-        folder: String,
-    ) -> Self {
-        Self {
-            source,
-            store: &engine.store,
-            settings: &engine.settings,
-            schema: engine.table.schema.clone(),
-            plan,
-            ledger,
-            attempt,
-            folder,
-            observer: engine.observer.as_ref(),
-            told_bytes: AtomicU64::new(0),
-            items: AtomicU64::new(0),
-        }
-    }
-
-    async fn survey(&self) -> Result<Merged, Error> {
-        let mut surveyed = Vec::with_capacity(self.plan.segments.len());
-        for at in 0..self.plan.segments.len() {
-            surveyed.push(survey::survey(self, at).await?);
-        }
-        if let Some(observer) = self.observer {
-            let records = surveyed.iter().map(|found| found.sums.records).sum();
-            observer(Progress { phase: "merge", done_bytes: 0, total_bytes: None, records, items: 0 });
-        }
-        merge::merge(self, &surveyed).await
-    }
-
-    async fn write(&self, writer: &Writer, merged: &Merged) -> Result<(), Error> {
-        let mut superseded = superseded::Superseded::open(self, merged).await?;
-        let mut items = 0;
-        for at in 0..self.plan.segments.len() {
-            items += Box::pin(write_pass::write(self, writer, at, &mut superseded)).await?;
-        }
-        if items != merged.written {
-            return Err(Error::Accounting { expected: merged.written, found: items });
-        }
-        Ok(())
-    }
-
-    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end.
-    fn check_rejects(&self, rejected: u64, records: u64, is_all: bool, hint: impl Fn() -> String) -> Result<(), Error> {
-        match self.settings.max_rejects {
-            Some(limit) if (is_all || limit.is_absolute()) && limit.is_exceeded(rejected, records) => {
-                Err(Error::TooManyRejects { rejected, records, limit: limit.to_string(), hint: hint() })
+        let report = known.as_ref().map_or_else(|| begun(&ingestion, source), |meta| meta.report.clone());
+        match claim::claim(&ledger, source, self.lease_time_ms()).await? {
+            Claimed::Mine => {}
+            Claimed::Wait { until_ms } => {
+                // Who is closed gives its work back within a checkpoint, if it lives.
+                let look_at_ms = until_ms.min(now_ms() + worker::millis(LOOK_PAUSE));
+                return Ok(Worked::Busy { look_at_ms, report });
             }
-            _ => Ok(()),
+            Claimed::Older => return Self::close_older(&ledger, known, report).await,
         }
-    }
-
-    /// Writes into the report what the survey found.
-    fn tell(&self, merged: &Merged, report: &mut Report) {
-        report.records_read = merged.records;
-        report.superseded = merged.superseded;
-        report.rejected = merged.rejected;
-        report.warnings.clone_from(&merged.warnings);
-        report.bytes_decoded = merged.segment_bytes.iter().sum();
-        for (entry, records) in report.entries.iter_mut().zip(&merged.segment_records) {
-            entry.records_read = *records;
-        }
-        report.rejects_location = (merged.rejected > 0).then(|| self.store.location(&self.rejects_folder()));
-    }
-
-    fn segment(&self, at: usize) -> Result<&Segment, Error> {
-        self.plan.segments.get(at).ok_or_else(|| Error::damaged("the plan"))
-    }
-
-    async fn open(&self, segment: &Segment, start: Position) -> Result<CsvReader<DecodedReader>, Error> {
-        let reader = container::open_entry(self.source, &segment.entry, start.byte).await?;
-        let options = CsvOptions { delimiter: segment.delimiter, record_limit_bytes: RECORD_LIMIT_BYTES };
-        let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
-        Ok(CsvReader::new(reader, options, start).called(&name))
-    }
-
-    fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {
-        Place { entry: segment.entry.name.clone(), line: Some(line), byte: Some(byte), ..self.source.place() }
-    }
-
-    /// A checkpoint that does not get through is no reason to stop: a later one will.
-    async fn checkpoint(&self, segment: usize, checkpoint: &Checkpoint) -> Result<(), Error> {
-        match self.ledger.checkpoint(&self.plan.ingestion, self.attempt, segment, checkpoint).await {
-            Err(error) if !error.is_permanent() => {
-                tracing::warn!(%error, "a checkpoint was left out");
-                Ok(())
+        let attempt = match &known {
+            None => 1,
+            Some(meta) => meta.attempt + u32::from(meta.report.state.is_end()),
+        };
+        let work = match Work::open(self, source, &ingestion, attempt).await {
+            Ok(work) => work,
+            Err(error) if error.is_permanent() => return self.cannot_begin(&ledger, known, report, error).await,
+            Err(error) => return Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false })),
+        };
+        if known.as_ref().is_none_or(|meta| meta.report.state.is_end()) {
+            let stage = Stage::begun(u32::try_from(work.plan.segments.len()).unwrap_or(u32::MAX));
+            let meta = begin(known, Report::of(&work.plan), attempt, stage);
+            // Lost: another has begun it, in the same way.
+            if ledger.swap_meta(&meta).await? == Swap::Done
+                && let Some(delivery) = delivery
+            {
+                worker::invite(delivery, &ingestion, work.plan.segments.len()).await?;
             }
-            other => other,
+        }
+        match Worker::new(self, &ledger, work, attempt, delivery).drive().await {
+            Ok(worked) => Ok(worked),
+            Err(error) => Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false })),
         }
     }
 
-    fn block_key(&self, segment: usize, number: u32) -> String {
-        format!("ingestions/{}/blocks/{segment:05}/{number:08}", self.folder)
+    /// Ends an ingestion that is not over: its workers stop at their next checkpoint. Gives how it stands then; none if
+    /// nothing is known of it.
+    ///
+    /// # Errors
+    /// What the ledger answers.
+    pub async fn cancel(&self, ingestion: &str) -> Result<Option<Report>, Error> {
+        let closed = claim::close(&Ledger::new(self.table.clone()), ingestion, State::Cancelled).await?;
+        Ok(closed.map(|meta| meta.report))
     }
 
-    fn superseded_key(&self, partition: usize) -> String {
-        format!("ingestions/{}/superseded/{partition:05}", self.folder)
+    /// The table that it puts into.
+    #[must_use]
+    pub const fn table(&self) -> &Table {
+        &self.table
     }
 
-    fn merged_key(&self) -> String {
-        format!("ingestions/{}/merged.json", self.folder)
+    /// The time by which leases are judged, in milliseconds since 1970: at least that at which every void one has ended.
+    fn lease_time_ms(&self) -> u64 {
+        let void_until_ms = match self.settings.alone_since_ms {
+            0 => 0,
+            since_ms => since_ms + worker::millis(self.settings.lease),
+        };
+        now_ms().max(void_until_ms)
     }
 
-    fn rejects_folder(&self) -> String {
-        format!("rejects/{}/", self.folder)
-    }
-
-    fn rejects_key(&self, number: usize) -> String {
-        format!("{}{number:08}.ndjson", self.rejects_folder())
-    }
-
-    fn observe(&self, phase: &'static str, segment: usize, done_bytes: u64, records: u64) {
-        let Some(observer) = self.observer else { return };
-        let told = self.told_bytes.load(Ordering::Relaxed);
-        if done_bytes >= told && done_bytes - told < TELL_BYTES {
-            return;
+    const fn begins_anew(&self, state: State) -> bool {
+        match state {
+            State::Completed => self.settings.force,
+            _ => self.settings.force || self.settings.retry_ended,
         }
-        self.told_bytes.store(done_bytes, Ordering::Relaxed);
-        let total_bytes = self.plan.segments.get(segment).and_then(|segment| segment.entry.size);
-        let items = self.items.load(Ordering::Relaxed);
-        observer(Progress { phase, done_bytes, total_bytes, records, items });
     }
 
-    fn observe_written(&self, items: u64) {
-        self.items.fetch_add(items, Ordering::Relaxed);
-    }
-}
-
-/// Says when it is time for the next checkpoint.
-#[derive(Debug, Default)]
-struct Pace {
-    last: Option<Instant>,
-}
-
-impl Pace {
-    fn is_due(&mut self) -> bool {
-        let last = *self.last.get_or_insert_with(Instant::now);
-        let due = last.elapsed() >= CHECKPOINT_PACE;
-        if due {
-            self.last = Some(Instant::now());
+    /// A newer version is there: this one is over, whether or not it was begun.
+    async fn close_older(ledger: &Ledger, known: Option<Meta>, report: Report) -> Result<Worked, Error> {
+        let ingestion = report.ingestion.clone();
+        if known.is_none() {
+            let report = Report { state: State::Superseded, ..report };
+            // Lost: it has been begun, or closed.
+            let _begun: Swap = ledger.swap_meta(&begin(None, report, 1, Stage::begun(0))).await?;
         }
-        due
+        let closed = claim::close(ledger, &ingestion, State::Superseded).await?;
+        let closed = closed.ok_or_else(|| Error::damaged("the ledger"))?;
+        Ok(Worked::Over(Outcome::of(closed.report)))
+    }
+
+    /// Records that a source cannot even be planned.
+    async fn cannot_begin(
+        &self,
+        ledger: &Ledger,
+        known: Option<Meta>,
+        report: Report,
+        error: Error,
+    ) -> Result<Worked, Error> {
+        let attempt = known.as_ref().map_or(1, |meta| meta.attempt);
+        let cause = Some(error.to_string());
+        let position = error.place().map(ToString::to_string);
+        let report = Report { state: State::Failed, cause, position, ..report };
+        // Lost: another has found the same.
+        let _told: Swap = ledger.swap_meta(&begin(known, report.clone(), attempt, Stage::begun(0))).await?;
+        Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false }))
     }
 }
 
-fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+fn begun(ingestion: &str, source: &Source) -> Report {
+    Report::begun(ingestion.to_owned(), source.identity().clone())
+}
+
+fn interrupted(why: Pause, report: Report) -> Outcome {
+    Outcome { report, error: Some(Error::Interrupted { why }), repeated: false }
+}
+
+/// What the ledger says of an attempt that begins.
+fn begin(known: Option<Meta>, report: Report, attempt: u32, stage: Stage) -> Meta {
+    let (rev, created_at) = known.map_or_else(|| (0, now()), |meta| (meta.rev, meta.created_at));
+    Meta { rev, report, attempt, created_at, stage, began_ms: (now_ms(), 0) }
+}
+
+/// Milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> u64 {
+    u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default()
 }
 
 fn now() -> String {

@@ -77,9 +77,14 @@ impl Plan {
     /// # Errors
     /// A source that cannot be read or that no layout fits; a plan in the store that this engine cannot obey.
     pub async fn obtain(source: &Source, store: &WorkStore, folder: &str, block_bytes: u64) -> Result<Self, Error> {
-        let drafted = Self::draft(source, block_bytes).await?;
-        let text = Bytes::from(serde_json::to_vec_pretty(&drafted).map_err(Error::corrupt("a plan"))?);
-        let stored = store.put_if_absent(&format!("{folder}/plan.json"), text).await?;
+        let key = format!("{folder}/plan.json");
+        let stored = if let Some(stored) = store.get_if_there(&key).await? {
+            stored
+        } else {
+            let drafted = Self::draft(source, block_bytes).await?;
+            let text = Bytes::from(serde_json::to_vec_pretty(&drafted).map_err(Error::corrupt("a plan"))?);
+            store.put_if_absent(&key, text).await?
+        };
         let plan: Self = serde_json::from_slice(&stored).map_err(Error::corrupt("the plan"))?;
         if plan.format_version != FORMAT_VERSION {
             return Err(Error::OtherVersion { found: plan.format_version });

@@ -27,6 +27,10 @@ pub enum State {
     Completed,
     /// Stopped by what would stop it again; `cause` says what.
     Failed,
+    /// A newer version of the object has taken its place before it was completed.
+    Superseded,
+    /// Somebody ended it.
+    Cancelled,
 }
 
 impl State {
@@ -38,7 +42,15 @@ impl State {
             Self::Writing => "writing",
             Self::Completed => "completed",
             Self::Failed => "failed",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Whether nobody works on it any more.
+    #[must_use]
+    pub const fn is_end(self) -> bool {
+        !matches!(self, Self::Surveying | Self::Writing)
     }
 }
 

@@ -15,6 +15,9 @@ use crate::read::source::Source;
 /// Bytes of a part. S3 takes 10,000 parts of at least 5 MiB: 80 GB of input with these.
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Where it lies in the work store.
+pub const FOLDER: &str = "spool/";
+
 /// Copies `input` to the end into a new object of the work store.
 ///
 /// # Errors
@@ -24,7 +27,7 @@ pub async fn spool(
     input: impl AsyncRead + Unpin,
     stop: &CancellationToken,
 ) -> Result<Source, Error> {
-    let key = format!("spool/{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let key = format!("{FOLDER}{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let upload = store.client.create_multipart_upload().bucket(&store.bucket).key(&key).send().await;
     let upload = upload.map_err(|error| store.error(&key, error))?;
     let id = upload.upload_id.unwrap_or_default();
@@ -36,6 +39,24 @@ pub async fn spool(
         return Err(error);
     }
     Ok(Source::object(store.client.clone(), store.bucket.clone(), key, None).await?)
+}
+
+/// Removes what earlier processes have spooled and left behind when they were killed: nobody can name it again. Only for
+/// who is alone with the store.
+///
+/// # Errors
+/// The work store.
+pub async fn remove_abandoned(store: &WorkStore) -> Result<(), Error> {
+    let uploads = store.client.list_multipart_uploads().bucket(&store.bucket).prefix(FOLDER).send().await;
+    for upload in uploads.map_err(|error| store.error(FOLDER, error))?.uploads.unwrap_or_default() {
+        let abort = store.client.abort_multipart_upload().bucket(&store.bucket).set_key(upload.key);
+        abort.set_upload_id(upload.upload_id).send().await.map_err(|error| store.error(FOLDER, error))?;
+    }
+    let listed = store.client.list_objects_v2().bucket(&store.bucket).prefix(FOLDER).send().await;
+    for object in listed.map_err(|error| store.error(FOLDER, error))?.contents.unwrap_or_default() {
+        store.remove(object.key().unwrap_or_default()).await?;
+    }
+    Ok(())
 }
 
 async fn copy(

@@ -20,6 +20,7 @@ pub struct StoreError {
     key: String,
     message: String,
     refused: bool,
+    missing: bool,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -81,6 +82,17 @@ impl WorkStore {
         }
     }
 
+    /// Reads a whole object, if it is there. For objects of known, small size.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries; a body that breaks.
+    pub async fn get_if_there(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        match self.get(key).await {
+            Err(error) if error.missing => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     /// Reads a whole object. For objects of known, small size.
     ///
     /// # Errors
@@ -120,7 +132,7 @@ impl WorkStore {
     fn broken(&self, key: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
         let message = format!("the body broke {BODY_TRIES} times: {error}");
         let (bucket, key) = (self.bucket.clone(), key.to_owned());
-        StoreError { bucket, key, message, refused: false, source: Some(Box::new(error)) }
+        StoreError { bucket, key, message, refused: false, missing: false, source: Some(Box::new(error)) }
     }
 
     pub(super) fn error<E>(&self, key: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> StoreError
@@ -132,7 +144,9 @@ impl WorkStore {
         if error.code() == Some("NoSuchBucket") {
             message.push_str("; create the bucket, or name another with --work-bucket");
         }
-        StoreError { bucket: self.bucket.clone(), key: key.to_owned(), message, refused, source: Some(Box::new(error)) }
+        let missing = error.code() == Some("NoSuchKey");
+        let (bucket, key) = (self.bucket.clone(), key.to_owned());
+        StoreError { bucket, key, message, refused, missing, source: Some(Box::new(error)) }
     }
 }
 

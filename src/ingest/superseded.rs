@@ -5,10 +5,11 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 
-use super::Work;
 use super::block::{HEAD_LIMIT_BYTES, Head};
 use super::error::Error;
-use super::merge::{Merged, position};
+use super::merge::position;
+use super::settle::Merged;
+use super::work::Work;
 
 /// Bytes of all lists that are held at once. There are as many lists as the merge had partitions, and one of the blocks.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
@@ -18,7 +19,7 @@ const READ_BYTES: (u64, u64) = (4 * 1024, 64 * 1024);
 
 /// Tells of each record whether its key comes again. Must be asked in the order of the source.
 #[derive(Debug)]
-pub struct Superseded<'a> {
+pub(super) struct Superseded<'a> {
     work: &'a Work<'a>,
     lists: Vec<List>,
     heads: BinaryHeap<Reverse<(u64, usize)>>,
@@ -54,7 +55,7 @@ impl<'a> Superseded<'a> {
     ///
     /// # Errors
     /// The work store.
-    pub async fn open(work: &'a Work<'a>, merged: &Merged) -> Result<Self, Error> {
+    pub(super) async fn open(work: &'a Work<'a>, merged: &Merged) -> Result<Self, Error> {
         let partitions =
             merged.partitions.iter().enumerate().filter(|(_, count)| **count > 0).map(|(number, count)| {
                 let part = Part::Range { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
@@ -77,7 +78,7 @@ impl<'a> Superseded<'a> {
     ///
     /// # Errors
     /// The work store.
-    pub async fn contains(&mut self, segment: usize, byte: u64) -> Result<bool, Error> {
+    pub(super) async fn contains(&mut self, segment: usize, byte: u64) -> Result<bool, Error> {
         let asked = position(segment, byte);
         let mut found = false;
         while let Some(&Reverse((head, at))) = self.heads.peek() {

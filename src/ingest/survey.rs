@@ -7,12 +7,15 @@ use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::block::{BlockBuilder, BlockReject, Header};
+use super::block::{BlockBuilder, BlockReject};
 use super::error::Error;
+use super::halt::Halt;
 use super::judge::{Judged, judge};
-use super::ledger::{Checkpoint, Cursor};
+use super::machine::Pause;
+use super::plan::Segment;
+use super::progress::{Cursor, Progress};
 use super::store::StoreError;
-use super::{Pace, Work};
+use super::work::{Ended, Slot, Work};
 use crate::layout::{Reject, Row, Scratch};
 use crate::read::csv::{Position, RAW_LIMIT_BYTES, RawRecord};
 use crate::table::keys;
@@ -20,27 +23,38 @@ use crate::table::keys;
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
 const UPLOADS_LIMIT: usize = 3;
 
-/// What a survey of a segment found.
-#[derive(Debug, Clone, Default)]
-pub struct Surveyed {
-    /// Blocks in the work store.
-    pub blocks: u32,
-    /// Sums over the blocks; `superseded` only of keys that come again in the same block.
-    pub sums: Header,
+/// Records between two looks at whether to stop: a look costs as much as a tenth of a record.
+const LOOK_RECORDS: u64 = 256;
+
+/// Where the survey of a segment begins.
+pub(super) fn beginning(segment: &Segment) -> Progress {
+    let cursor = Cursor { byte: segment.data_byte, line: segment.data_line, record: 0 };
+    Progress::Survey { block: 0, cursor, keys: 0, rejected: 0 }
 }
 
-/// Surveys segment number `at` of the plan.
+/// Surveys segment number `at` of the plan, from where the slot says.
 ///
 /// # Errors
 /// A source that cannot be read on, is damaged, or has a record whose end is not certain; the work store.
-pub async fn survey(work: &Work<'_>, at: usize) -> Result<Surveyed, Error> {
+pub(super) async fn survey(work: &Work<'_>, at: usize, slot: &Slot, halt: &Halt) -> Result<Ended, Error> {
     let segment = work.segment(at)?;
     let mapping = segment.mapping()?;
-    let start = Position { byte: segment.data_byte, line: segment.data_line };
-    let mut csv = work.open(segment, start).await?;
+    let mut blocks = Blocks::new(work, at, slot)?;
+    let mut csv = work.read(segment, blocks.begun.position()).await?;
     let mut scratch = Scratch::default();
-    let mut blocks = Blocks::new(work, at, Cursor { byte: start.byte, line: start.line, record: 0 });
-    while let Some(raw) = csv.next().await? {
+    let mut halted = std::pin::pin!(halt.due());
+    loop {
+        if blocks.records().is_multiple_of(LOOK_RECORDS)
+            && let Some(why) = halt.is_due()
+        {
+            return blocks.pause(why).await;
+        }
+        let raw = tokio::select! {
+            biased;
+            raw = csv.next() => raw?,
+            why = &mut halted => return blocks.pause(why).await,
+        };
+        let Some(raw) = raw else { break };
         if blocks.open.ends_before(raw.byte) {
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
@@ -68,18 +82,25 @@ pub async fn survey(work: &Work<'_>, at: usize) -> Result<Surveyed, Error> {
 /// The blocks of one segment in the making.
 struct Blocks<'a> {
     work: &'a Work<'a>,
+    slot: &'a Slot,
     segment: usize,
     open: BlockBuilder,
     begun: Cursor,
-    uploads: VecDeque<(JoinHandle<Result<(), StoreError>>, Checkpoint)>,
-    pace: Pace,
-    found: Surveyed,
+    /// Blocks closed so far, and what is in them.
+    closed: u32,
+    keys: u64,
+    rejected: u64,
+    /// Each on its way to the store, and how far the survey is when it lies there.
+    uploads: VecDeque<(JoinHandle<Result<(), StoreError>>, Progress)>,
 }
 
 impl<'a> Blocks<'a> {
-    fn new(work: &'a Work<'a>, segment: usize, begun: Cursor) -> Self {
+    fn new(work: &'a Work<'a>, segment: usize, slot: &'a Slot) -> Result<Self, Error> {
+        let Progress::Survey { block: closed, cursor: begun, keys, rejected } = slot.get() else {
+            return Err(Error::damaged("the ledger's progress of a survey"));
+        };
         let open = BlockBuilder::new(begun.byte, work.plan.block_bytes);
-        Self { work, segment, open, begun, uploads: VecDeque::new(), pace: Pace::default(), found: Surveyed::default() }
+        Ok(Self { work, slot, segment, open, begun, closed, keys, rejected, uploads: VecDeque::new() })
     }
 
     fn reject(&mut self, raw: &RawRecord<'_>, reject: &Reject) -> Result<(), Error> {
@@ -100,7 +121,7 @@ impl<'a> Blocks<'a> {
     }
 
     fn rejected(&self) -> u64 {
-        self.found.sums.rejected + self.open.rejected()
+        self.rejected + self.open.rejected()
     }
 
     async fn close(&mut self, end: Position) -> Result<(), Error> {
@@ -108,35 +129,47 @@ impl<'a> Blocks<'a> {
         let block = std::mem::replace(&mut self.open, next);
         let (header, bytes) =
             block.finish(end.byte, end.line - self.begun.line).map_err(Error::corrupt("a block's header"))?;
-        let key = self.work.block_key(self.segment, self.found.blocks);
+        let key = self.work.block_key(self.segment, self.closed);
         self.begun = Cursor { byte: end.byte, line: end.line, record: self.begun.record + header.records };
-        self.found.blocks += 1;
-        add(&mut self.found.sums, &header);
+        self.closed += 1;
+        self.keys += header.keys;
+        self.rejected += header.rejected;
         while self.uploads.len() >= UPLOADS_LIMIT {
             self.join_one().await?;
         }
-        let checkpoint = Checkpoint::Survey { block: self.found.blocks, cursor: self.begun };
+        let (block, cursor, keys, rejected) = (self.closed, self.begun, self.keys, self.rejected);
+        let progress = Progress::Survey { block, cursor, keys, rejected };
         let store = self.work.store.clone();
         let upload = async move { store.put(&key, bytes).await };
-        self.uploads.push_back((tokio::spawn(upload.in_current_span()), checkpoint));
+        self.uploads.push_back((tokio::spawn(upload.in_current_span()), progress));
         Ok(())
     }
 
     async fn join_one(&mut self) -> Result<(), Error> {
-        let Some((upload, checkpoint)) = self.uploads.pop_front() else { return Ok(()) };
+        let Some((upload, progress)) = self.uploads.pop_front() else { return Ok(()) };
         upload.await.map_err(Error::corrupt("a block"))??;
-        if self.pace.is_due() {
-            self.work.checkpoint(self.segment, &checkpoint).await?;
-        }
+        self.slot.set(progress);
         Ok(())
     }
 
-    async fn finish(mut self, end: Position) -> Result<Surveyed, Error> {
-        self.close(end).await?;
+    async fn settle(&mut self) -> Result<Progress, Error> {
         while !self.uploads.is_empty() {
             self.join_one().await?;
         }
-        Ok(self.found)
+        Ok(self.slot.get())
+    }
+
+    async fn finish(mut self, end: Position) -> Result<Ended, Error> {
+        // Where the hop before ended at the very end there is nothing left, and a block too many would be one.
+        if self.closed == 0 || end.byte > self.begun.byte {
+            self.close(end).await?;
+        }
+        self.settle().await.map(Ended::Done)
+    }
+
+    /// What is not a whole block is read again: a block depends on its bytes alone.
+    async fn pause(mut self, why: Pause) -> Result<Ended, Error> {
+        Ok(Ended::Paused(self.settle().await?, why))
     }
 }
 
@@ -150,18 +183,5 @@ fn text_of(raw: &[u8]) -> String {
             Some(text) => text.to_owned(),
             None => WINDOWS_1252.decode_without_bom_handling(raw).0.into_owned(),
         },
-    }
-}
-
-fn add(sums: &mut Header, header: &Header) {
-    sums.end_byte = header.end_byte;
-    sums.lines += header.lines;
-    sums.records += header.records;
-    sums.rejected += header.rejected;
-    sums.keys += header.keys;
-    sums.superseded += header.superseded;
-    sums.write_units += header.write_units;
-    for (kind, count) in &header.warnings {
-        *sums.warnings.entry(kind.clone()).or_default() += count;
     }
 }

@@ -2,57 +2,89 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::stream::{self, TryStreamExt};
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::error::Error;
+use super::halt::Halt;
 use super::judge::{Judged, judge};
-use super::ledger::{Checkpoint, Cursor};
+use super::machine::Pause;
+use super::plan::Segment;
+use super::progress::{Cursor, Progress};
+use super::settle;
 use super::superseded::Superseded;
-use super::{Pace, Work};
+use super::work::{Ended, Slot, Work};
 use crate::layout::{Mapping, Record, Row, Scratch};
 use crate::read::container::DecodedReader;
-use crate::read::csv::{CsvReader, Position};
+use crate::read::csv::CsvReader;
 use crate::table::item::{self, SourceRef};
-use crate::write::{Batch, BatchBuilder, Writer};
+use crate::write::{Batch, BatchBuilder, Tally, Writer};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
 const WINDOW_BATCHES: u64 = 1024;
 
-/// Writes segment number `at` of the plan. Gives the items acknowledged.
+/// How long calls in flight may take when a hop ends; what is not acknowledged by then is put again by the next.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where the write pass of a segment begins.
+pub(super) fn beginning(segment: &Segment) -> Progress {
+    let cursor = Cursor { byte: segment.data_byte, line: segment.data_line, record: 0 };
+    Progress::Write { cursor, items: 0, tally: Tally::default() }
+}
+
+/// Writes segment number `at` of the plan, from where the slot says.
 ///
 /// # Errors
-/// A source that cannot be read on; the work store; refusals of DynamoDB.
-pub async fn write(work: &Work<'_>, writer: &Writer, at: usize, superseded: &mut Superseded<'_>) -> Result<u64, Error> {
+/// A source that cannot be read on; the work store; refusals of DynamoDB; the end of the lease.
+pub(super) async fn write(
+    work: &Work<'_>,
+    writer: &Writer,
+    at: usize,
+    slot: &Slot,
+    halt: &Halt,
+) -> Result<Ended, Error> {
     let mapping = work.segment(at)?.mapping()?;
-    let window = Window::default();
-    let mut pace = Pace::default();
-    let mut items = 0;
-    let feed = Feed::open(work, at, &mapping, superseded, writer.batch_limit_units()).await?;
+    let merged = settle::merged(work).await?;
+    let mut superseded = Superseded::open(work, &merged).await?;
+    let Progress::Write { cursor, items, tally } = slot.get() else {
+        return Err(Error::damaged("the ledger's progress of a write pass"));
+    };
+    let window = Window::new(cursor, items);
+    let feed = Feed::open(work, at, &mapping, &mut superseded, cursor, writer.batch_limit_units()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
-        let batch = feed.next_batch(&window).await?;
+        let batch = feed.next_batch(&window, halt).await?;
         Ok::<_, Error>(batch.map(|batch| (batch, feed)))
     });
     let mut acknowledged = std::pin::pin!(
-        batches
-            .map_ok(async |batch| {
-                let count = batch.len() as u64;
-                Ok((writer.put(batch).await?, count))
-            })
-            .try_buffer_unordered(work.settings.calls_in_flight)
+        batches.map_ok(async |batch| Ok(writer.put(batch).await?)).try_buffer_unordered(work.settings.calls_in_flight)
     );
-    while let Some((number, count)) = acknowledged.try_next().await? {
-        items += count;
+    let progress = || {
+        let (cursor, items) = window.progress();
+        Progress::Write { cursor, items, tally: tally.plus(writer.tally()) }
+    };
+    let overdue = async {
+        let why = halt.due().await;
+        sleep(DRAIN_LIMIT).await;
+        why
+    };
+    let mut overdue = std::pin::pin!(overdue);
+    loop {
+        let number = tokio::select! {
+            biased;
+            number = acknowledged.try_next() => number?,
+            why = &mut overdue => return Ok(Ended::Paused(progress(), why)),
+        };
+        let Some(number) = number else { break };
         window.acknowledge(number);
-        work.observe_written(count);
-        if pace.is_due()
-            && let Some(checkpoint) = window.checkpoint()
-        {
-            work.checkpoint(at, &checkpoint).await?;
-        }
+        slot.set(progress());
     }
-    Ok(items)
+    Ok(match window.halted() {
+        Some(why) => Ended::Paused(progress(), why),
+        None => Ended::Done(progress()),
+    })
 }
 
 /// Turns records into batches.
@@ -74,21 +106,34 @@ impl<'a, 's> Feed<'a, 's> {
         segment: usize,
         mapping: &'a Mapping,
         superseded: &'a mut Superseded<'s>,
+        start: Cursor,
         limit_units: u64,
     ) -> Result<Self, Error> {
-        let planned = work.segment(segment)?;
-        let start = Position { byte: planned.data_byte, line: planned.data_line };
-        let csv = work.open(planned, start).await?;
+        let csv = work.read(work.segment(segment)?, start.position()).await?;
         let (scratch, builder) = (Scratch::default(), BatchBuilder::new(limit_units));
-        Ok(Self { work, segment, mapping, csv, scratch, superseded, builder, records: 0, batches: 0 })
+        Ok(Self { work, segment, mapping, csv, scratch, superseded, builder, records: start.record, batches: 0 })
     }
 
-    /// The next batch, when the window has room for it; none at the end of the segment.
-    async fn next_batch(&mut self, window: &Window) -> Result<Option<Batch<u64>>, Error> {
-        window.room_for(self.batches).await;
+    /// The next batch, when the window has room for it; none at the end of the segment, or when it is time to stop.
+    async fn next_batch(&mut self, window: &Window, halt: &Halt) -> Result<Option<Batch<u64>>, Error> {
+        let mut halted = std::pin::pin!(halt.due());
+        tokio::select! {
+            biased;
+            () = window.room_for(self.batches) => {}
+            why = &mut halted => return Ok(window.halt(why)),
+        }
+        if let Some(why) = halt.is_due() {
+            return Ok(window.halt(why));
+        }
         let mut first = None;
         while !self.builder.is_full() {
-            let Some(raw) = self.csv.next().await? else { break };
+            let raw = tokio::select! {
+                biased;
+                raw = self.csv.next() => raw?,
+                // What is in the batch so far was not sent, and is read again.
+                why = &mut halted => return Ok(window.halt(why)),
+            };
+            let Some(raw) = raw else { break };
             let before = Cursor { byte: raw.byte, line: raw.line, record: self.records };
             self.records += 1;
             self.work.observe("write", self.segment, raw.end, self.records);
@@ -101,29 +146,38 @@ impl<'a, 's> Feed<'a, 's> {
             let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
             let start = self.builder.buffer().len();
             let Record::Invoice(invoice) = &record;
-            let encoded = item::encode_invoice(invoice, &source, &self.work.schema, self.builder.buffer());
+            let encoded = item::encode_invoice(invoice, &source, self.work.schema, self.builder.buffer());
             self.builder.push(start, &encoded);
         }
-        let Some(first) = first else { return Ok(None) };
+        let end = self.csv.position();
+        let end = Cursor { byte: end.byte, line: end.line, record: self.records };
+        let Some(first) = first else {
+            window.read_to(end);
+            return Ok(None);
+        };
         let batch = self.builder.take(self.batches);
-        window.send(self.batches, first, batch.len() as u64);
+        window.send(self.batches, first, batch.len() as u64, end);
         self.batches += 1;
         Ok(Some(batch))
     }
 }
 
 /// The batches from the oldest that is not acknowledged on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
     state: Mutex<Sent>,
     moved: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sent {
     batches: BTreeMap<u64, SentBatch>,
     /// Items of the batches before those.
     items: u64,
+    /// Behind the newest of them.
+    end: Cursor,
+    /// Why no more are sent, if it is not for the end of the segment.
+    halted: Option<Pause>,
 }
 
 #[derive(Debug)]
@@ -135,6 +189,11 @@ struct SentBatch {
 }
 
 impl Window {
+    fn new(start: Cursor, items: u64) -> Self {
+        let sent = Sent { batches: BTreeMap::new(), items, end: start, halted: None };
+        Self { state: Mutex::new(sent), moved: Notify::new() }
+    }
+
     /// Waits until batch `number` is not too far ahead of the oldest that is not acknowledged.
     async fn room_for(&self, number: u64) {
         loop {
@@ -147,8 +206,25 @@ impl Window {
         }
     }
 
-    fn send(&self, number: u64, first: Cursor, items: u64) {
-        self.state().batches.insert(number, SentBatch { first, items, acknowledged: false });
+    fn send(&self, number: u64, first: Cursor, items: u64, end: Cursor) {
+        let mut state = self.state();
+        state.batches.insert(number, SentBatch { first, items, acknowledged: false });
+        state.end = end;
+    }
+
+    /// Notes that there is nothing to send up to `end`.
+    fn read_to(&self, end: Cursor) {
+        self.state().end = end;
+    }
+
+    /// Notes why nothing more is sent, and gives no batch.
+    fn halt<T>(&self, why: Pause) -> Option<T> {
+        self.state().halted = Some(why);
+        None
+    }
+
+    fn halted(&self) -> Option<Pause> {
+        self.state().halted
     }
 
     fn acknowledge(&self, number: u64) {
@@ -164,11 +240,11 @@ impl Window {
         self.moved.notify_waiters();
     }
 
-    /// How far everything is acknowledged; none if all that was sent is.
-    fn checkpoint(&self) -> Option<Checkpoint> {
+    /// How far everything is acknowledged, and the items up to there.
+    fn progress(&self) -> (Cursor, u64) {
         let state = self.state();
-        let (_, oldest) = state.batches.first_key_value()?;
-        Some(Checkpoint::Write { cursor: oldest.first, items: state.items })
+        let cursor = state.batches.first_key_value().map_or(state.end, |(_, oldest)| oldest.first);
+        (cursor, state.items)
     }
 
     fn state(&self) -> MutexGuard<'_, Sent> {
@@ -184,32 +260,31 @@ mod tests {
         Cursor { byte: record * 100, line: record + 2, record }
     }
 
-    fn checkpoint(record: u64, items: u64) -> Checkpoint {
-        Checkpoint::Write { cursor: cursor(record), items }
-    }
-
     #[tokio::test]
-    async fn the_checkpoint_is_the_first_record_not_acknowledged_and_the_items_before_it() {
-        let window = Window::default();
+    async fn progress_is_the_first_record_not_acknowledged_and_the_items_before_it() {
+        let window = Window::new(cursor(0), 7);
+        assert_eq!(window.progress(), (cursor(0), 7));
         for number in 0..4 {
             window.room_for(number).await;
-            window.send(number, cursor(number * 30), 25);
+            window.send(number, cursor(number * 30), 25, cursor(number * 30 + 30));
         }
         window.acknowledge(1);
-        assert_eq!(window.checkpoint(), Some(checkpoint(0, 0)), "a later batch does not move it");
+        assert_eq!(window.progress(), (cursor(0), 7), "a later batch does not move it");
         window.acknowledge(0);
-        assert_eq!(window.checkpoint(), Some(checkpoint(60, 50)));
+        assert_eq!(window.progress(), (cursor(60), 57));
         window.acknowledge(3);
-        assert_eq!(window.checkpoint(), Some(checkpoint(60, 50)));
+        assert_eq!(window.progress(), (cursor(60), 57));
         window.acknowledge(2);
-        assert_eq!(window.checkpoint(), None);
+        assert_eq!(window.progress(), (cursor(120), 107), "all of them: what comes behind the last");
+        window.read_to(cursor(150));
+        assert_eq!(window.progress(), (cursor(150), 107), "superseded records need no write");
     }
 
     #[tokio::test]
     async fn the_window_holds_back_what_is_too_far_ahead() {
-        let window = Window::default();
-        window.send(0, cursor(0), 25);
-        window.send(1, cursor(25), 25);
+        let window = Window::new(cursor(0), 0);
+        window.send(0, cursor(0), 25, cursor(25));
+        window.send(1, cursor(25), 25, cursor(50));
         window.acknowledge(1);
         let ahead = window.room_for(WINDOW_BATCHES);
         tokio::pin!(ahead);

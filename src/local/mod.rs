@@ -6,8 +6,8 @@ mod dynamodb;
 mod folder;
 mod gateway;
 pub mod generate;
-pub mod inbox;
 pub mod progress;
+pub mod queue;
 mod s3;
 pub mod stack;
 

@@ -1,9 +1,11 @@
 //! How far the work is, on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing when quiet.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::mem;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::logs;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Time between two lines where there is no terminal.
@@ -62,6 +64,7 @@ struct State {
     phase: String,
     phase_started: Instant,
     last_line: Option<Instant>,
+    noted: String,
 }
 
 impl Progress {
@@ -73,7 +76,8 @@ impl Progress {
             Display::Lines | Display::Quiet => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        let state = State { phase: String::new(), phase_started: Instant::now(), last_line: None };
+        let state =
+            State { phase: String::new(), phase_started: Instant::now(), last_line: None, noted: String::new() };
         Self { title: title.into(), display, bar, state: Mutex::new(state) }
     }
 
@@ -85,10 +89,21 @@ impl Progress {
             Display::Lines => {
                 if let Some(line) = self.line(step, Instant::now()) {
                     // A closed stderr is no reason to stop working.
-                    writeln!(io::stderr(), "{line}").unwrap_or_default();
+                    writeln!(io::stderr(), "{}", logs::without_cpfs(&line)).unwrap_or_default();
                 }
             }
         }
+    }
+
+    /// Says something once, above the bar; what was said last is not said again.
+    pub fn note(&self, text: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.display == Display::Quiet || mem::replace(&mut state.noted, text.to_owned()) == text {
+            return;
+        }
+        drop(state);
+        // A closed stderr is no reason to stop working.
+        self.bar.suspend(|| writeln!(io::stderr(), "{}: {text}", self.title).unwrap_or_default());
     }
 
     /// Clears the bar; the report says the rest.

@@ -72,14 +72,36 @@ pub(super) fn service(
     buckets: &[&str],
     credentials: Credentials,
     on_created: Option<OnCreated>,
-) -> io::Result<S3Service> {
+) -> io::Result<(S3Service, Objects)> {
     let store = Store::open(root)?;
     for bucket in buckets {
         store.create_bucket(bucket).map_err(|error| io::Error::other(error.to_string()))?;
     }
-    let mut builder = S3ServiceBuilder::new(Server { store: Arc::new(store), on_created });
+    let store = Arc::new(store);
+    let mut builder = S3ServiceBuilder::new(Server { store: Arc::clone(&store), on_created });
     builder.set_auth(credentials);
-    Ok(builder.build())
+    Ok((builder.build(), Objects(store)))
+}
+
+/// The objects, for the process itself.
+pub(super) struct Objects(Arc<Store>);
+
+impl Objects {
+    /// The keys of a bucket in the order in which they were written, which no listing tells.
+    pub(super) fn oldest_first(&self, bucket: &str) -> io::Result<Vec<String>> {
+        let failed = |error: s3s::S3Error| io::Error::other(error.to_string());
+        let mut found = Vec::new();
+        for key in self.0.keys(bucket).map_err(failed)? {
+            match self.0.head(bucket, &key) {
+                Ok(record) => found.push((record.sequencer, key)),
+                // Removed since it was listed.
+                Err(error) if *error.code() == s3s::S3ErrorCode::NoSuchKey => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        found.sort();
+        Ok(found.into_iter().map(|(_, key)| key).collect())
+    }
 }
 
 #[async_trait::async_trait]

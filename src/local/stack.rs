@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::dynamodb;
 use super::folder::{Endpoints, Folder};
 use super::gateway::Gateway;
-use super::s3::{self, OnCreated};
+use super::s3::{self, Objects, OnCreated};
 use crate::aws::{self, EMBEDDED_KEYS};
 
 /// Bucket for what is to be ingested.
@@ -105,6 +105,7 @@ fn user(running: Option<&Endpoints>) -> String {
 /// A running stack. Dropping it stops it, as [`Stack::stop`] does.
 pub struct Stack {
     endpoints: Endpoints,
+    objects: Objects,
     stop: CancellationToken,
     servers: Vec<JoinHandle<()>>,
     /// After the servers: nobody may take the folder while they use it.
@@ -122,12 +123,14 @@ impl Stack {
         let buckets = [UPLOADS_BUCKET, WORK_BUCKET];
         let (access_key, secret_key) = EMBEDDED_KEYS;
         let credentials = s3::Credentials { access_key, secret_key };
-        let s3 = s3::service(folder.path().join("s3"), &buckets, credentials, options.on_created).map_err(unusable)?;
+        let s3 = s3::service(folder.path().join("s3"), &buckets, credentials, options.on_created);
+        let (s3, objects) = s3.map_err(unusable)?;
         let database = dynamodb::open(folder.dynamodb().as_deref())
             .map_err(|source| StackError::DynamoDb { path: folder.path().to_owned(), source })?;
 
         let mut stack = Self {
             endpoints: Endpoints { pid: std::process::id(), aws: String::new(), dynamodb: String::new(), api: None },
+            objects,
             stop: CancellationToken::new(),
             servers: Vec::new(),
             folder,
@@ -169,6 +172,15 @@ impl Stack {
     pub fn announce_api(&mut self, url: impl Into<String>) -> Result<(), StackError> {
         self.endpoints.api = Some(url.into());
         self.folder.announce(&self.endpoints)
+    }
+
+    /// The keys of all objects in `bucket`, in the order in which they were written.
+    ///
+    /// # Errors
+    /// [`StackError::Folder`] if the folder cannot be read.
+    pub fn oldest_first(&self, bucket: &str) -> Result<Vec<String>, StackError> {
+        let failed = |source| StackError::Folder { path: self.folder.path().to_owned(), source };
+        self.objects.oldest_first(bucket).map_err(failed)
     }
 
     /// Configuration for clients of both services.

@@ -375,7 +375,7 @@ fn a_place_that_cannot_be_had_is_told_in_one_line() {
     let stack = in_memory();
     let port = stack.endpoints().aws.rsplit(':').next().unwrap().parse().unwrap();
     let taken = Stack::start(StackOptions { port, ..StackOptions::default() }).map(|_| ()).unwrap_err().to_string();
-    assert!(taken.contains(&port.to_string()) && taken.contains("--port"), "{taken}");
+    assert!(taken.contains(&port.to_string()) && taken.contains("--aws-port"), "{taken}");
 }
 
 #[tokio::test]

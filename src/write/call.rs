@@ -7,6 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemError, BatchWriteItemOutput};
+use aws_sdk_dynamodb::types::ThrottlingReason;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HeaderValue};
@@ -28,6 +29,8 @@ pub enum Answer {
     Throttled {
         /// Code and message of the service.
         message: String,
+        /// Whether it is one key range that is too hot, and not the table or the account that is full.
+        key_range: bool,
     },
     /// Broken connection, timeout or a fault of the service. Retried for a bounded time.
     Failed {
@@ -49,6 +52,12 @@ pub enum WriteError {
         /// The SDK's error.
         #[source]
         source: Box<SdkError<BatchWriteItemError, HttpResponse>>,
+    },
+    /// The leave to write has ended: somebody else may be writing by now. Nothing was sent since.
+    #[error("the lease on this work has ended, and with it the leave to write to table {table:?}")]
+    LeaseOver {
+        /// The table.
+        table: String,
     },
     /// Nothing was acknowledged for too long.
     #[error("DynamoDB did not take a write to table {table:?} for {seconds} s, last: {message}")]
@@ -114,10 +123,23 @@ fn done<T>(table: &str, batch: &Batch<T>, output: &BatchWriteItemOutput) -> Resu
 fn failed(table: &str, error: SdkError<BatchWriteItemError, HttpResponse>) -> Result<Answer, WriteError> {
     let message = aws::describe_error(&error);
     match aws::fault(&error) {
-        Fault::Throttled => Ok(Answer::Throttled { message }),
+        Fault::Throttled => Ok(Answer::Throttled { message, key_range: is_of_key_ranges(&error) }),
         Fault::Unavailable => Ok(Answer::Failed { message }),
         Fault::Refused | Fault::Credentials => {
             Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) })
         }
     }
+}
+
+/// Whether every reason that the service gives for a throttle is a key range
+/// (`ThrottlingReasons`: `TableWriteKeyRangeThroughputExceeded`, `IndexWriteKeyRangeThroughputExceeded`).
+fn is_of_key_ranges(error: &SdkError<BatchWriteItemError, HttpResponse>) -> bool {
+    let reasons = match error.as_service_error() {
+        Some(BatchWriteItemError::ThrottlingException(error)) => error.throttling_reasons(),
+        Some(BatchWriteItemError::ProvisionedThroughputExceededException(error)) => error.throttling_reasons(),
+        Some(BatchWriteItemError::RequestLimitExceeded(error)) => error.throttling_reasons(),
+        _ => &[],
+    };
+    let is_key_range = |reason: &ThrottlingReason| reason.reason().is_some_and(|word| word.contains("KeyRange"));
+    !reasons.is_empty() && reasons.iter().all(is_key_range)
 }

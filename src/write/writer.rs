@@ -1,15 +1,18 @@
 //! A batch until every item of it is acknowledged.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::batch::Batch;
 use super::call::{self, Answer, WriteError};
 use super::ceiling::Ceiling;
+use super::flight::Flight;
+use super::permit::Permit;
 use crate::backoff::Backoff;
 
 /// Waits between attempts. On-demand tables throttle for seconds, not minutes, while they split.
@@ -23,7 +26,7 @@ pub const OUTAGE_LIMIT: Duration = Duration::from_mins(5);
 const SILENCE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What writing has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// Items acknowledged.
     pub items: u64,
@@ -37,22 +40,46 @@ pub struct Tally {
     pub throttled: u64,
 }
 
+impl Tally {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            items: self.items + other.items,
+            write_units: self.write_units + other.write_units,
+            calls: self.calls + other.calls,
+            retried: self.retried + other.retried,
+            throttled: self.throttled + other.throttled,
+        }
+    }
+}
+
 /// Puts batches into one table. The futures of many batches share it.
 #[derive(Debug)]
 pub struct Writer {
     client: Client,
     table: String,
-    ceiling: Ceiling,
+    limits: Arc<Limits>,
+    permit: Arc<Permit>,
     tally: Mutex<Tally>,
     warned: AtomicBool,
 }
 
+/// What all writers of a process share: the table takes no more because there are several.
+#[derive(Debug)]
+pub struct Limits {
+    /// Write units a second.
+    pub ceiling: Ceiling,
+    /// Calls at once.
+    pub flight: Flight,
+}
+
 impl Writer {
-    /// A writer to `table` under `ceiling`. The client must not retry by itself: its retries do not see leftovers, and
-    /// would pass the ceiling by.
+    /// A writer to `table` within `limits`, for as long as `permit` holds. The client must not retry by itself: its
+    /// retries do not see leftovers, and would pass the ceiling by.
     #[must_use]
-    pub fn new(client: Client, table: String, ceiling: Ceiling) -> Self {
-        Self { client, table, ceiling, tally: Mutex::default(), warned: AtomicBool::new(false) }
+    pub fn new(client: Client, table: String, limits: Arc<Limits>, permit: Arc<Permit>) -> Self {
+        Self { client, table, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
     }
 
     /// What this writer has done so far.
@@ -64,20 +91,24 @@ impl Writer {
     /// Write units that a batch should not exceed.
     #[must_use]
     pub fn batch_limit_units(&self) -> u64 {
-        self.ceiling.batch_limit_units()
+        self.limits.ceiling.batch_limit_units()
     }
 
     /// Puts every item of `batch`, sending again only what was left over, and gives its tag back.
     ///
     /// # Errors
-    /// A refusal at once; an outage after [`OUTAGE_LIMIT`]. Throttling never.
+    /// A refusal at once, as the end of the permit; an outage after [`OUTAGE_LIMIT`]. Throttling never.
     pub async fn put<T>(&self, batch: Batch<T>) -> Result<T, WriteError> {
         let mut pending: Vec<usize> = (0..batch.len()).collect();
         let mut attempt = 0;
         let mut outage: Option<Instant> = None;
         while !pending.is_empty() {
             let estimate = batch.write_units(&pending);
-            self.ceiling.take(estimate).await;
+            let pass = self.limits.flight.enter().await;
+            self.limits.ceiling.take(estimate).await;
+            if !self.permit.holds() {
+                return Err(WriteError::LeaseOver { table: self.table.clone() });
+            }
             self.count(|tally| tally.calls += 1);
             match call::put(&self.client, &self.table, &batch, &pending).await? {
                 Answer::Done { unprocessed, consumed_units } => {
@@ -85,6 +116,12 @@ impl Writer {
                     let done = pending.len() - unprocessed.len();
                     attempt = if done > 0 { 0 } else { attempt + 1 };
                     let estimate_done = estimate - batch.write_units(&unprocessed);
+                    // Leftovers come without a reason. A hot key range leaves some, a full table most.
+                    if unprocessed.len() > done {
+                        pass.throttled();
+                    } else {
+                        pass.taken();
+                    }
                     self.acknowledge(done, consumed_units, estimate_done).await;
                     pending = unprocessed;
                     if pending.is_empty() {
@@ -92,13 +129,20 @@ impl Writer {
                     }
                     self.count(|tally| tally.throttled += 1);
                 }
-                Answer::Throttled { message } => {
-                    tracing::debug!(message, "throttled");
+                Answer::Throttled { message, key_range } => {
+                    tracing::debug!(message, key_range, "throttled");
+                    // A hot key range is spread: this batch waits, those that lie elsewhere go on.
+                    if key_range {
+                        drop(pass);
+                    } else {
+                        pass.throttled();
+                    }
                     outage = None;
                     attempt += 1;
                     self.count(|tally| tally.throttled += 1);
                 }
                 Answer::Failed { message } => {
+                    drop(pass);
                     tracing::debug!(message, "write failed, will be tried again");
                     attempt += 1;
                     self.check_outage(*outage.get_or_insert_with(Instant::now), message)?;
@@ -132,7 +176,7 @@ impl Writer {
         });
         // A put over an item with other index keys consumes more than its size tells; what it took is paid before the next.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and small as above")]
-        self.ceiling.take((consumed - estimate).max(0.0).ceil() as u64).await;
+        self.limits.ceiling.take((consumed - estimate).max(0.0).ceil() as u64).await;
     }
 
     fn count(&self, change: impl FnOnce(&mut Tally)) {

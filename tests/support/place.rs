@@ -7,11 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use notaflux::aws;
-use notaflux::ingest::{Engine, Outcome, Settings, WorkStore};
+use notaflux::ingest::ledger::Ledger;
+use notaflux::ingest::{Engine, Outcome, Settings, WorkStore, plan};
 use notaflux::local::stack::{Stack, StackOptions, WORK_BUCKET};
 use notaflux::read::source::Source;
 use notaflux::table::{self, Schema, Table};
 use serde_json::Value;
+
+use super::proxy::Proxy;
 
 /// An item of an invoice as comparable text, by its key.
 pub type Items = BTreeMap<(String, String), BTreeMap<String, String>>;
@@ -34,6 +37,19 @@ impl Place {
     /// Another table of its own in the same stack.
     pub async fn another(&self) -> Self {
         Self::over(self.stack.clone()).await
+    }
+
+    /// The same, but for a wire that goes through `proxy`: ledger, work store, puts and all.
+    pub fn through(&self, proxy: &Proxy) -> Self {
+        let config = aws::embedded_config(&proxy.endpoint());
+        let table = Table { client: aws::dynamodb_worker(&config), ..self.table.clone() };
+        Self { stack: self.stack.clone(), table, config, files: tempfile::tempdir().unwrap() }
+    }
+
+    /// The same, but for a table of this name, whether or not there is one.
+    pub fn under(&self, name: &str) -> Self {
+        let table = Table { name: name.to_owned(), ..self.table.clone() };
+        Self { stack: self.stack.clone(), table, config: self.config.clone(), files: tempfile::tempdir().unwrap() }
     }
 
     async fn over(stack: Arc<Stack>) -> Self {
@@ -59,11 +75,18 @@ impl Place {
     pub fn engine_through(&self, settings: Settings, config: &SdkConfig) -> Engine {
         let store = WorkStore::new(aws::s3_client(&self.config), WORK_BUCKET.to_owned());
         let write_client = aws::dynamodb_client(config);
-        Engine { table: self.table.clone(), write_client, store, settings, observer: None }
+        Engine::new(self.table.clone(), write_client, store, settings)
     }
 
     pub async fn ingest(&self, bytes: &[u8], settings: Settings) -> Outcome {
         self.engine(settings).ingest(&self.file(bytes).await).await.unwrap()
+    }
+
+    /// How the ingestion of a source stands in the ledger, if it is known there.
+    pub async fn known(&self, source: &Source) -> Option<Outcome> {
+        let ledger = Ledger::new(self.table.clone());
+        let meta = ledger.meta(&plan::ingestion_id(source.identity())).await.unwrap()?;
+        Some(Outcome { report: meta.report, error: None, repeated: true })
     }
 
     /// Every item of invoices, lines and events: the ledger and the schema left out.

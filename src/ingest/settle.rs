@@ -1,0 +1,183 @@
+//! The end of the survey: everything is counted, and the rejects are laid down where users find them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::block::BlockReject;
+use super::error::Error;
+use super::halt::Halt;
+use super::merge::Placed;
+use super::progress::Progress;
+use super::report::Report;
+use super::work::{Ended, Slot, Work};
+use crate::read::source::Identity;
+
+/// What the survey and the merge found.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Merged {
+    /// Records of all segments.
+    pub(super) records: u64,
+    /// Distinct keys.
+    pub(super) written: u64,
+    /// Records whose key comes again.
+    pub(super) superseded: u64,
+    /// Rejected records.
+    pub(super) rejected: u64,
+    /// Records with a warning, by kind.
+    pub(super) warnings: BTreeMap<String, u64>,
+    /// Superseded positions in each partition's list.
+    pub(super) partitions: Vec<u64>,
+    /// Blocks of each segment.
+    pub(super) blocks: Vec<u32>,
+    /// Records of each segment.
+    pub(super) segment_records: Vec<u64>,
+    /// Decoded bytes of each segment.
+    pub(super) segment_bytes: Vec<u64>,
+}
+
+impl Merged {
+    /// Writes into the report what was found.
+    pub(super) fn tell(&self, report: &mut Report) {
+        report.records_read = self.records;
+        report.superseded = self.superseded;
+        report.rejected = self.rejected;
+        report.warnings.clone_from(&self.warnings);
+        report.bytes_decoded = self.segment_bytes.iter().sum();
+        for (entry, records) in report.entries.iter_mut().zip(&self.segment_records) {
+            entry.records_read = *records;
+        }
+    }
+}
+
+/// Counts what the blocks and the partitions hold, given `(distinct keys, superseded positions)` of each partition, and
+/// lays down the rejects from where the slot says.
+///
+/// # Errors
+/// The work store; a block that is damaged.
+pub(super) async fn settle(
+    work: &Work<'_>,
+    blocks: &[Placed],
+    partitions: &[(u64, u64)],
+    slot: &Slot,
+    halt: &Halt,
+) -> Result<Ended, Error> {
+    let Progress::Settle { block: begun } = slot.get() else {
+        return Err(Error::damaged("the ledger's progress of the rejects"));
+    };
+    let lines = lines_before(work, blocks)?;
+    for ((number, placed), before) in (0..).zip(blocks).zip(lines) {
+        if number < begun || placed.head.header.rejected == 0 {
+            continue;
+        }
+        if let Some(why) = halt.is_due() {
+            return Ok(Ended::Paused(slot.get(), why));
+        }
+        write_rejects(work, number, placed, before).await?;
+        slot.set(Progress::Settle { block: number + 1 });
+    }
+    let merged = sums(work, blocks, partitions);
+    let text = serde_json::to_vec(&merged).map_err(Error::corrupt("the result of the merge"))?;
+    work.store.put(&work.merged_key(), text.into()).await?;
+    Ok(Ended::Done(Progress::Settle { block: blocks.len() as u64 }))
+}
+
+/// What [`settle`] has found.
+///
+/// # Errors
+/// The work store.
+pub(super) async fn merged(work: &Work<'_>) -> Result<Merged, Error> {
+    let text = work.store.get(&work.merged_key()).await?;
+    serde_json::from_slice(&text).map_err(Error::corrupt("the result of the merge"))
+}
+
+fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[(u64, u64)]) -> Merged {
+    let segments = work.plan.segments.len();
+    let mut merged = Merged {
+        blocks: vec![0; segments],
+        segment_records: vec![0; segments],
+        segment_bytes: vec![0; segments],
+        written: partitions.iter().map(|(written, _)| written).sum(),
+        partitions: partitions.iter().map(|(_, superseded)| *superseded).collect(),
+        ..Merged::default()
+    };
+    for Placed { segment, head, .. } in blocks {
+        let header = &head.header;
+        merged.records += header.records;
+        merged.rejected += header.rejected;
+        for (kind, count) in &header.warnings {
+            *merged.warnings.entry(kind.clone()).or_default() += count;
+        }
+        merged.blocks.iter_mut().skip(*segment).take(1).for_each(|blocks| *blocks += 1);
+        merged.segment_records.iter_mut().skip(*segment).take(1).for_each(|records| *records += header.records);
+        merged.segment_bytes.iter_mut().skip(*segment).take(1).for_each(|bytes| *bytes = header.end_byte);
+    }
+    merged.superseded = merged.records - merged.rejected - merged.written;
+    merged
+}
+
+/// Line and record of its entry that each block begins at.
+fn lines_before(work: &Work<'_>, blocks: &[Placed]) -> Result<Vec<(u64, u64)>, Error> {
+    let mut at: Option<(usize, u64, u64)> = None;
+    let mut before = Vec::with_capacity(blocks.len());
+    for Placed { segment, head, .. } in blocks {
+        let (line, record) = match at {
+            Some((same, line, record)) if same == *segment => (line, record),
+            _ => (work.segment(*segment)?.data_line, 0),
+        };
+        before.push((line, record));
+        at = Some((*segment, line + head.header.lines, record + head.header.records));
+    }
+    Ok(before)
+}
+
+/// A reject as users find it.
+#[derive(Debug, Serialize, Deserialize)]
+struct RejectLine<'a> {
+    source: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<&'a str>,
+    line: u64,
+    record: u64,
+    byte: u64,
+    length: u64,
+    reason: String,
+    message: String,
+    raw: String,
+}
+
+/// Writes the rejects of one block, with line and record counted from the start of their entry.
+async fn write_rejects(work: &Work<'_>, number: u64, placed: &Placed, before: (u64, u64)) -> Result<(), Error> {
+    let (source, (line, record)) = (named(&work.plan.source), before);
+    let planned = work.segment(placed.segment)?;
+    let found = work.store.get_range(&placed.key, placed.head.rejects_at(), REJECTS_READ_BYTES).await?;
+    let mut out = Vec::with_capacity(found.len() + found.len() / 4);
+    for text in found.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()) {
+        let reject: BlockReject = serde_json::from_slice(text).map_err(Error::corrupt(&placed.key))?;
+        let reject = RejectLine {
+            source: &source,
+            entry: planned.entry.name.as_deref(),
+            line: line + reject.line,
+            record: record + reject.record + 1,
+            byte: reject.byte,
+            length: reject.length,
+            reason: reject.reason,
+            message: reject.message,
+            raw: reject.raw,
+        };
+        serde_json::to_writer(&mut out, &reject).map_err(Error::corrupt("a reject"))?;
+        out.push(b'\n');
+    }
+    Ok(work.store.put(&work.rejects_key(number), out.into()).await?)
+}
+
+/// `bucket/key`, or the path.
+fn named(source: &Identity) -> String {
+    match (&source.bucket, &source.key, &source.path) {
+        (Some(bucket), Some(key), _) => format!("{bucket}/{key}"),
+        (_, _, path) => path.clone().unwrap_or_default(),
+    }
+}
+
+/// Above what a block's rejects can take: their limit and one more reject.
+const REJECTS_READ_BYTES: u64 = 16 * 1024 * 1024;

@@ -1,0 +1,163 @@
+//! What every unit of an attempt works with: the source, the work store, the plan, and where things lie.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::error::Error;
+use super::machine::Pause;
+use super::plan::{Plan, Segment};
+use super::progress::Progress;
+use super::store::WorkStore;
+use super::{Engine, Observer, Settings, Told};
+use crate::read::Place;
+use crate::read::container::{self, DecodedReader};
+use crate::read::csv::{CsvOptions, CsvReader, Position, RECORD_LIMIT_BYTES};
+use crate::read::source::Source;
+use crate::table::Schema;
+
+/// Decoded bytes between two tellings of progress.
+const TELL_BYTES: u64 = 1024 * 1024;
+
+/// One attempt at one plan.
+pub(super) struct Work<'a> {
+    pub(super) source: &'a Source,
+    pub(super) store: &'a WorkStore,
+    pub(super) settings: &'a Settings,
+    pub(super) schema: &'a Schema,
+    pub(super) plan: Plan,
+    folder: String,
+    observer: Option<&'a Observer>,
+    told_bytes: AtomicU64,
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+/// How a hop ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Ended {
+    /// The unit is done.
+    Done(Progress),
+    /// There is more to do, from here on.
+    Paused(Progress, Pause),
+}
+
+/// Where a unit of work leaves how far it is, for whoever renews its lease.
+#[derive(Debug)]
+pub(super) struct Slot(Mutex<Progress>);
+
+impl Slot {
+    pub(super) const fn new(progress: Progress) -> Self {
+        Self(Mutex::new(progress))
+    }
+
+    pub(super) fn set(&self, progress: Progress) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+    }
+
+    pub(super) fn get(&self) -> Progress {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The folder of an attempt, under `ingestions/` and `rejects/`.
+pub(super) fn folder_of(ingestion: &str, attempt: u32) -> String {
+    match attempt {
+        1 => ingestion.to_owned(),
+        attempt => format!("{ingestion}.{attempt}"),
+    }
+}
+
+impl<'a> Work<'a> {
+    /// Makes the plan, or obeys the one that is there.
+    pub(super) async fn open(
+        engine: &'a Engine,
+        source: &'a Source,
+        ingestion: &str,
+        attempt: u32,
+    ) -> Result<Self, Error> {
+        let folder = folder_of(ingestion, attempt);
+        let plan_folder = format!("ingestions/{folder}");
+        let plan = Plan::obtain(source, &engine.store, &plan_folder, engine.settings.block_bytes).await?;
+        Ok(Self {
+            source,
+            store: &engine.store,
+            settings: &engine.settings,
+            schema: &engine.table.schema,
+            plan,
+            folder,
+            observer: engine.observer.as_ref(),
+            told_bytes: AtomicU64::new(0),
+        })
+    }
+
+    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end.
+    pub(super) fn check_rejects(
+        &self,
+        rejected: u64,
+        records: u64,
+        is_all: bool,
+        hint: impl Fn() -> String,
+    ) -> Result<(), Error> {
+        match self.settings.max_rejects {
+            Some(limit) if (is_all || limit.is_absolute()) && limit.is_exceeded(rejected, records) => {
+                Err(Error::TooManyRejects { rejected, records, limit: limit.to_string(), hint: hint() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn segment(&self, at: usize) -> Result<&Segment, Error> {
+        self.plan.segments.get(at).ok_or_else(|| Error::damaged("the plan"))
+    }
+
+    pub(super) async fn read(&self, segment: &Segment, start: Position) -> Result<CsvReader<DecodedReader>, Error> {
+        let reader = container::open_entry(self.source, &segment.entry, start.byte).await?;
+        let options = CsvOptions { delimiter: segment.delimiter, record_limit_bytes: RECORD_LIMIT_BYTES };
+        let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
+        Ok(CsvReader::new(reader, options, start).called(&name))
+    }
+
+    pub(super) fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {
+        Place { entry: segment.entry.name.clone(), line: Some(line), byte: Some(byte), ..self.source.place() }
+    }
+
+    pub(super) fn block_key(&self, segment: usize, number: u32) -> String {
+        format!("ingestions/{}/blocks/{segment:05}/{number:08}", self.folder)
+    }
+
+    pub(super) fn superseded_key(&self, partition: usize) -> String {
+        format!("ingestions/{}/superseded/{partition:05}", self.folder)
+    }
+
+    pub(super) fn merged_key(&self) -> String {
+        format!("ingestions/{}/merged.json", self.folder)
+    }
+
+    pub(super) fn rejects_folder(&self) -> String {
+        format!("rejects/{}/", self.folder)
+    }
+
+    pub(super) fn rejects_key(&self, number: u64) -> String {
+        format!("{}{number:08}.ndjson", self.rejects_folder())
+    }
+
+    pub(super) fn tell(&self, told: Told) {
+        if let Some(observer) = self.observer {
+            observer(told);
+        }
+    }
+
+    pub(super) fn observe(&self, phase: &'static str, segment: usize, done_bytes: u64, records: u64) {
+        let told = self.told_bytes.load(Ordering::Relaxed);
+        if self.observer.is_none() || (done_bytes >= told && done_bytes - told < TELL_BYTES) {
+            return;
+        }
+        self.told_bytes.store(done_bytes, Ordering::Relaxed);
+        let total_bytes = self.plan.segments.get(segment).and_then(|segment| segment.entry.size);
+        self.tell(Told::Progress { phase, done_bytes, total_bytes, records });
+    }
+}
