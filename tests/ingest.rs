@@ -154,34 +154,13 @@ async fn plain_and_gzip_give_the_same_items() {
 }
 
 /// A zip of stored entries.
-fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
-    let (mut out, mut directory) = (Vec::new(), Vec::new());
-    for (name, bytes) in entries {
-        let number = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
-        let sizes = [crc32fast::hash(bytes).to_le_bytes(), number(bytes.len()), number(bytes.len())].concat();
-        let name_length = u16::try_from(name.len()).unwrap().to_le_bytes();
-        let offset = number(out.len());
-        // Version, flags (UTF-8 name), method, time and date; then sizes and the lengths of name and extra field.
-        let common = [&[20, 0, 0, 8, 0, 0, 0, 0, 0, 0][..], &sizes, &name_length, &[0, 0]].concat();
-        out.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), bytes].concat());
-        directory.extend([&b"PK\x01\x02\x14\x00"[..], &common, &[0; 10], &offset, name.as_bytes()].concat());
-    }
-    let count = u16::try_from(entries.len()).unwrap().to_le_bytes();
-    let (size, start) = (directory.len(), out.len());
-    out.extend(directory);
-    out.extend([&b"PK\x05\x06\0\0\0\0"[..], &count, &count].concat());
-    out.extend([u32::try_from(size).unwrap().to_le_bytes(), u32::try_from(start).unwrap().to_le_bytes()].concat());
-    out.extend([0, 0]);
-    out
-}
-
 #[tokio::test]
 async fn the_entries_of_a_zip_are_one_source_in_their_order() {
     let place = Place::new().await;
     let first = file_of(&[(1, Some(1)), (2, Some(2)), (3, None), (4, Some(4))]);
     let second = file_of(&[(2, None), (1, Some(10)), (5, Some(5)), (1, Some(11))]);
     let one_line = vec![b'x'; 2 << 20];
-    let zip = zipped(&[
+    let zip = rows::zipped(&[
         ("a.csv", &first),
         ("folder/", b""),
         ("leia-me.txt", b"fruta;2\n"),

@@ -9,6 +9,7 @@
     reason = "test support"
 )]
 
+pub mod cloud;
 pub mod http;
 pub mod place;
 pub mod program;

@@ -2,7 +2,9 @@
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -17,14 +19,19 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
 /// A function's process and the Runtime API that it polls.
 pub struct Function {
-    process: Child,
+    process: Mutex<Child>,
     events: mpsc::UnboundedSender<String>,
     answers: AsyncMutex<mpsc::UnboundedReceiver<Result<Value, Value>>>,
+    time_ms: Arc<AtomicU64>,
     log: Arc<Mutex<String>>,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
+/// Time that an invocation has if nothing else is said, in milliseconds.
+const TIME_MS: u64 = 60_000;
+
 struct Api {
+    time_ms: Arc<AtomicU64>,
     events: AsyncMutex<mpsc::UnboundedReceiver<String>>,
     answers: mpsc::UnboundedSender<Result<Value, Value>>,
 }
@@ -32,13 +39,20 @@ struct Api {
 impl Function {
     /// Starts `binary` with nothing in its environment but the way to `stack` and what is given.
     pub fn start(binary: &str, stack: &Stack, environment: &[(&str, &str)]) -> Self {
+        Self::start_at(binary, &stack.endpoints().aws, environment)
+    }
+
+    /// The same with the way to `endpoint`.
+    pub fn start_at(binary: &str, endpoint: &str, environment: &[(&str, &str)]) -> Self {
         let (events, events_in) = mpsc::unbounded_channel();
         let (answers_out, answers) = mpsc::unbounded_channel();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let api = Arc::new(Api { events: AsyncMutex::new(events_in), answers: answers_out });
+        let time_ms = Arc::new(AtomicU64::new(TIME_MS));
+        let api = Api { time_ms: time_ms.clone(), events: AsyncMutex::new(events_in), answers: answers_out };
+        let api = Arc::new(api);
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
@@ -51,7 +65,7 @@ impl Function {
         });
         let mut process = Command::new(binary)
             .env_clear()
-            .env("AWS_ENDPOINT_URL", &stack.endpoints().aws)
+            .env("AWS_ENDPOINT_URL", endpoint)
             .env("AWS_REGION", EMBEDDED_REGION)
             .env("AWS_ACCESS_KEY_ID", EMBEDDED_KEYS.0)
             .env("AWS_SECRET_ACCESS_KEY", EMBEDDED_KEYS.1)
@@ -71,13 +85,39 @@ impl Function {
                 copy.lock().unwrap().push_str(&String::from_utf8_lossy(&piece[..length]));
             }
         });
-        Self { process, events, answers: AsyncMutex::new(answers), log, runtime: Some(runtime) }
+        Self {
+            process: Mutex::new(process),
+            time_ms,
+            events,
+            answers: AsyncMutex::new(answers),
+            log,
+            runtime: Some(runtime),
+        }
     }
 
     /// Sends an event in and waits for what the function answers, or the error that it reports.
     pub async fn invoke(&self, event: &Value) -> Result<Value, Value> {
         self.events.send(event.to_string()).unwrap();
         self.answers.lock().await.recv().await.unwrap()
+    }
+
+    /// The same, with so much time; none if its process ends before it answers.
+    pub async fn invoke_within(&self, event: &Value, time: Duration) -> Option<Result<Value, Value>> {
+        self.time_ms.store(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
+        let died = async {
+            while self.process.lock().unwrap().try_wait().unwrap().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            answer = self.invoke(event) => Some(answer),
+            () = died => None,
+        }
+    }
+
+    /// Sends its process a signal, by a name such as KILL.
+    pub fn signal(&self, name: &str) {
+        super::program::send_signal(self.process.lock().unwrap().id(), name);
     }
 
     /// What it has logged so far.
@@ -88,8 +128,10 @@ impl Function {
 
 impl Drop for Function {
     fn drop(&mut self) {
-        self.process.kill().ok();
-        self.process.wait().ok();
+        let mut process = self.process.lock().unwrap();
+        process.kill().ok();
+        process.wait().ok();
+        drop(process);
         // Dropping a runtime waits, which is not allowed within another one.
         self.runtime.take().unwrap().shutdown_background();
     }
@@ -97,7 +139,8 @@ impl Drop for Function {
 
 async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let event = api.events.lock().await.recv().await.unwrap_or_default();
-    let deadline = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() + 60_000;
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let deadline = now_ms + u128::from(api.time_ms.load(Ordering::SeqCst));
     let mut headers = HeaderMap::new();
     headers.insert("Lambda-Runtime-Aws-Request-Id", "request-1".parse().unwrap());
     headers.insert("Lambda-Runtime-Deadline-Ms", deadline.to_string().parse().unwrap());

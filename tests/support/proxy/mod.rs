@@ -110,6 +110,7 @@ struct Shared {
     faults: AtomicU64,
     answered: AtomicU64,
     counters: Mutex<Counters>,
+    operations: Mutex<Vec<String>>,
     arrivals: Mutex<Vec<Arrival>>,
     late: TaskTracker,
 }
@@ -147,6 +148,11 @@ impl Proxy {
         *self.shared.plan.lock().unwrap() = plan;
         self.shared.drawn.store(0, Ordering::SeqCst);
         self.shared.faults.store(0, Ordering::SeqCst);
+    }
+
+    /// The operations of all calls so far, in the order of their coming.
+    pub fn operations(&self) -> Vec<String> {
+        self.shared.operations.lock().unwrap().clone()
     }
 
     pub fn counters(&self) -> Counters {
@@ -225,6 +231,7 @@ impl Shared {
             faults: AtomicU64::new(0),
             answered: AtomicU64::new(0),
             counters: Mutex::new(Counters::default()),
+            operations: Mutex::default(),
             arrivals: Mutex::new(Vec::new()),
             late,
         }
@@ -239,6 +246,7 @@ impl Shared {
             counters.calls += 1;
             *counters.by_operation.entry(operation.clone()).or_default() += 1;
         });
+        self.operations.lock().unwrap().push(operation.clone());
         let (fault, mut dice, unprocessed) = self.draw(&operation);
         let is_whole =
             dynamodb.is_some() || request.body().size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BYTES);

@@ -1,0 +1,222 @@
+//! Chaos: real worker processes behind a wire that fails, killed, frozen past their leases, given too little time, with
+//! messages that come twice, late and in any order. In the end the items, the rejects and the counts are those of an
+//! undisturbed run.
+//!
+//! A few seeds run by default; `NOTAFLUX_CHAOS_SECONDS` fills a box of time with them, `NOTAFLUX_CHAOS_SEED` runs just one.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is a test that fails"
+)]
+
+mod support;
+
+use std::env;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::primitives::ByteStream;
+use notaflux::aws;
+use notaflux::ingest::{Outcome, Settings, State};
+use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
+use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::read::source::Source;
+use serde_json::{Value, json};
+use support::cloud::{self, Message, Queue};
+use support::place::{Items, Place};
+use support::proxy::Proxy;
+use support::proxy::plan::Plan;
+use support::runtime_api::Function;
+
+/// Seeds of the default run, and seeds that failed once: each is run in every run.
+const SEEDS: std::ops::Range<u64> = 0..4;
+const REGRESSIONS: [u64; 0] = [];
+
+/// Workers at once.
+const WORKERS: u64 = 3;
+
+/// Longest time for one seed. An undisturbed run takes a second.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// How long a lease lasts: a worker that is frozen for longer has lost its work when it goes on.
+const LEASE: Duration = Duration::from_millis(600);
+
+/// What must not depend on what happens on the way.
+type End = (Items, Vec<Value>, [u64; 4]);
+
+/// What is ingested: by seed plain, gzip, or a zip of two entries.
+fn object(seed: u64) -> (&'static str, Vec<u8>) {
+    let file = |seed, records| {
+        let layout_version = LayoutVersion::V1;
+        let options = GenerateOptions { records, seed, layout_version, duplicates: 0.2, bad: 0.05 };
+        let (mut generator, mut bytes) = (Generator::new(options), Vec::new());
+        while generator.fill(&mut bytes) {}
+        bytes
+    };
+    match seed % 3 {
+        0 => ("notas.csv", file(seed, 2_000)),
+        1 => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(&file(seed, 2_000)).unwrap();
+            ("notas.csv.gz", encoder.finish().unwrap())
+        }
+        _ => {
+            // The second entry has invoices of the first again: the last in the archive stays.
+            let entries = [("a.csv", file(seed, 1_000)), ("b.csv", file(seed, 1_500))];
+            ("notas.zip", support::rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
+        }
+    }
+}
+
+async fn end(place: &Place, outcome: &Outcome) -> End {
+    let report = &outcome.report;
+    let counts = [report.records_read, report.written, report.superseded, report.rejected];
+    (place.items().await, place.rejects(outcome).await, counts)
+}
+
+async fn undisturbed(place: &Place, source: &Source) -> End {
+    let settings = Settings { block_bytes: 50_000, ..Settings::default() };
+    let outcome = place.engine(settings).ingest(source).await.unwrap();
+    assert_eq!(outcome.report.state, State::Completed, "{:?}", outcome.error);
+    end(place, &outcome).await
+}
+
+fn plan(seed: u64) -> Plan {
+    Plan { throttle: 0.01, replay: 0.03, hold: 0.01, hold_ms: 300, ..Plan::rough(seed) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_to_the_workers_the_end_is_the_same() {
+    let base = Place::new().await;
+    if let Some(seed) = env::var("NOTAFLUX_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()) {
+        return chaos(&base, seed).await;
+    }
+    for seed in REGRESSIONS.into_iter().chain(SEEDS) {
+        chaos(&base, seed).await;
+    }
+    let seconds = env::var("NOTAFLUX_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut seed = SEEDS.end;
+    while Instant::now() < until {
+        chaos(&base, seed).await;
+        seed += 1;
+    }
+    println!("{seed} seeds");
+}
+
+/// One seed.
+async fn chaos(base: &Place, seed: u64) {
+    let (name, bytes) = object(seed);
+    let key = format!("{seed}/{name}");
+    let s3 = aws::s3_client(&base.config);
+    s3.put_object().bucket(UPLOADS_BUCKET).key(&key).body(ByteStream::from(bytes)).send().await.unwrap();
+    let source = Source::object(s3, UPLOADS_BUCKET, key.as_str(), None).await.unwrap();
+    let expected = undisturbed(&base.another().await, &source).await;
+
+    let place = base.another().await;
+    let queue = Arc::new(Queue::default());
+    let endpoint = cloud::start(place.stack.endpoints().aws.clone(), queue.clone()).await;
+    let proxy = Proxy::start(&endpoint, plan(seed));
+    let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-02T10:00:00.000Z",
+        "userIdentity": {}, "requestParameters": {}, "s3": {"bucket": {"name": UPLOADS_BUCKET}, "object": {"key": key}}}]});
+    queue.send(event.to_string(), 0);
+
+    let began = Instant::now();
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|number| {
+            let (queue, table, endpoint) = (queue.clone(), place.table.name.clone(), proxy.endpoint());
+            tokio::spawn(async move { work(&queue, &table, &endpoint, seed * 100 + number).await })
+        })
+        .collect();
+    // Whatever was still under way afterwards must change nothing either.
+    let outcome = loop {
+        let outcome = place.known(&source).await;
+        if let Some(outcome) = outcome.filter(|outcome| outcome.report.state.is_end()) {
+            break outcome;
+        }
+        assert!(began.elapsed() < PATIENCE, "seed {seed} (plan {}): no end, {} messages", plan(seed), queue.len());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    tokio::time::sleep(LEASE).await;
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    proxy.settle().await;
+    assert_eq!(outcome.report.state, State::Completed, "seed {seed}: {:?}", outcome.report.cause);
+    let found = end(&place, &outcome).await;
+    assert_eq!(found.2, expected.2, "seed {seed} (plan {}): the counts", plan(seed));
+    assert!(found.0 == expected.0, "seed {seed} (plan {}): {}", plan(seed), difference(&found.0, &expected.0));
+    assert_eq!(found.1, expected.1, "seed {seed} (plan {}): the rejects", plan(seed));
+    println!("seed {seed}: {name}, {:.1} s", began.elapsed().as_secs_f64());
+}
+
+fn difference(found: &Items, expected: &Items) -> String {
+    let differing = expected.iter().find(|(key, item)| found.get(*key) != Some(*item));
+    format!("{} items instead of {}, the first that differs: {differing:?}", found.len(), expected.len())
+}
+
+/// A worker that is killed and frozen, and restarted, until its task is aborted.
+async fn work(queue: &Queue, table: &str, endpoint: &str, seed: u64) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let lease = LEASE.as_millis().to_string();
+    let environment = [
+        ("TABLE", table),
+        ("WORK_BUCKET", WORK_BUCKET),
+        ("QUEUE_URL", "http://queue/1/q"),
+        ("LEASE_MS", &lease),
+        ("CHECKPOINT_MS", "60"),
+        ("BLOCK_BYTES", "50000"),
+    ];
+    let start = || Function::start_at(env!("CARGO_BIN_EXE_notaflux-ingest"), endpoint, &environment);
+    let mut function = start();
+    loop {
+        let Some(message) = queue.receive(&mut dice) else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        if dice.f64() < 0.3 {
+            queue.disturb(&mut dice);
+        }
+        let time = Duration::from_millis(dice.u64(700..4_000));
+        let event = sqs_event(&message);
+        let answer = {
+            let invoked = function.invoke_within(&event, time);
+            let mut invoked = std::pin::pin!(invoked);
+            let monkey = disturb(&function, &mut dice);
+            tokio::select! {
+                answer = &mut invoked => answer,
+                () = monkey => invoked.await,
+            }
+        };
+        match answer {
+            Some(Ok(response)) if response["batchItemFailures"] == json!([]) => queue.delete(message.receipt),
+            Some(_) => {}
+            None => function = start(),
+        }
+    }
+}
+
+/// Kills or freezes a worker some time after it has begun, or lets it be.
+async fn disturb(function: &Function, dice: &mut fastrand::Rng) {
+    let later = Duration::from_millis(dice.u64(5..500));
+    match dice.u8(..10) {
+        0..=2 => {
+            tokio::time::sleep(later).await;
+            function.signal("KILL");
+        }
+        3..=4 => {
+            tokio::time::sleep(later).await;
+            function.signal("STOP");
+            tokio::time::sleep(LEASE.mul_f64(0.5 + 1.5 * dice.f64())).await;
+            function.signal("CONT");
+        }
+        _ => {}
+    }
+}
+
+fn sqs_event(message: &Message) -> Value {
+    let (id, receipt) = (message.id.to_string(), message.receipt.to_string());
+    json!({"Records": [{"messageId": id, "receiptHandle": receipt, "body": message.body, "eventSource": "aws:sqs"}]})
+}

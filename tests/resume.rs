@@ -1,0 +1,308 @@
+//! Ingestions that are interrupted, run out of time, are overtaken by a newer version, or are worked on by many at once.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is a test that fails"
+)]
+
+mod support;
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::primitives::ByteStream;
+use notaflux::aws;
+use notaflux::ingest::event::Created;
+use notaflux::ingest::ledger::{Claim, Ledger, Patience, Swap};
+use notaflux::ingest::machine::{Lease, Phase, Unit, UnitId};
+use notaflux::ingest::progress::Progress;
+use notaflux::ingest::queue::Delivery;
+use notaflux::ingest::{Error, Halt, Settings, State, Worked, deliver};
+use notaflux::local::queue::{LocalQueue, Message};
+use notaflux::local::stack::UPLOADS_BUCKET;
+use notaflux::read::source::Source;
+use support::place::Place;
+use support::proxy::Proxy;
+use support::proxy::plan::Plan;
+use support::rows;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Short times, so that a dead worker's lease ends soon.
+fn hasty() -> Settings {
+    Settings {
+        lease: Duration::from_millis(200),
+        checkpoint_pace: Duration::from_millis(10),
+        block_bytes: 50_000,
+        calls_in_flight: 4,
+        ..Settings::default()
+    }
+}
+
+fn sample(rows: u32) -> Vec<u8> {
+    let total = |n: u32| if n % 17 == 3 { "12,3,4".to_owned() } else { format!("{n},00") };
+    rows::file((0..rows).map(|n| (rows::key(n * 7919 % (rows * 4 / 5)), total(n))))
+}
+
+fn calls(operations: &[String]) -> usize {
+    operations.iter().filter(|operation| *operation == "BatchWriteItem").count()
+}
+
+/// Half of the interruptions are asked for, and repeat nothing; the others are sudden, and repeat what was sent since the
+/// last checkpoint and what was in flight at it.
+#[tokio::test]
+async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval() {
+    let calm = Place::new().await;
+    let source = calm.file(&sample(900)).await;
+    let proxy = Proxy::start(&calm.stack.endpoints().aws, "hold=1 hold_ms=3".parse().unwrap());
+    let undisturbed = calm.through(&proxy).engine(hasty()).ingest(&source).await.unwrap();
+    let lasts_ms = undisturbed.report.elapsed_ms;
+    let (expected, needed) = (calm.items().await, usize::try_from(undisturbed.report.calls).unwrap());
+    let mut dice = fastrand::Rng::with_seed(4);
+    let (mut interrupted, mut resumed_in_write) = (0, 0);
+    for moment in 0..100 {
+        let place = calm.another().await;
+        let proxy = Proxy::start(&place.stack.endpoints().aws, "hold=1 hold_ms=3".parse().unwrap());
+        let through = place.through(&proxy);
+        let stop = CancellationToken::new();
+        let engine = through.engine(hasty()).halted(Halt::on(stop.clone()));
+        let is_asked = moment % 2 == 0;
+        let after = Duration::from_millis(dice.u64(1..lasts_ms.max(2)));
+        let first = async {
+            let ingest = engine.ingest(&source);
+            if is_asked {
+                let (outcome, ()) = tokio::join!(ingest, async {
+                    tokio::time::sleep(after).await;
+                    stop.cancel();
+                });
+                return matches!(outcome.unwrap().error, Some(Error::Interrupted { .. }));
+            }
+            // Dropped in the middle of whatever it was doing, as a process is that is killed.
+            tokio::time::timeout(after, ingest).await.is_err()
+        };
+        let was_interrupted = Box::pin(first).await;
+        let before = proxy.operations();
+        let outcome = through.engine(hasty()).ingest(&source).await.unwrap();
+        assert_eq!(outcome.report.state, State::Completed, "moment {moment}: {:?}", outcome.error);
+        assert_eq!(place.items().await, expected, "moment {moment}");
+        assert_eq!(outcome.report.items_written, outcome.report.written, "each item is counted once");
+        let made = calls(&proxy.operations());
+        // Every put of a single item is one of the ledger.
+        let checkpoint = before.iter().rposition(|operation| operation == "PutItem").unwrap_or(0);
+        // Cut anew from another record, the rest may take a call more.
+        let repeated = if is_asked { 0 } else { calls(&before[checkpoint..]) + hasty().calls_in_flight };
+        let allowed = repeated + 1;
+        assert!(made <= needed + allowed, "moment {moment}: {made} calls, {needed} needed, {allowed} may be repeated");
+        interrupted += u32::from(was_interrupted);
+        resumed_in_write += u32::from(was_interrupted && calls(&before) > 0);
+    }
+    assert!(interrupted > 50 && resumed_in_write > 20, "{interrupted} interrupted, {resumed_in_write} while it wrote");
+}
+
+#[tokio::test]
+async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
+    let place = Place::new().await;
+    let s3 = aws::s3_client(&place.config);
+    let body = ByteStream::from(sample(2_000));
+    s3.put_object().bucket(UPLOADS_BUCKET).key("a.csv").body(body).send().await.unwrap();
+    let created = Created { bucket: UPLOADS_BUCKET.to_owned(), key: "a.csv".to_owned(), version_id: None };
+    let queue = LocalQueue::default();
+    queue.add_created(UPLOADS_BUCKET, created.key.clone());
+    let settings = || Settings { max_write_units: NonZeroU32::new(2_000), ..hasty() };
+    let (mut hops, mut completed) = (0, None);
+    while completed.is_none() {
+        let received = queue.receive().await;
+        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(700)));
+        let delivery = Some(Delivery { queue: &queue, receipt: &received.receipt });
+        completed = match &received.message {
+            Message::Created(object) => deliver::created(&engine, &s3, object, delivery).await.unwrap(),
+            Message::Task(task) => deliver::task(&engine, &s3, task, delivery).await.unwrap(),
+        };
+        queue.delete(&received.receipt);
+        hops += 1;
+    }
+    let report = completed.unwrap().report;
+    assert_eq!((report.state, report.records_read), (State::Completed, 2_000));
+    assert!(hops > 3, "{hops} hops are too few to show anything");
+}
+
+#[tokio::test]
+async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
+    let place = Place::new().await;
+    let source = place.file(&sample(40_000)).await;
+    // One block, which takes longer than a worker has.
+    let settings = || Settings { block_bytes: 1 << 40, ..hasty() };
+    let mut hops = 0;
+    let outcome = loop {
+        hops += 1;
+        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(5)));
+        match engine.work_on(&source, None).await.unwrap() {
+            Worked::Over(outcome) => break outcome,
+            Worked::Paused { .. } | Worked::Busy { .. } if hops < 20 => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let cause = outcome.report.cause.unwrap();
+    assert_eq!(outcome.report.state, State::Failed);
+    assert!(cause.contains("longer time limit") && cause.contains("notaflux ingest"), "{cause}");
+}
+
+/// Workers that do what the queue says, until they are stopped.
+fn workers(
+    place: &Place,
+    queue: &Arc<LocalQueue>,
+    count: u32,
+    settings: &Settings,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let start = |_| {
+        let (queue, engine, s3) = (queue.clone(), place.engine(settings.clone()), aws::s3_client(&place.config));
+        tokio::task::spawn_local(async move {
+            loop {
+                let received = queue.receive().await;
+                let delivery = Some(Delivery { queue: &*queue, receipt: &received.receipt });
+                let done = match &received.message {
+                    Message::Created(object) => deliver::created(&engine, &s3, object, delivery).await,
+                    Message::Task(task) => deliver::task(&engine, &s3, task, delivery).await,
+                };
+                done.unwrap();
+                queue.delete(&received.receipt);
+            }
+        })
+    };
+    (0..count).map(start).collect()
+}
+
+async fn put(place: &Place, queue: &LocalQueue, key: &str, bytes: Vec<u8>) -> Source {
+    let s3 = aws::s3_client(&place.config);
+    s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(bytes)).send().await.unwrap();
+    queue.add_created(UPLOADS_BUCKET, key.to_owned());
+    Source::object(s3, UPLOADS_BUCKET, key, None).await.unwrap()
+}
+
+async fn state(place: &Place, source: &Source) -> Option<State> {
+    place.known(source).await.map(|outcome| outcome.report.state)
+}
+
+async fn until(place: &Place, source: &Source, wanted: State) {
+    let began = Instant::now();
+    while state(place, source).await != Some(wanted) {
+        assert!(began.elapsed() < Duration::from_mins(1), "{:?} instead of {wanted:?}", state(place, source).await);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn twenty_objects_at_once_are_all_completed_by_four_workers() {
+    Box::pin(tokio::task::LocalSet::new().run_until(twenty_objects())).await;
+}
+
+async fn twenty_objects() {
+    let place = Place::new().await;
+    let queue = Arc::new(LocalQueue::default());
+    let mut sources = Vec::new();
+    for n in 0..20_u32 {
+        let rows = (0..50).map(|row| (rows::key(n * 50 + row), "1,00".to_owned()));
+        sources.push(put(&place, &queue, &format!("{n}.csv"), rows::file(rows)).await);
+    }
+    let workers = workers(&place, &queue, 4, &Settings::default());
+    for source in &sources {
+        until(&place, source, State::Completed).await;
+    }
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    assert_eq!(place.items().await.len(), 20 * 50);
+}
+
+#[tokio::test]
+async fn of_an_object_that_is_overwritten_while_it_is_read_the_last_version_stands() {
+    Box::pin(tokio::task::LocalSet::new().run_until(three_versions())).await;
+}
+
+async fn three_versions() {
+    let place = Place::new().await;
+    let queue = Arc::new(LocalQueue::default());
+    let version = |total: &str| rows::file((0..900).map(|n| (rows::key(n), format!("{total},00"))));
+    let settings = Settings { max_write_units: NonZeroU32::new(1_500), ..hasty() };
+    let workers = workers(&place, &queue, 2, &settings);
+    let first = put(&place, &queue, "a.csv", version("1")).await;
+    until(&place, &first, State::Writing).await;
+    let second = put(&place, &queue, "a.csv", version("22")).await;
+    let third = put(&place, &queue, "a.csv", version("333")).await;
+    until(&place, &third, State::Completed).await;
+    until(&place, &first, State::Superseded).await;
+    // Whether or not the one between was seen before it was overwritten, it is not completed.
+    assert!(matches!(state(&place, &second).await, None | Some(State::Superseded)));
+    workers.iter().for_each(tokio::task::JoinHandle::abort);
+    let items = place.items().await;
+    assert_eq!(items.len(), 900);
+    assert!(items.values().all(|item| item["total"] == "S(\"333.00\")"), "{:?}", items.values().next());
+}
+
+#[tokio::test]
+async fn an_ingestion_that_is_cancelled_stops_and_the_next_one_begins_anew() {
+    let place = Place::new().await;
+    let source = place.file(&sample(2_000)).await;
+    let settings = Settings { max_write_units: NonZeroU32::new(500), ..hasty() };
+    let engine = place.engine(settings);
+    let (outcome, cancelled) = tokio::join!(engine.ingest(&source), async {
+        until(&place, &source, State::Writing).await;
+        let ingestion = place.known(&source).await.unwrap().report.ingestion;
+        engine.cancel(&ingestion).await.unwrap().unwrap().state
+    });
+    assert_eq!(cancelled, State::Cancelled);
+    let error = outcome.unwrap().error.unwrap();
+    assert!(matches!(error, Error::NotCompleted { state: State::Cancelled, .. }), "{error}");
+    let again = place.engine(hasty()).ingest(&source).await.unwrap();
+    assert_eq!((again.report.state, again.report.records_read), (State::Completed, 2_000));
+}
+
+#[tokio::test]
+async fn a_write_to_the_ledger_over_another_revision_is_lost() {
+    let place = Place::new().await;
+    let ledger = Ledger::new(place.table.clone());
+    let claim = |rev, ingestion: &str| Claim { rev, ingestion: ingestion.to_owned(), modified: None, previous: None };
+    assert_eq!(ledger.swap_claim("a", &claim(0, "one")).await.unwrap(), Swap::Done);
+    assert_eq!(ledger.swap_claim("a", &claim(0, "two")).await.unwrap(), Swap::Lost);
+    assert_eq!(ledger.swap_claim("a", &claim(1, "three")).await.unwrap(), Swap::Done);
+    assert_eq!(ledger.swap_claim("a", &claim(1, "late")).await.unwrap(), Swap::Lost, "a late replay changes nothing");
+    assert_eq!(ledger.claim("a").await.unwrap(), Some(claim(2, "three")));
+
+    // Two workers lease a unit that both have read: one of them gets it, and the other's checkpoint changes nothing.
+    let id = UnitId { phase: Phase::Settle, number: 0 };
+    let lease = |holder: &str| Lease { holder: holder.to_owned(), until_ms: u64::MAX };
+    let untouched = Unit::untouched(Progress::Settle { block: 0 });
+    let [first, second] = ["first", "second"].map(|holder| untouched.leased(lease(holder), 0).unwrap());
+    let swap = async |unit: &Unit| ledger.swap_unit("i", 1, id, unit, Patience::None).await.unwrap();
+    assert_eq!(swap(&first).await, Swap::Done);
+    assert_eq!(swap(&second).await, Swap::Lost);
+    assert_eq!(swap(&first.renewed(Progress::Settle { block: 5 }, u64::MAX)).await, Swap::Done);
+    assert_eq!(swap(&second.renewed(Progress::Settle { block: 9 }, u64::MAX)).await, Swap::Lost);
+    let there = ledger.unit("i", 1, id).await.unwrap().unwrap();
+    assert_eq!((there.progress, there.is_hop_of(&first)), (Progress::Settle { block: 5 }, true));
+}
+
+/// A worker that was frozen past its lease sends nothing more: others may have written since.
+#[tokio::test]
+async fn nothing_is_put_after_the_lease_has_ended() {
+    let place = Place::new().await;
+    let source = place.file(&sample(1_500)).await;
+    let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
+    // A lease that is never renewed, and a table slow enough to outlast it.
+    let settings = Settings {
+        checkpoint_pace: Duration::from_hours(1),
+        lease: Duration::from_millis(300),
+        max_write_units: NonZeroU32::new(1_000),
+        ..hasty()
+    };
+    let engine =
+        place.through(&proxy).engine(settings).halted(Halt::default().at(Instant::now() + Duration::from_secs(4)));
+    let outcome = engine.ingest(&source).await.unwrap();
+    assert!(!matches!(outcome.error, Some(Error::Write(_))), "{:?}", outcome.error);
+    let operations = proxy.operations();
+    // After each end of a lease comes the lease of the next hop, and never more calls than one lease lasts for.
+    let longest = operations.split(|operation| operation == "PutItem").map(calls).max().unwrap();
+    assert!(calls(&operations) > longest && longest < 25, "{longest} calls within one lease");
+}

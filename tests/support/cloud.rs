@@ -1,0 +1,154 @@
+//! A cloud for functions: the embedded S3 and DynamoDB, and a queue that speaks as SQS does.
+//!
+//! Time runs ten times as fast in the queue, so that a test need not wait for what takes SQS minutes.
+
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// How much faster time runs.
+const HASTE: u32 = 10;
+
+/// Seconds that a message stays invisible at first.
+const VISIBILITY_SECONDS: u64 = 30;
+
+/// Messages that are enough trouble.
+const CROWD: usize = 6;
+
+/// Largest request that is passed on.
+const REQUEST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// A queue with the promises of a standard queue of SQS, and no more.
+#[derive(Default)]
+pub struct Queue {
+    messages: Mutex<Vec<Message>>,
+    counter: Mutex<u64>,
+}
+
+#[derive(Clone)]
+pub struct Message {
+    pub id: u64,
+    pub body: String,
+    /// Of the last time that it was received.
+    pub receipt: u64,
+    visible_at: Instant,
+}
+
+impl Queue {
+    pub fn send(&self, body: String, delay_seconds: u64) {
+        let id = self.next();
+        let visible_at = Instant::now() + Duration::from_secs(delay_seconds) / HASTE;
+        self.messages.lock().unwrap().push(Message { id, body, receipt: 0, visible_at });
+    }
+
+    /// Any of the visible messages.
+    pub fn receive(&self, dice: &mut fastrand::Rng) -> Option<Message> {
+        let receipt = self.next();
+        let mut messages = self.messages.lock().unwrap();
+        let now = Instant::now();
+        let visible: Vec<_> = messages.iter_mut().filter(|message| message.visible_at <= now).collect();
+        let chosen = dice.usize(..visible.len().max(1));
+        let message = visible.into_iter().nth(chosen)?;
+        message.receipt = receipt;
+        message.visible_at = now + Duration::from_secs(VISIBILITY_SECONDS) / HASTE;
+        Some(message.clone())
+    }
+
+    /// Deletes a message, if it was not received again since.
+    pub fn delete(&self, receipt: u64) {
+        self.messages.lock().unwrap().retain(|message| message.receipt != receipt);
+    }
+
+    fn keep_invisible(&self, receipt: &str, seconds: u64) {
+        let mut messages = self.messages.lock().unwrap();
+        if let Some(message) = messages.iter_mut().find(|message| message.receipt.to_string() == receipt) {
+            message.visible_at = Instant::now() + Duration::from_secs(seconds) / HASTE;
+        }
+    }
+
+    /// Delivers a message twice, or one again that is being worked on. A queue that is full already is let be.
+    pub fn disturb(&self, dice: &mut fastrand::Rng) {
+        let mut messages = self.messages.lock().unwrap();
+        if messages.len() >= CROWD {
+            return;
+        }
+        let chosen = dice.usize(..messages.len().max(1));
+        let Some(message) = messages.get_mut(chosen) else { return };
+        if dice.bool() {
+            message.visible_at = Instant::now();
+        } else {
+            let body = message.body.clone();
+            drop(messages);
+            self.send(body, dice.u64(0..3));
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.messages.lock().unwrap().len()
+    }
+
+    fn next(&self) -> u64 {
+        let mut counter = self.counter.lock().unwrap();
+        *counter += 1;
+        *counter
+    }
+
+    fn answer(&self, operation: &str, body: &Value) -> Value {
+        let seconds = |name: &str| body[name].as_u64().unwrap_or(0);
+        match operation {
+            "SendMessage" => {
+                self.send(body["MessageBody"].as_str().unwrap().to_owned(), seconds("DelaySeconds"));
+                json!({"MessageId": "m", "MD5OfMessageBody": ""})
+            }
+            "ChangeMessageVisibility" => {
+                self.keep_invisible(body["ReceiptHandle"].as_str().unwrap(), seconds("VisibilityTimeout"));
+                json!({})
+            }
+            other => panic!("the queue knows nothing of {other}"),
+        }
+    }
+}
+
+struct Services {
+    queue: Arc<Queue>,
+    upstream: String,
+    client: Client<HttpConnector, Body>,
+}
+
+/// Serves the queue and, for all else, what is at `upstream`. Gives where.
+pub async fn start(upstream: String, queue: Arc<Queue>) -> String {
+    let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let services = Arc::new(Services { queue, upstream, client });
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(services)).await });
+    endpoint
+}
+
+async fn answer(State(services): State<Arc<Services>>, mut request: Request) -> Response {
+    let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    if let Some(operation) = target.strip_prefix("AmazonSQS.").map(str::to_owned) {
+        let body: Bytes = to_bytes(request.into_body(), REQUEST_LIMIT_BYTES).await.unwrap_or_default();
+        // A request that was cut does nothing.
+        let Ok(body) = serde_json::from_slice(&body) else {
+            return axum::http::StatusCode::BAD_REQUEST.into_response();
+        };
+        return axum::Json(services.queue.answer(&operation, &body)).into_response();
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    *request.uri_mut() = format!("{}{path}", services.upstream).parse().unwrap();
+    match services.client.request(request).await {
+        Ok(response) => response.into_response(),
+        Err(_) => axum::http::StatusCode::BAD_GATEWAY.into_response(),
+    }
+}
