@@ -84,7 +84,7 @@ class Flow:
             proxy = self.proxies[role] = Proxy(self.server.port, "us-east-1", self.account)
             name = self.outputs[output]
             variables = self.functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-            variables |= {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("S3", "DYNAMODB", "SECRETS_MANAGER")}
+            variables |= {f"AWS_ENDPOINT_URL_{service}": proxy.url for service in ("S3", "DYNAMODB", "SQS", "SECRETS_MANAGER")}
             self.functions.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
             self.functions.get_waiter("function_updated_v2").wait(FunctionName=name)
 
