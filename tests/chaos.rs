@@ -26,7 +26,7 @@ use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
-use support::cloud::{self, Message, Queue};
+use support::cloud::{self, Queue};
 use support::place::{Items, Place};
 use support::proxy::Proxy;
 use support::proxy::plan::Plan;
@@ -180,7 +180,7 @@ async fn work(queue: &Queue, table: &str, endpoint: &str, seed: u64) {
             queue.disturb(&mut dice);
         }
         let time = Duration::from_millis(dice.u64(700..4_000));
-        let event = sqs_event(&message);
+        let event = cloud::sqs_event(&message);
         let answer = {
             let invoked = function.invoke_within(&event, time);
             let mut invoked = std::pin::pin!(invoked);
@@ -214,9 +214,4 @@ async fn disturb(function: &Function, dice: &mut fastrand::Rng) {
         }
         _ => {}
     }
-}
-
-fn sqs_event(message: &Message) -> Value {
-    let (id, receipt) = (message.id.to_string(), message.receipt.to_string());
-    json!({"Records": [{"messageId": id, "receiptHandle": receipt, "body": message.body, "eventSource": "aws:sqs"}]})
 }

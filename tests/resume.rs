@@ -115,7 +115,8 @@ async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
     let settings = || Settings { max_write_units: NonZeroU32::new(2_000), ..hasty() };
     let (mut hops, mut completed) = (0, None);
     while completed.is_none() {
-        let received = queue.receive().await;
+        let received = tokio::time::timeout(Duration::from_mins(1), queue.receive()).await;
+        let received = received.expect("what is left has a message");
         let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(700)));
         let delivery = Some(Delivery { queue: &queue, receipt: &received.receipt });
         completed = match &received.message {

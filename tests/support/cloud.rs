@@ -3,6 +3,8 @@
 //! Time runs ten times as fast in the queue, so that a test need not wait for what takes SQS minutes.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -123,12 +125,33 @@ struct Services {
     queue: Arc<Queue>,
     upstream: String,
     client: Client<HttpConnector, Body>,
+    special: Option<Special>,
+}
+
+/// What is answered without the embedded servers, because it would be too large for them.
+pub struct Special {
+    /// The one object that is not stored.
+    pub object: Arc<dyn Object>,
+    /// How many puts the table has taken, none of which it keeps.
+    pub puts: Arc<AtomicU64>,
+}
+
+/// An object that is made as it is read.
+pub trait Object: Send + Sync {
+    fn key(&self) -> &str;
+    fn size(&self) -> u64;
+    fn read(&self, range: Range<u64>) -> Bytes;
 }
 
 /// Serves the queue and, for all else, what is at `upstream`. Gives where.
 pub async fn start(upstream: String, queue: Arc<Queue>) -> String {
+    start_with(upstream, queue, None).await
+}
+
+/// The same, with something special.
+pub async fn start_with(upstream: String, queue: Arc<Queue>, special: Option<Special>) -> String {
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
-    let services = Arc::new(Services { queue, upstream, client });
+    let services = Arc::new(Services { queue, upstream, client, special });
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(services)).await });
@@ -145,10 +168,60 @@ async fn answer(State(services): State<Arc<Services>>, mut request: Request) -> 
         };
         return axum::Json(services.queue.answer(&operation, &body)).into_response();
     }
+    if let Some(special) = &services.special {
+        if target.ends_with(".BatchWriteItem") {
+            return special.put(request).await;
+        }
+        if request.uri().path().ends_with(special.object.key()) {
+            return special.get(&request);
+        }
+    }
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = format!("{}{path}", services.upstream).parse().unwrap();
     match services.client.request(request).await {
         Ok(response) => response.into_response(),
         Err(_) => axum::http::StatusCode::BAD_GATEWAY.into_response(),
     }
+}
+
+/// Bytes made at a time.
+const PIECE_BYTES: u64 = 256 * 1024;
+
+impl Special {
+    /// Takes everything, as a table without any limit would.
+    async fn put(&self, request: Request) -> Response {
+        let body = to_bytes(request.into_body(), REQUEST_LIMIT_BYTES).await.unwrap_or_default();
+        let puts = body.windows(12).filter(|word| word == br#""PutRequest""#).count() as u64;
+        self.puts.fetch_add(puts, Ordering::Relaxed);
+        let consumed = json!([{"TableName": "t", "CapacityUnits": puts * 4}]);
+        axum::Json(json!({"UnprocessedItems": {}, "ConsumedCapacity": consumed})).into_response()
+    }
+
+    fn get(&self, request: &Request) -> Response {
+        let size = self.object.size();
+        let range = request.headers().get("range").and_then(|range| range.to_str().ok()?.strip_prefix("bytes="));
+        let range = range.and_then(|range| range.split_once('-')).map_or(0..size, |(start, end)| {
+            start.parse().unwrap()..end.parse::<u64>().map_or(size, |end| size.min(end + 1))
+        });
+        let is_head = request.method() == axum::http::Method::HEAD;
+        let answer = Response::builder()
+            .status(if request.headers().contains_key("range") { 206 } else { 200 })
+            .header("etag", "\"made\"")
+            .header("last-modified", "Mon, 02 Nov 2026 10:00:00 GMT")
+            .header("content-range", format!("bytes {}-{}/{size}", range.start, range.end - 1))
+            .header("content-length", range.end - range.start);
+        if is_head {
+            return answer.body(Body::empty()).unwrap();
+        }
+        let (object, end) = (self.object.clone(), range.end);
+        let pieces = (range.start..end).step_by(usize::try_from(PIECE_BYTES).unwrap());
+        let pieces = pieces.map(move |at| Ok::<_, std::io::Error>(object.read(at..end.min(at + PIECE_BYTES))));
+        answer.body(Body::from_stream(futures::stream::iter(pieces))).unwrap()
+    }
+}
+
+/// A message as Lambda hands it over.
+pub fn sqs_event(message: &Message) -> Value {
+    let (id, receipt) = (message.id.to_string(), message.receipt.to_string());
+    json!({"Records": [{"messageId": id, "receiptHandle": receipt, "body": message.body, "eventSource": "aws:sqs"}]})
 }

@@ -49,12 +49,17 @@ impl Program {
         status.unwrap()
     }
 
-    /// The most memory that it ever held, in KiB: what the kernel calls its high-water mark.
+    /// The most memory that it ever held, in KiB.
     pub fn peak_memory_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        peak_memory_kib(self.0.id())
     }
+}
+
+/// What the kernel calls the high-water mark of a process, in KiB.
+pub fn peak_memory_kib(process: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 impl Drop for Program {

@@ -115,6 +115,11 @@ impl Function {
         }
     }
 
+    /// The most memory that its process ever held, in KiB.
+    pub fn peak_memory_kib(&self) -> u64 {
+        super::program::peak_memory_kib(self.process.lock().unwrap().id())
+    }
+
     /// Sends its process a signal, by a name such as KILL.
     pub fn signal(&self, name: &str) {
         super::program::send_signal(self.process.lock().unwrap().id(), name);

@@ -1,0 +1,217 @@
+//! Objects that outlast many functions: 10 GB of CSV with 20 s for each worker, 2 GB behind gzip with 60 s, and the same
+//! gzip with so little time that no worker gets any further.
+//!
+//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large. The object is made as it is read and
+//! the table keeps nothing, so that neither needs a disk; queue and ledger are as ever, and the workers are the function's real
+//! binary on a Runtime API.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a run that panics has failed as it should"
+)]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use notaflux::ingest::{Report, State};
+use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::read::source::Source;
+use serde_json::json;
+use support::cloud::{self, Object, Queue, Special};
+use support::place::Place;
+use support::rows;
+use support::runtime_api::Function;
+
+/// Every so many rows the key of an earlier one comes again, and every so many a row is bad.
+const AGAIN: u64 = 50;
+const BAD: u64 = 1_000;
+
+/// Rows of equal length, any of which can be made on its own.
+struct Rows {
+    header: Vec<u8>,
+    row: Vec<u8>,
+    key_at: usize,
+    total_at: usize,
+    count: u64,
+}
+
+/// Digits of the number in a key, and where it stands there.
+const DIGITS: usize = 8;
+const NUMBER_AT: usize = 26;
+
+impl Rows {
+    fn new(size: u64) -> Self {
+        let (header, row) = (rows::header(), rows::row(&rows::key(0), "00000000,00"));
+        let find = |word: &[u8]| row.windows(word.len()).position(|part| part == word).unwrap();
+        let (key_at, total_at) = (find(rows::key(0).as_bytes()) + NUMBER_AT, find(b"00000000,00"));
+        let count = (size - header.len() as u64) / row.len() as u64;
+        Self { header, row, key_at, total_at, count }
+    }
+
+    /// Key of a row, and whether it is bad.
+    const fn of(row: u64) -> (u64, bool) {
+        (if row % AGAIN == AGAIN - 1 { row - AGAIN / 2 } else { row }, row % BAD == BAD / 2)
+    }
+
+    fn append(&self, row: u64, out: &mut Vec<u8>) {
+        let (key, is_bad) = Self::of(row);
+        let start = out.len();
+        out.extend_from_slice(&self.row);
+        write_digits(&mut out[start + self.key_at..][..DIGITS], key);
+        write_digits(&mut out[start + self.total_at..][..DIGITS], row);
+        if is_bad {
+            out[start + self.total_at..][..11].copy_from_slice(b"0000012,3,4");
+        }
+    }
+
+    /// Records, distinct keys, superseded records and rejects.
+    fn counts(&self) -> [u64; 4] {
+        let (mut written, mut rejected) = (0, 0);
+        for row in 0..self.count {
+            let (key, is_bad) = Self::of(row);
+            rejected += u64::from(is_bad);
+            // A key that comes again counts once, unless the first of the two is bad.
+            written += u64::from(!is_bad && (key == row || Self::of(key).1));
+        }
+        [self.count, written, self.count - written - rejected, rejected]
+    }
+}
+
+fn write_digits(place: &mut [u8], mut number: u64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + u8::try_from(number % 10).unwrap();
+        number /= 10;
+    }
+}
+
+impl Object for Rows {
+    fn key(&self) -> &'static str {
+        "made.csv"
+    }
+
+    fn size(&self) -> u64 {
+        self.header.len() as u64 + self.count * self.row.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> Bytes {
+        let (header, row) = (self.header.len() as u64, self.row.len() as u64);
+        let mut out = Vec::new();
+        let mut base = 0;
+        if range.start < header {
+            out.extend_from_slice(&self.header);
+        } else {
+            base = header + (range.start - header) / row * row;
+        }
+        let mut next = (base.max(header) - header) / row;
+        while base + (out.len() as u64) < range.end {
+            self.append(next, &mut out);
+            next += 1;
+        }
+        let cut = |byte: u64| usize::try_from(byte - base).unwrap();
+        Bytes::from(out).slice(cut(range.start)..cut(range.end))
+    }
+}
+
+/// The same rows behind gzip, in memory.
+struct Zipped {
+    bytes: Bytes,
+}
+
+impl Zipped {
+    fn new(rows: &Rows) -> Self {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let mut at = 0;
+        while at < rows.size() {
+            let end = rows.size().min(at + 4 * 1024 * 1024);
+            encoder.write_all(&rows.read(at..end)).unwrap();
+            at = end;
+        }
+        Self { bytes: encoder.finish().unwrap().into() }
+    }
+}
+
+impl Object for Zipped {
+    fn key(&self) -> &'static str {
+        "made.csv.gz"
+    }
+
+    fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read(&self, range: Range<u64>) -> Bytes {
+        self.bytes.slice(usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap())
+    }
+}
+
+/// Runs workers, each with so much time, until the ingestion is over. Gives its report, what the table was sent, the hops and the
+/// most memory of a worker in KiB.
+async fn run(object: Arc<dyn Object>, time: Duration) -> (Report, u64, u32, u64) {
+    let place = Place::new().await;
+    let (queue, puts) = (Arc::new(Queue::default()), Arc::new(AtomicU64::new(0)));
+    let special = Special { object: object.clone(), puts: puts.clone() };
+    let endpoint = cloud::start_with(place.stack.endpoints().aws.clone(), queue.clone(), Some(special)).await;
+    let s3 = notaflux::aws::s3_client(&notaflux::aws::embedded_config(&endpoint));
+    let source = Source::object(s3, UPLOADS_BUCKET, object.key(), None).await.unwrap();
+    let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-02T10:00:00.000Z",
+        "userIdentity": {}, "requestParameters": {}, "s3": {"bucket": {"name": UPLOADS_BUCKET}, "object": {"key": object.key()}}}]});
+    queue.send(event.to_string(), 0);
+    let table = [("TABLE", place.table.name.as_str()), ("WORK_BUCKET", WORK_BUCKET), ("QUEUE_URL", "http://queue/1/q")];
+    let function = Function::start_at(env!("CARGO_BIN_EXE_notaflux-ingest"), &endpoint, &table);
+    let (mut hops, mut dice) = (0, fastrand::Rng::with_seed(1));
+    loop {
+        let Some(message) = queue.receive(&mut dice) else {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            continue;
+        };
+        let answer = function.invoke_within(&cloud::sqs_event(&message), time).await.expect("the worker lives");
+        assert_eq!(answer.unwrap()["batchItemFailures"], json!([]));
+        queue.delete(message.receipt);
+        hops += 1;
+        let report = place.known(&source).await.unwrap().report;
+        if report.state.is_end() {
+            return (report, puts.load(Ordering::Relaxed), hops, function.peak_memory_kib());
+        }
+    }
+}
+
+async fn show(name: &str, object: Arc<dyn Object>, counts: [u64; 4], time: Duration) {
+    let began = Instant::now();
+    let (report, puts, hops, peak) = run(object, time).await;
+    let found = [report.records_read, report.written, report.superseded, report.rejected];
+    assert_eq!((report.state, found), (State::Completed, counts), "{:?}", report.cause);
+    let again = puts - report.written;
+    let (seconds, time) = (began.elapsed().as_secs_f64(), time.as_secs());
+    println!(
+        "{name}, {time} s a worker: {} records in {seconds:.0} s, {hops} workers, {again} puts repeated, at most {} MiB",
+        report.records_read,
+        peak / 1024
+    );
+}
+
+#[tokio::main]
+async fn main() {
+    let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
+    let gigabytes = asked.unwrap_or(10.0);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person types")]
+    let large = Rows::new((gigabytes * 1e9) as u64);
+    let counts = large.counts();
+    show(&format!("{gigabytes} GB of CSV"), Arc::new(large), counts, Duration::from_secs(20)).await;
+    let small = Rows::new(2_000_000_000);
+    let (counts, zipped) = (small.counts(), Arc::new(Zipped::new(&small)));
+    show("2 GB behind gzip", zipped.clone(), counts, Duration::from_mins(1)).await;
+    let (report, _, hops, _) = run(zipped, Duration::from_millis(1_500)).await;
+    assert_eq!(report.state, State::Failed);
+    println!("2 GB behind gzip, 1.5 s a worker: failed after {hops} workers: {}", report.cause.unwrap());
+}
