@@ -2,7 +2,7 @@
 //! messages that come twice, late and in any order. In the end the items, the rejects and the counts are those of an
 //! undisturbed run.
 //!
-//! A few seeds run by default; `NOTAFLUX_CHAOS_SECONDS` fills a box of time with them, `NOTAFLUX_CHAOS_SEED` runs just one.
+//! A few seeds run by default; `NOTAFLUX_CHAOS_SECONDS` fills a box of time with more, from `NOTAFLUX_CHAOS_FIRST` on.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,9 +17,11 @@ mod support;
 use std::env;
 use std::io::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
+use futures::StreamExt as _;
 use notaflux::aws;
 use notaflux::ingest::{Outcome, Settings, State};
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
@@ -36,7 +38,8 @@ use support::runtime_api::Function;
 const SEEDS: std::ops::Range<u64> = 0..4;
 const REGRESSIONS: [u64; 0] = [];
 
-/// Workers at once.
+/// Seeds at once, and workers of each: most of their time they wait.
+const SEEDS_AT_ONCE: usize = 3;
 const WORKERS: u64 = 3;
 
 /// Longest time for one seed. An undisturbed run takes a second.
@@ -92,20 +95,17 @@ fn plan(seed: u64) -> Plan {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_to_the_workers_the_end_is_the_same() {
     let base = Place::new().await;
-    if let Some(seed) = env::var("NOTAFLUX_CHAOS_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        return chaos(&base, seed).await;
-    }
-    for seed in REGRESSIONS.into_iter().chain(SEEDS) {
+    let asked = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let until = Instant::now() + Duration::from_secs(asked("NOTAFLUX_CHAOS_SECONDS").unwrap_or(0));
+    let run = AtomicU64::new(0);
+    let more = (asked("NOTAFLUX_CHAOS_FIRST").unwrap_or(SEEDS.end)..).take_while(|_| Instant::now() < until);
+    let seeds = REGRESSIONS.into_iter().chain(SEEDS).chain(more);
+    let seeds = futures::stream::iter(seeds).for_each_concurrent(SEEDS_AT_ONCE, async |seed| {
         chaos(&base, seed).await;
-    }
-    let seconds = env::var("NOTAFLUX_CHAOS_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut seed = SEEDS.end;
-    while Instant::now() < until {
-        chaos(&base, seed).await;
-        seed += 1;
-    }
-    println!("{seed} seeds");
+        run.fetch_add(1, Ordering::Relaxed);
+    });
+    Box::pin(seeds).await;
+    println!("{} seeds", run.into_inner());
 }
 
 /// One seed.

@@ -418,7 +418,7 @@ mod tests {
         }
         delete(&client, "inv").await.unwrap();
         let error = Table::open(client.clone(), "inv".into()).await.unwrap_err();
-        let expected = "there is no table \"inv\"; make it with: notaflux table create --table inv";
+        let expected = "there is no table \"inv\"; make it with notaflux table create and the same --table or --data";
         assert_eq!((error.to_string().as_str(), error.is_permanent()), (expected, true));
         assert_eq!(delete(&client, "inv").await.unwrap_err().to_string(), expected);
         assert_eq!(describe(&client, "inv").await.unwrap_err().to_string(), expected);
