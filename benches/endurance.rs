@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use notaflux::ingest::{Report, State};
-use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::json;
 use support::cloud::{self, Object, Queue, Special};
@@ -167,7 +167,8 @@ async fn run(object: Arc<dyn Object>, time: Duration) -> (Report, u64, u32, u64)
     let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-02T10:00:00.000Z",
         "userIdentity": {}, "requestParameters": {}, "s3": {"bucket": {"name": UPLOADS_BUCKET}, "object": {"key": object.key()}}}]});
     queue.send(event.to_string(), 0);
-    let table = [("TABLE", place.table.name.as_str()), ("WORK_BUCKET", WORK_BUCKET), ("QUEUE_URL", "http://queue/1/q")];
+    let table =
+        [("TABLE", place.table.name.as_str()), ("WORK_BUCKET", place.work.as_str()), ("QUEUE_URL", "http://queue/1/q")];
     let function = Function::start_at(env!("CARGO_BIN_EXE_notaflux-ingest"), &endpoint, &table);
     let (mut hops, mut dice) = (0, fastrand::Rng::with_seed(1));
     loop {

@@ -25,7 +25,7 @@ use futures::StreamExt as _;
 use notaflux::aws;
 use notaflux::ingest::{Outcome, Settings, State};
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
 use support::cloud::{self, Queue};
@@ -47,6 +47,18 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How long a lease lasts: a worker that is frozen for longer has lost its work when it goes on.
 const LEASE: Duration = Duration::from_millis(600);
+
+/// What happened to the workers of all seeds.
+#[derive(Debug, Default)]
+struct Met {
+    killed: AtomicU64,
+    /// Frozen for longer than a lease.
+    frozen: AtomicU64,
+    /// Answers of workers that had more to do.
+    handed_over: AtomicU64,
+    /// Units that were begun by one worker and gone on with by another.
+    took_over: AtomicU64,
+}
 
 /// What must not depend on what happens on the way.
 type End = (Items, Vec<Value>, [u64; 4]);
@@ -97,19 +109,23 @@ async fn whatever_happens_to_the_workers_the_end_is_the_same() {
     let base = Place::new().await;
     let asked = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let until = Instant::now() + Duration::from_secs(asked("NOTAFLUX_CHAOS_SECONDS").unwrap_or(0));
-    let run = AtomicU64::new(0);
+    let (run, met) = (AtomicU64::new(0), Arc::new(Met::default()));
     let more = (asked("NOTAFLUX_CHAOS_FIRST").unwrap_or(SEEDS.end)..).take_while(|_| Instant::now() < until);
     let seeds = REGRESSIONS.into_iter().chain(SEEDS).chain(more);
     let seeds = futures::stream::iter(seeds).for_each_concurrent(SEEDS_AT_ONCE, async |seed| {
-        chaos(&base, seed).await;
+        chaos(&base, seed, &met).await;
         run.fetch_add(1, Ordering::Relaxed);
     });
     Box::pin(seeds).await;
-    println!("{} seeds", run.into_inner());
+    println!("{} seeds: {met:?}", run.into_inner());
+    // A run in which nothing happened would show nothing.
+    for happened in [&met.killed, &met.frozen, &met.handed_over, &met.took_over] {
+        assert!(happened.load(Ordering::Relaxed) > 0, "{met:?}");
+    }
 }
 
 /// One seed.
-async fn chaos(base: &Place, seed: u64) {
+async fn chaos(base: &Place, seed: u64, met: &Arc<Met>) {
     let (name, bytes) = object(seed);
     let key = format!("{seed}/{name}");
     let s3 = aws::s3_client(&base.config);
@@ -128,8 +144,9 @@ async fn chaos(base: &Place, seed: u64) {
     let began = Instant::now();
     let workers: Vec<_> = (0..WORKERS)
         .map(|number| {
-            let (queue, table, endpoint) = (queue.clone(), place.table.name.clone(), proxy.endpoint());
-            tokio::spawn(async move { work(&queue, &table, &endpoint, seed * 100 + number).await })
+            let (queue, table, bucket) = (queue.clone(), place.table.name.clone(), place.work.clone());
+            let (endpoint, met) = (proxy.endpoint(), met.clone());
+            tokio::spawn(async move { work(&queue, &table, &bucket, &endpoint, seed * 100 + number, &met).await })
         })
         .collect();
     // Whatever was still under way afterwards must change nothing either.
@@ -149,7 +166,11 @@ async fn chaos(base: &Place, seed: u64) {
     assert_eq!(found.2, expected.2, "seed {seed} (plan {}): the counts", plan(seed));
     assert!(found.0 == expected.0, "seed {seed} (plan {}): {}", plan(seed), difference(&found.0, &expected.0));
     assert_eq!(found.1, expected.1, "seed {seed} (plan {}): the rejects", plan(seed));
-    println!("seed {seed}: {name}, {:.1} s", began.elapsed().as_secs_f64());
+    let hops = place.hops(&outcome.report.ingestion).await;
+    met.took_over.fetch_add(hops.iter().map(|hops| hops.saturating_sub(1)).sum(), Ordering::Relaxed);
+    // The last answer of a seed hands nothing over.
+    met.handed_over.fetch_sub(1.min(met.handed_over.load(Ordering::Relaxed)), Ordering::Relaxed);
+    println!("seed {seed}: {name}, {:.1} s, {hops:?} hops", began.elapsed().as_secs_f64());
 }
 
 fn difference(found: &Items, expected: &Items) -> String {
@@ -158,12 +179,12 @@ fn difference(found: &Items, expected: &Items) -> String {
 }
 
 /// A worker that is killed and frozen, and restarted, until its task is aborted.
-async fn work(queue: &Queue, table: &str, endpoint: &str, seed: u64) {
+async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u64, met: &Met) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let lease = LEASE.as_millis().to_string();
     let environment = [
         ("TABLE", table),
-        ("WORK_BUCKET", WORK_BUCKET),
+        ("WORK_BUCKET", bucket),
         ("QUEUE_URL", "http://queue/1/q"),
         ("LEASE_MS", &lease),
         ("CHECKPOINT_MS", "60"),
@@ -184,14 +205,17 @@ async fn work(queue: &Queue, table: &str, endpoint: &str, seed: u64) {
         let answer = {
             let invoked = function.invoke_within(&event, time);
             let mut invoked = std::pin::pin!(invoked);
-            let monkey = disturb(&function, &mut dice);
+            let monkey = disturb(&function, &mut dice, met);
             tokio::select! {
                 answer = &mut invoked => answer,
                 () = monkey => invoked.await,
             }
         };
         match answer {
-            Some(Ok(response)) if response["batchItemFailures"] == json!([]) => queue.delete(message.receipt),
+            Some(Ok(response)) if response["batchItemFailures"] == json!([]) => {
+                queue.delete(message.receipt);
+                met.handed_over.fetch_add(1, Ordering::Relaxed);
+            }
             Some(_) => {}
             None => function = start(),
         }
@@ -199,18 +223,21 @@ async fn work(queue: &Queue, table: &str, endpoint: &str, seed: u64) {
 }
 
 /// Kills or freezes a worker some time after it has begun, or lets it be.
-async fn disturb(function: &Function, dice: &mut fastrand::Rng) {
+async fn disturb(function: &Function, dice: &mut fastrand::Rng, met: &Met) {
     let later = Duration::from_millis(dice.u64(5..500));
     match dice.u8(..10) {
         0..=2 => {
             tokio::time::sleep(later).await;
             function.signal("KILL");
+            met.killed.fetch_add(1, Ordering::Relaxed);
         }
         3..=4 => {
             tokio::time::sleep(later).await;
+            let long = LEASE.mul_f64(0.5 + 1.5 * dice.f64());
             function.signal("STOP");
-            tokio::time::sleep(LEASE.mul_f64(0.5 + 1.5 * dice.f64())).await;
+            tokio::time::sleep(long).await;
             function.signal("CONT");
+            met.frozen.fetch_add(u64::from(long > LEASE), Ordering::Relaxed);
         }
         _ => {}
     }

@@ -16,7 +16,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::{Error, Outcome, Settings, State};
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
 use support::place::{Items, Place};
@@ -136,7 +136,7 @@ async fn a_slow_table_does_not_fill_the_memory() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("notas.csv");
     std::fs::write(&file, bytes).unwrap();
-    let arguments = ["ingest", file.to_str().unwrap(), "--table", &place.table.name, "--work-bucket", WORK_BUCKET];
+    let arguments = ["ingest", file.to_str().unwrap(), "--table", &place.table.name, "--work-bucket", &place.work];
     let mut ingest = Program::start(notaflux(&arguments, Some(&proxy.endpoint())), folder.path(), "ingest");
     // Three rounds of all the calls that may be in flight: whatever it gathers it has gathered by then.
     let rounds = 3 * Settings::default().calls_in_flight as u64;

@@ -26,6 +26,7 @@ use notaflux::local::queue::{LocalQueue, Message};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use support::place::Place;
+use support::program::{self, Program};
 use support::proxy::Proxy;
 use support::proxy::plan::Plan;
 use support::rows;
@@ -134,21 +135,22 @@ async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
 #[tokio::test]
 async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
     let place = Place::new().await;
-    let source = place.file(&sample(40_000)).await;
-    // One block, which takes longer than a worker has.
+    let source = place.file(&sample(120_000)).await;
+    // One block, which takes longer than a worker has, though it has time enough to begin.
     let settings = || Settings { block_bytes: 1 << 40, ..hasty() };
     let mut hops = 0;
     let outcome = loop {
         hops += 1;
-        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(5)));
+        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(60)));
         match engine.work_on(&source, None).await.unwrap() {
             Worked::Over(outcome) => break outcome,
-            Worked::Paused { .. } | Worked::Busy { .. } if hops < 20 => {}
+            Worked::Paused { .. } | Worked::Busy { .. } if hops < 200 => {}
             other => panic!("{other:?}"),
         }
     };
     let cause = outcome.report.cause.unwrap();
     assert_eq!(outcome.report.state, State::Failed);
+    assert!(hops >= 2, "one hop says nothing yet");
     assert!(cause.contains("longer time limit") && cause.contains("notaflux ingest"), "{cause}");
 }
 
@@ -306,4 +308,86 @@ async fn nothing_is_put_after_the_lease_has_ended() {
     // After each end of a lease comes the lease of the next hop, and never more calls than one lease lasts for.
     let longest = operations.split(|operation| operation == "PutItem").map(calls).max().unwrap();
     assert!(calls(&operations) > longest && longest < 25, "{longest} calls within one lease");
+}
+
+/// A newer version claims the object while the older one is still being planned: the older one finds out before it begins.
+#[tokio::test]
+async fn a_version_that_loses_its_claim_while_it_is_planned_does_not_begin() {
+    let place = Place::new().await;
+    let source = place.file(&sample(100)).await;
+    let ledger = Ledger::new(place.table.clone());
+    let proxy = Proxy::start(&place.stack.endpoints().aws, "hold=1 hold_ms=400 only=PUT".parse().unwrap());
+    let engine = place.through(&proxy).engine(Settings::default());
+    let name = source.identity().name();
+    let (outcome, ()) = tokio::join!(engine.ingest(&source), async {
+        let began = Instant::now();
+        let held = loop {
+            assert!(began.elapsed() < Duration::from_mins(1), "nobody claims it");
+            // Its plan is being put just now.
+            if proxy.counters().held > 0 {
+                break ledger.claim(&name).await.unwrap().unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        };
+        let newer = Claim { ingestion: "newer".to_owned(), ..held };
+        assert_eq!(ledger.swap_claim(&name, &newer).await.unwrap(), Swap::Done);
+    });
+    let outcome = outcome.unwrap();
+    assert_eq!(outcome.report.state, State::Superseded, "{:?}", outcome.error);
+    assert!(place.items().await.is_empty());
+}
+
+/// A file that is put back in an older version, with the time that it had, is ingested again: another was there meanwhile.
+#[tokio::test]
+async fn a_version_that_is_back_is_ingested_again() {
+    let place = Place::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notas.csv");
+    let put = |total: &str, second: u64| {
+        let file = std::fs::File::create(&path).unwrap();
+        std::fs::write(&path, rows::file([(rows::key(1), format!("{total},00"))])).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(second)).unwrap();
+    };
+    for (total, second) in [("1", 1_000), ("2", 2_000), ("1", 1_000)] {
+        put(total, second);
+        let outcome = place.engine(hasty()).ingest(&Source::file(&path).await.unwrap()).await.unwrap();
+        assert_eq!((outcome.report.state, outcome.repeated), (State::Completed, false));
+        let items = place.items().await;
+        assert_eq!(items.values().next().unwrap()["total"], format!("S(\"{total}.00\")"));
+    }
+    let again = place.engine(hasty()).ingest(&Source::file(&path).await.unwrap()).await.unwrap();
+    assert!(again.repeated);
+}
+
+/// The command itself, interrupted by a signal and started again, and what the ledger's commands say of it.
+#[test]
+fn the_same_command_goes_on_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("notas.csv"), folder.path().join("data"));
+    std::fs::write(&file, sample(4_000)).unwrap();
+    let (file, data) = (file.to_str().unwrap(), data.to_str().unwrap());
+    let told = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    for (name, signal, code) in [("first", "INT", Some(130)), ("second", "KILL", None), ("third", "TERM", Some(130))] {
+        let slow = ["ingest", file, "--data", data, "--max-write-units", "700"];
+        let mut ingest = Program::start(program::notaflux(&slow, None), folder.path(), name);
+        program::wait_until("it writes", || told(&format!("{name}.err")).contains(": write "));
+        std::thread::park_timeout(Duration::from_millis(1_500));
+        ingest.signal(signal);
+        assert_eq!(ingest.ended().code(), code);
+    }
+    assert!(told("third.err").contains("goes on with the write behind record "), "{}", told("third.err"));
+
+    let listed = program::run(&["ingestions", "--data", data], None);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains(" writing ") && listed.contains("notas.csv"), "{listed}");
+    let id = listed.split_whitespace().next().unwrap();
+    let shown = program::run(&["ingestions", "show", id, "--data", data], None);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("survey 0") && shown.contains("write 0"), "{shown}");
+
+    let last = program::run(&["ingest", file, "--data", data], None);
+    assert!(String::from_utf8(last.stdout).unwrap().contains("completed"));
+    let over = program::run(&["ingestions", "cancel", id, "--data", data], None);
+    assert_eq!(over.status.code(), Some(1));
+    assert!(String::from_utf8(over.stderr).unwrap().contains("completed already"));
 }

@@ -15,7 +15,7 @@ use std::env;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
+use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use notaflux::ingest::queue::{Body, Delivery, Sqs, Task};
@@ -34,8 +34,10 @@ use tracing::Instrument as _;
 const END_SHARE: u32 = 3;
 const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// Pause before a message that could not be done with comes again.
+/// Pause before a message that could not be done with comes again, for the first time and at most: four times as long each
+/// time, so that an outage of an hour does not send it to the dead-letter queue.
 const AGAIN_PAUSE: Duration = Duration::from_secs(30);
+const AGAIN_LIMIT: Duration = Duration::from_hours(1);
 
 struct Function {
     engine: Engine,
@@ -73,7 +75,7 @@ fn settings() -> Result<Settings, Error> {
 
 /// From a queue every message succeeds or fails on its own; a bare event succeeds or fails as one.
 async fn handle(event: LambdaEvent<Value>, function: &Function) -> Result<SqsBatchResponse, Error> {
-    let engine = function.engine.clone().halted(Halt::default().at(last_moment(event.context.deadline())));
+    let engine = function.engine.clone().halted(halt(event.context.deadline()));
     let mut response = SqsBatchResponse::default();
     let Some(messages) = queued(&event.payload) else {
         function.ingest(&engine, &event.payload, None).await?;
@@ -88,7 +90,8 @@ async fn handle(event: LambdaEvent<Value>, function: &Function) -> Result<SqsBat
             if let Some(delivery) = delivery {
                 // Otherwise it would come again no sooner than the queue's own time, which is longer than any function's.
                 // What is no event will be none later.
-                let pause = if error.is::<event::EventError>() { Duration::ZERO } else { AGAIN_PAUSE };
+                let is_event = !error.is::<event::EventError>();
+                let pause = if is_event { again_pause(&message) } else { Duration::ZERO };
                 let kept = delivery.queue.keep_invisible(delivery.receipt, pause).await;
                 kept.unwrap_or_else(|error| tracing::warn!(%error, "the message comes again later than it could"));
             }
@@ -100,10 +103,17 @@ async fn handle(event: LambdaEvent<Value>, function: &Function) -> Result<SqsBat
     Ok(response)
 }
 
-/// When to stop working, so that there is time left to hand over.
-fn last_moment(deadline: SystemTime) -> Instant {
+/// When to stop working, so that there is time left to drain and to hand over.
+fn halt(deadline: SystemTime) -> Halt {
     let left = deadline.duration_since(SystemTime::now()).unwrap_or_default();
-    Instant::now() + left.saturating_sub(END_LIMIT.min(left / END_SHARE))
+    let end = END_LIMIT.min(left / END_SHARE);
+    Halt::default().at(Instant::now() + left.saturating_sub(end)).draining(end / 2)
+}
+
+fn again_pause(message: &SqsMessage) -> Duration {
+    let received = message.attributes.get("ApproximateReceiveCount").and_then(|count| count.parse::<u32>().ok());
+    let factor = 4_u32.saturating_pow(received.unwrap_or(1).saturating_sub(1));
+    AGAIN_PAUSE.saturating_mul(factor).min(AGAIN_LIMIT)
 }
 
 fn queued(payload: &Value) -> Option<SqsEvent> {

@@ -40,7 +40,7 @@ pub(super) struct Args {
     force: bool,
     /// Stop after so many seconds, as a function does; the same command goes on from there
     #[arg(long, value_name = "SECONDS")]
-    deadline: Option<u64>,
+    deadline: Option<u32>,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -84,7 +84,7 @@ impl Args {
         };
         let bar = Bar::new(&source.to_string(), Display::for_stderr(self.quiet));
         let halt = match self.deadline {
-            Some(seconds) => Halt::on(stop.clone()).at(Instant::now() + Duration::from_secs(seconds)),
+            Some(seconds) => Halt::on(stop.clone()).at(Instant::now() + Duration::from_secs(seconds.into())),
             None => Halt::on(stop.clone()),
         };
         let engine = place.engine(settings).observed(bar.observer()).halted(halt);

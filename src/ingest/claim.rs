@@ -10,16 +10,20 @@ use super::ledger::{Claim, Ledger, Meta, Swap};
 use super::machine::Phase;
 use super::plan::ingestion_id;
 use super::report::State;
-use crate::read::source::{Identity, Source};
+use crate::read::source::Source;
 
-/// How long after the end of a lease a call that its holder sent may still be under way.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long after the end of a lease a call that its holder sent may still be under way: the time limits of a call, and
+/// some seconds by which clocks differ.
+const GRACE: Duration = Duration::from_secs(25);
 
 /// Whether a version may be ingested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claimed {
     /// It may.
-    Mine,
+    Mine {
+        /// Whether it has taken the place of another version just now.
+        is_new: bool,
+    },
     /// A newer one is there.
     Older,
     /// The one before it has not come to rest; not before this time, in milliseconds since 1970.
@@ -32,7 +36,8 @@ pub(super) enum Claimed {
 /// Claims its object for this version of it.
 pub(super) async fn claim(ledger: &Ledger, source: &Source, now_ms: u64) -> Result<Claimed, Error> {
     let me = ingestion_id(source.identity());
-    let name = object_name(source.identity());
+    let name = source.identity().name();
+    let mut is_new = false;
     loop {
         // Read before the object is looked at: what is written over this revision was decided on what is newest now.
         let held = ledger.claim(&name).await?;
@@ -47,9 +52,12 @@ pub(super) async fn claim(ledger: &Ledger, source: &Source, now_ms: u64) -> Resu
             continue;
         }
         let next = match held {
-            Some(claim) if claim.ingestion == me => return Ok(Claimed::Mine),
+            Some(claim) if claim.ingestion == me => return Ok(Claimed::Mine { is_new }),
             Some(claim) if !is_newer(source, &claim).await? => return Ok(Claimed::Older),
-            Some(claim) => Claim { previous: Some(claim.ingestion.clone()), ..claim },
+            Some(claim) => {
+                is_new = true;
+                Claim { previous: Some(claim.ingestion.clone()), ..claim }
+            }
             None => Claim { rev: 0, ingestion: String::new(), modified: None, previous: None },
         };
         let next = Claim { ingestion: me.clone(), modified: source.identity().modified, ..next };
@@ -57,12 +65,11 @@ pub(super) async fn claim(ledger: &Ledger, source: &Source, now_ms: u64) -> Resu
     }
 }
 
-/// `bucket/key`, or the path.
-fn object_name(identity: &Identity) -> String {
-    match (&identity.bucket, &identity.key, &identity.path) {
-        (Some(bucket), Some(key), _) => format!("{bucket}/{key}"),
-        (_, _, path) => path.clone().unwrap_or_default(),
-    }
+/// Whether the claim is still this version's. Asked once its ledger entry is there: a newer version writes its claim first and
+/// then looks for what it has to close, so that one of the two sees the other.
+pub(super) async fn holds(ledger: &Ledger, source: &Source) -> Result<bool, Error> {
+    let claim = ledger.claim(&source.identity().name()).await?;
+    Ok(claim.is_some_and(|claim| claim.ingestion == ingestion_id(source.identity())))
 }
 
 /// Whether this version is newer than the one that is claimed: it is if it is what stands there now. Of two that do not
@@ -79,8 +86,14 @@ async fn is_newer(source: &Source, claim: &Claim) -> Result<bool, Error> {
 async fn at_rest(ledger: &Ledger, ingestion: &str, now_ms: u64) -> Result<Option<u64>, Error> {
     let Some(meta) = close(ledger, ingestion, State::Superseded).await? else { return Ok(None) };
     let units = ledger.units(ingestion, meta.attempt, Phase::Write).await?;
+    // Others may have been at an attempt that failed when this one began.
+    let before = ledger.units(ingestion, meta.attempt.saturating_sub(1), Phase::Write).await?;
     let grace_ms = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
-    let ends = units.values().filter_map(|unit| unit.lease.as_ref()).map(|lease| lease.until_ms + grace_ms);
+    let ends = units
+        .values()
+        .chain(before.values())
+        .filter_map(|unit| unit.lease.as_ref())
+        .map(|lease| lease.until_ms + grace_ms);
     Ok(ends.max().filter(|end| *end > now_ms))
 }
 
@@ -89,12 +102,26 @@ async fn at_rest(ledger: &Ledger, ingestion: &str, now_ms: u64) -> Result<Option
 /// # Errors
 /// What the ledger answers.
 pub async fn close(ledger: &Ledger, ingestion: &str, state: State) -> Result<Option<Meta>, Error> {
+    close_with(ledger, ingestion, state, None).await
+}
+
+/// The same, with a cause.
+///
+/// # Errors
+/// What the ledger answers.
+pub async fn close_with(
+    ledger: &Ledger,
+    ingestion: &str,
+    state: State,
+    cause: Option<String>,
+) -> Result<Option<Meta>, Error> {
     loop {
         let Some(mut meta) = ledger.meta(ingestion).await? else { return Ok(None) };
         if meta.report.state.is_end() {
             return Ok(Some(meta));
         }
         meta.report.state = state;
+        meta.report.cause.clone_from(&cause);
         if ledger.swap_meta(&meta).await? == Swap::Done {
             return Ok(Some(meta));
         }

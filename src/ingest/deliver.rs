@@ -80,7 +80,8 @@ pub async fn task(
         Ok(_) => Ok(claim::close(&ledger, ingestion, State::Superseded).await?.map(|meta| Outcome::of(meta.report))),
         Err(error @ ReadError::NotFound { .. }) => {
             tracing::warn!(ingestion, %error, "the object has gone before it was ingested");
-            Ok(claim::close(&ledger, ingestion, State::Failed).await?.map(|meta| Outcome::of(meta.report)))
+            let closed = claim::close_with(&ledger, ingestion, State::Failed, Some(error.to_string())).await?;
+            Ok(closed.map(|meta| Outcome::of(meta.report)))
         }
         Err(error) => Err(error.into()),
     }

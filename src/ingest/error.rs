@@ -129,6 +129,14 @@ pub enum Error {
     /// The queue fails.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The records do not add up: a defect of the engine, told instead of a wrong count.
+    #[error("of {records} records {accounted} are accounted for: please report this as a defect")]
+    Unaccounted {
+        /// Records that were read.
+        records: u64,
+        /// Keys, superseded records and rejects together.
+        accounted: u64,
+    },
     /// The two passes disagree: a defect of the engine, told instead of a wrong count.
     #[error("the survey found {expected} keys to write, but {found} were acknowledged: please report this as a defect")]
     Accounting {

@@ -1,6 +1,8 @@
 //! When to stop: because somebody asks for it, or because the worker's time is up.
 
-use tokio::time::{Instant, sleep_until};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::machine::Pause;
@@ -13,7 +15,13 @@ pub struct Halt {
     /// Another reason to stop, for one hop.
     closed: CancellationToken,
     deadline: Option<Instant>,
+    /// Half of the time until the deadline is over.
+    half: Option<Instant>,
+    drain: Option<Duration>,
 }
+
+/// How long what is under way may take when it is time to stop, unless something else is said.
+const DRAIN: Duration = Duration::from_secs(5);
 
 impl Halt {
     /// Stops when `token` is cancelled.
@@ -25,7 +33,29 @@ impl Halt {
     /// Stops at `deadline` too.
     #[must_use]
     pub fn at(self, deadline: Instant) -> Self {
-        Self { deadline: Some(deadline), ..self }
+        let now = Instant::now();
+        let half = now + deadline.saturating_duration_since(now) / 2;
+        Self { deadline: Some(deadline), half: Some(half), ..self }
+    }
+
+    /// Gives what is under way so much time to end.
+    #[must_use]
+    pub fn draining(self, drain: Duration) -> Self {
+        Self { drain: Some(drain), ..self }
+    }
+
+    /// Whether what begins now has at least half of the worker's time: what gets no further in less says nothing of whether
+    /// it could.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        self.half.is_none_or(|half| Instant::now() < half)
+    }
+
+    /// Waits until what is under way has had its time to end.
+    pub async fn overdue(&self) -> Pause {
+        let why = self.due().await;
+        sleep(self.drain.unwrap_or(DRAIN)).await;
+        why
     }
 
     /// Stops when `closed` is cancelled too.

@@ -6,7 +6,7 @@
 //! | unit of work | `J#<ingestion>` | `S#<attempt>#<phase>#<number>` | lease, progress |
 //! | object | `O#<bucket>/<key>` | `O` | which version is being ingested |
 //!
-//! Every write names the revision that it read ([`Ledger::swap`]), so a late or repeated write changes nothing.
+//! Every write names the revision that it read (`swap`), so a late or repeated write changes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -168,6 +168,12 @@ impl Unit {
         Self { rev: self.rev + 1, lease: None, stalls, progress, ..self.clone() }
     }
 
+    /// The same, but left to its lease: calls that were cut off may still be under way for as long as that.
+    #[must_use]
+    pub fn cut_off(&self, progress: Progress, began: &Progress, why: Pause) -> Self {
+        Self { lease: self.lease.clone(), ..self.paused(progress, began, why) }
+    }
+
     /// The unit done.
     #[must_use]
     pub fn finished(&self, progress: Progress) -> Self {

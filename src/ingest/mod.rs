@@ -9,13 +9,13 @@
 //! | [`event`], [`queue`], [`deliver`] | what brings work to a worker, and what goes back |
 //! | [`claim`] | one version of an object at a time |
 //! | [`machine`], [`progress`] | which unit of work is next, and how far each is; pure |
-//! | [`worker`] | leases, works, hands over |
+//! | `worker` | leases, works, hands over |
 //! | [`halt`] | when to stop |
 //! | [`plan`] | what is decided once for the whole source |
-//! | [`survey`], [`block`] | the first reading, and what it leaves in the work store |
-//! | [`merge`], [`settle`], [`superseded`] | which record of each key is the last; the counts and the rejects |
-//! | [`write_pass`] | the second reading, which puts |
-//! | [`judge`] | what becomes of a row; both passes ask here |
+//! | `survey`, [`block`] | the first reading, and what it leaves in the work store |
+//! | `merge`, `settle`, `superseded` | which record of each key is the last; the counts and the rejects |
+//! | `write_pass` | the second reading, which puts |
+//! | `judge` | what becomes of a row; both passes ask here |
 //! | [`ledger`], [`store`], [`spool`] | where all that is kept |
 //! | [`report`], [`metrics`], [`error`] | what goes out |
 
@@ -50,6 +50,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use tokio::time::sleep;
 
+use crate::read::ReadError;
 use crate::read::source::Source;
 use crate::table::Table;
 use crate::write::{Ceiling, Flight, Limits};
@@ -274,8 +275,9 @@ impl Engine {
     /// # Errors
     /// What keeps even the ledger from being used; all else is in the [`Outcome`].
     pub async fn ingest(&self, source: &Source) -> Result<Outcome, Error> {
+        let mut visit = Visit::default();
         loop {
-            let (look_at_ms, report) = match self.work_on(source, None).await? {
+            let (look_at_ms, report) = match self.visit(source, None, &mut visit).await? {
                 Worked::Over(outcome) => return Ok(outcome),
                 Worked::Paused { why, report } => return Ok(interrupted(why, report)),
                 Worked::Busy { look_at_ms, report } => (look_at_ms, report),
@@ -294,50 +296,58 @@ impl Engine {
     /// Works on `source` until its ingestion is over, this worker has to stop, or others work on all that is left.
     ///
     /// # Errors
-    /// What keeps even the ledger from being used; all else is in the [`Worked`].
+    /// What may go better another time; what the ledger could not be told.
     pub async fn work_on(&self, source: &Source, delivery: Option<Delivery<'_>>) -> Result<Worked, Error> {
+        self.visit(source, delivery, &mut Visit::default()).await
+    }
+
+    async fn visit(&self, source: &Source, delivery: Option<Delivery<'_>>, visit: &mut Visit) -> Result<Worked, Error> {
         let ledger = Ledger::new(self.table.clone());
         let ingestion = plan::ingestion_id(source.identity());
+        let claimed = claim::claim(&ledger, source, self.lease_time_ms()).await?;
+        // Read behind the claim, which may have closed it.
         let known = ledger.meta(&ingestion).await?;
-        if let Some(meta) = &known
-            && meta.report.state.is_end()
-            && !self.begins_anew(meta.report.state)
-        {
-            return Ok(Worked::Over(Outcome { repeated: true, ..Outcome::of(meta.report.clone()) }));
-        }
         let report = known.as_ref().map_or_else(|| begun(&ingestion, source), |meta| meta.report.clone());
-        match claim::claim(&ledger, source, self.lease_time_ms()).await? {
-            Claimed::Mine => {}
+        let ended = known.as_ref().filter(|meta| meta.report.state.is_end()).map(|meta| meta.attempt);
+        let seen = *visit.ended.get_or_insert(ended.unwrap_or(0));
+        let is_new = match claimed {
+            Claimed::Mine { is_new } => is_new,
             Claimed::Wait { until_ms } => {
                 // Who is closed gives its work back within a checkpoint, if it lives.
                 let look_at_ms = until_ms.min(now_ms() + worker::millis(LOOK_PAUSE));
                 return Ok(Worked::Busy { look_at_ms, report });
             }
             Claimed::Older => return Self::close_older(&ledger, known, report).await,
-        }
-        let attempt = match &known {
-            None => 1,
-            Some(meta) => meta.attempt + u32::from(meta.report.state.is_end()),
         };
+        // What ends while this worker looks on has ended: only what it found so it begins anew.
+        if ended.is_some() && !(ended == Some(seen) && self.begins_anew(report.state, is_new)) {
+            return Ok(Worked::Over(Outcome { repeated: true, ..Outcome::of(report) }));
+        }
+        let attempt = known.as_ref().map_or(1, |meta| meta.attempt + u32::from(ended.is_some()));
         let work = match Work::open(self, source, &ingestion, attempt).await {
             Ok(work) => work,
-            Err(error) if error.is_permanent() => return self.cannot_begin(&ledger, known, report, error).await,
-            Err(error) => return Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false })),
+            Err(error) if error.is_permanent() => {
+                return cannot_begin(&ledger, source, begin(known, report, attempt, Stage::begun(0)), error).await;
+            }
+            Err(error) => return Err(error),
         };
-        if known.as_ref().is_none_or(|meta| meta.report.state.is_end()) {
-            let stage = Stage::begun(u32::try_from(work.plan.segments.len()).unwrap_or(u32::MAX));
+        let segments = work.plan.segments.len();
+        if known.is_none() || ended.is_some() {
+            let stage = Stage::begun(u32::try_from(segments).unwrap_or(u32::MAX));
             let meta = begin(known, Report::of(&work.plan), attempt, stage);
             // Lost: another has begun it, in the same way.
             if ledger.swap_meta(&meta).await? == Swap::Done
                 && let Some(delivery) = delivery
             {
-                worker::invite(delivery, &ingestion, work.plan.segments.len()).await?;
+                worker::invite(delivery, &ingestion, segments).await?;
             }
         }
-        match Worker::new(self, &ledger, work, attempt, delivery).drive().await {
-            Ok(worked) => Ok(worked),
-            Err(error) => Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false })),
+        if !claim::holds(&ledger, source).await? {
+            let closed = claim::close(&ledger, &ingestion, State::Superseded).await?;
+            let closed = closed.ok_or_else(|| Error::damaged("the ledger"))?;
+            return Ok(Worked::Over(Outcome::of(closed.report)));
         }
+        Worker::new(self, &ledger, work, attempt, delivery).drive().await
     }
 
     /// Ends an ingestion that is not over: its workers stop at their next checkpoint. Gives how it stands then; none if
@@ -365,16 +375,17 @@ impl Engine {
         now_ms().max(void_until_ms)
     }
 
-    const fn begins_anew(&self, state: State) -> bool {
+    /// Whether what is over begins anew: a version that is back in its place does, since another was ingested meanwhile.
+    const fn begins_anew(&self, state: State, is_new: bool) -> bool {
         match state {
-            State::Completed => self.settings.force,
-            _ => self.settings.force || self.settings.retry_ended,
+            State::Completed => self.settings.force || is_new,
+            _ => self.settings.force || self.settings.retry_ended || is_new,
         }
     }
 
     /// A newer version is there: this one is over, whether or not it was begun.
     async fn close_older(ledger: &Ledger, known: Option<Meta>, report: Report) -> Result<Worked, Error> {
-        let ingestion = report.ingestion.clone();
+        let (ingestion, repeated) = (report.ingestion.clone(), report.state.is_end());
         if known.is_none() {
             let report = Report { state: State::Superseded, ..report };
             // Lost: it has been begun, or closed.
@@ -382,25 +393,32 @@ impl Engine {
         }
         let closed = claim::close(ledger, &ingestion, State::Superseded).await?;
         let closed = closed.ok_or_else(|| Error::damaged("the ledger"))?;
-        Ok(Worked::Over(Outcome::of(closed.report)))
+        Ok(Worked::Over(Outcome { repeated, ..Outcome::of(closed.report) }))
     }
+}
 
-    /// Records that a source cannot even be planned.
-    async fn cannot_begin(
-        &self,
-        ledger: &Ledger,
-        known: Option<Meta>,
-        report: Report,
-        error: Error,
-    ) -> Result<Worked, Error> {
-        let attempt = known.as_ref().map_or(1, |meta| meta.attempt);
-        let cause = Some(error.to_string());
-        let position = error.place().map(ToString::to_string);
-        let report = Report { state: State::Failed, cause, position, ..report };
-        // Lost: another has found the same.
-        let _told: Swap = ledger.swap_meta(&begin(known, report.clone(), attempt, Stage::begun(0))).await?;
-        Ok(Worked::Over(Outcome { report, error: Some(error), repeated: false }))
+/// What was found at the first look: the attempt that had ended by then, 0 if none had.
+#[derive(Debug, Default)]
+struct Visit {
+    ended: Option<u32>,
+}
+
+/// Records that a source cannot even be planned: `meta` is the attempt that would have begun.
+async fn cannot_begin(ledger: &Ledger, source: &Source, mut meta: Meta, error: Error) -> Result<Worked, Error> {
+    meta.report.state = if is_replaced(source, &error).await { State::Superseded } else { State::Failed };
+    meta.report.cause = Some(error.to_string());
+    meta.report.position = error.place().map(ToString::to_string);
+    // Lost: another has found the same, or has more luck; what the ledger says holds.
+    if ledger.swap_meta(&meta).await? == Swap::Lost {
+        return Err(Error::LeaseLost);
     }
+    Ok(Worked::Over(Outcome { report: meta.report, error: Some(error), repeated: false }))
+}
+
+/// Whether reading ended because another version has taken the place of this one.
+async fn is_replaced(source: &Source, error: &Error) -> bool {
+    let Error::Read(ReadError::Changed { .. } | ReadError::NotFound { .. }) = error else { return false };
+    matches!(source.newest().await, Ok(Some(newest)) if newest != *source.identity())
 }
 
 fn begun(ingestion: &str, source: &Source) -> Report {

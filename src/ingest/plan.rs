@@ -146,7 +146,7 @@ async fn look_at(source: &Source, entry: Entry) -> Result<Look, Error> {
     if let Some(reason) = &entry.unsupported {
         return Ok(Look::Unsupported(reason.clone()));
     }
-    let reader = container::open_entry(source, &entry, 0).await?;
+    let reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
     let head = match csv::read_header(reader, csv::RECORD_LIMIT_BYTES).await {
         Ok(Some(head)) => head,

@@ -69,7 +69,10 @@ impl Progress {
         match (self, before) {
             (Self::Survey { block: now, .. }, Self::Survey { block: then, .. }) => now > then,
             (Self::Settle { block: now }, Self::Settle { block: then }) => now > then,
-            (Self::Write { cursor: now, .. }, Self::Write { cursor: then, .. }) => now > then,
+            // One batch that is throttled holds the cursor back while thousands behind it are taken.
+            (Self::Write { cursor, tally, .. }, Self::Write { cursor: before, tally: then, .. }) => {
+                cursor > before || tally.items > then.items
+            }
             // A partition is nothing or all.
             _ => false,
         }

@@ -11,7 +11,6 @@ use super::merge::Placed;
 use super::progress::Progress;
 use super::report::Report;
 use super::work::{Ended, Slot, Work};
-use crate::read::source::Identity;
 
 /// What the survey and the merge found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,12 +27,27 @@ pub(super) struct Merged {
     pub(super) warnings: BTreeMap<String, u64>,
     /// Superseded positions in each partition's list.
     pub(super) partitions: Vec<u64>,
-    /// Blocks of each segment.
-    pub(super) blocks: Vec<u32>,
+    /// The blocks that have superseded records of their own.
+    pub(super) repeating: Vec<Repeating>,
     /// Records of each segment.
     pub(super) segment_records: Vec<u64>,
     /// Decoded bytes of each segment.
     pub(super) segment_bytes: Vec<u64>,
+}
+
+/// Where a block's list of its own superseded records lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Repeating {
+    /// Its segment, and which block of it.
+    pub(super) segment: usize,
+    /// Which block of the segment.
+    pub(super) number: u32,
+    /// First byte behind the block, in the decoded entry.
+    pub(super) end_byte: u64,
+    /// First byte of the list, in the block's object.
+    pub(super) start: u64,
+    /// Its length in bytes.
+    pub(super) length: u64,
 }
 
 impl Merged {
@@ -77,6 +91,10 @@ pub(super) async fn settle(
         slot.set(Progress::Settle { block: number + 1 });
     }
     let merged = sums(work, blocks, partitions);
+    let accounted = merged.written + merged.superseded + merged.rejected;
+    if accounted != merged.records {
+        return Err(Error::Unaccounted { records: merged.records, accounted });
+    }
     let text = serde_json::to_vec(&merged).map_err(Error::corrupt("the result of the merge"))?;
     work.store.put(&work.merged_key(), text.into()).await?;
     Ok(Ended::Done(Progress::Settle { block: blocks.len() as u64 }))
@@ -94,25 +112,31 @@ pub(super) async fn merged(work: &Work<'_>) -> Result<Merged, Error> {
 fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[(u64, u64)]) -> Merged {
     let segments = work.plan.segments.len();
     let mut merged = Merged {
-        blocks: vec![0; segments],
+        superseded: partitions.iter().map(|(_, superseded)| *superseded).sum(),
         segment_records: vec![0; segments],
         segment_bytes: vec![0; segments],
         written: partitions.iter().map(|(written, _)| written).sum(),
         partitions: partitions.iter().map(|(_, superseded)| *superseded).collect(),
         ..Merged::default()
     };
+    let (mut last, mut number) = (usize::MAX, 0);
     for Placed { segment, head, .. } in blocks {
         let header = &head.header;
+        (last, number) = (*segment, if last == *segment { number + 1 } else { 0 });
+        let (start, length) = head.superseded_range();
+        if length > 0 {
+            let (segment, end_byte) = (*segment, header.end_byte);
+            merged.repeating.push(Repeating { segment, number, end_byte, start, length });
+        }
+        merged.superseded += header.superseded;
         merged.records += header.records;
         merged.rejected += header.rejected;
         for (kind, count) in &header.warnings {
             *merged.warnings.entry(kind.clone()).or_default() += count;
         }
-        merged.blocks.iter_mut().skip(*segment).take(1).for_each(|blocks| *blocks += 1);
         merged.segment_records.iter_mut().skip(*segment).take(1).for_each(|records| *records += header.records);
         merged.segment_bytes.iter_mut().skip(*segment).take(1).for_each(|bytes| *bytes = header.end_byte);
     }
-    merged.superseded = merged.records - merged.rejected - merged.written;
     merged
 }
 
@@ -148,7 +172,7 @@ struct RejectLine<'a> {
 
 /// Writes the rejects of one block, with line and record counted from the start of their entry.
 async fn write_rejects(work: &Work<'_>, number: u64, placed: &Placed, before: (u64, u64)) -> Result<(), Error> {
-    let (source, (line, record)) = (named(&work.plan.source), before);
+    let (source, (line, record)) = (work.plan.source.name(), before);
     let planned = work.segment(placed.segment)?;
     let found = work.store.get_range(&placed.key, placed.head.rejects_at(), REJECTS_READ_BYTES).await?;
     let mut out = Vec::with_capacity(found.len() + found.len() / 4);
@@ -169,14 +193,6 @@ async fn write_rejects(work: &Work<'_>, number: u64, placed: &Placed, before: (u
         out.push(b'\n');
     }
     Ok(work.store.put(&work.rejects_key(number), out.into()).await?)
-}
-
-/// `bucket/key`, or the path.
-fn named(source: &Identity) -> String {
-    match (&source.bucket, &source.key, &source.path) {
-        (Some(bucket), Some(key), _) => format!("{bucket}/{key}"),
-        (_, _, path) => path.clone().unwrap_or_default(),
-    }
 }
 
 /// Above what a block's rejects can take: their limit and one more reject.

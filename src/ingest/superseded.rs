@@ -5,7 +5,6 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use bytes::Bytes;
 
-use super::block::{HEAD_LIMIT_BYTES, Head};
 use super::error::Error;
 use super::merge::position;
 use super::settle::Merged;
@@ -35,34 +34,30 @@ struct List {
     segment: usize,
 }
 
+/// A stretch of an object that holds positions, and the segment to set in each.
 #[derive(Debug)]
-enum Part {
-    Range {
-        key: String,
-        start: u64,
-        length: u64,
-        segment: usize,
-    },
-    /// A block whose head says where its list lies.
-    Block {
-        key: String,
-        segment: usize,
-    },
+struct Part {
+    key: String,
+    start: u64,
+    length: u64,
+    segment: usize,
 }
 
 impl<'a> Superseded<'a> {
-    /// From the lists of the partitions and those of the blocks.
+    /// From the lists of the partitions and those of the blocks, for the records of `segment` from `byte` on.
     ///
     /// # Errors
     /// The work store.
-    pub(super) async fn open(work: &'a Work<'a>, merged: &Merged) -> Result<Self, Error> {
+    pub(super) async fn open(work: &'a Work<'a>, merged: &Merged, segment: usize, byte: u64) -> Result<Self, Error> {
         let partitions =
             merged.partitions.iter().enumerate().filter(|(_, count)| **count > 0).map(|(number, count)| {
-                let part = Part::Range { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
+                let part = Part { key: work.superseded_key(number), start: 0, length: count * 8, segment: 0 };
                 List { parts: VecDeque::from([part]), ..List::default() }
             });
-        let blocks = merged.blocks.iter().enumerate().flat_map(|(segment, count)| {
-            (0..*count).map(move |number| Part::Block { key: work.block_key(segment, number), segment })
+        let blocks = merged.repeating.iter().filter(|block| block.segment == segment && block.end_byte > byte);
+        let blocks = blocks.map(|block| {
+            let key = work.block_key(segment, block.number);
+            Part { key, start: block.start, length: block.length, segment }
         });
         let mut lists: Vec<List> = partitions.collect();
         lists.push(List { parts: blocks.collect(), ..List::default() });
@@ -103,27 +98,15 @@ impl List {
                 self.bytes = self.bytes.slice(8..);
                 return Ok(Some(found));
             }
-            match self.parts.pop_front() {
-                None => return Ok(None),
-                Some(Part::Range { key, start, length, segment }) => {
-                    let now = length.min(read_bytes);
-                    self.bytes = work.store.get_range(&key, start, now).await?;
-                    self.segment = segment;
-                    if self.bytes.len() as u64 != now {
-                        return Err(Error::damaged(&key));
-                    }
-                    if length > now {
-                        self.parts.push_front(Part::Range { key, start: start + now, length: length - now, segment });
-                    }
-                }
-                Some(Part::Block { key, segment }) => {
-                    let bytes = work.store.get_range(&key, 0, HEAD_LIMIT_BYTES).await?;
-                    let head = Head::parse(&bytes).ok_or_else(|| Error::damaged(&key))?;
-                    let (start, length) = head.superseded_range();
-                    if length > 0 {
-                        self.parts.push_front(Part::Range { key, start, length, segment });
-                    }
-                }
+            let Some(Part { key, start, length, segment }) = self.parts.pop_front() else { return Ok(None) };
+            let now = length.min(read_bytes);
+            self.bytes = work.store.get_range(&key, start, now).await?;
+            self.segment = segment;
+            if self.bytes.len() as u64 != now {
+                return Err(Error::damaged(&key));
+            }
+            if length > now {
+                self.parts.push_front(Part { key, start: start + now, length: length - now, segment });
             }
         }
     }

@@ -40,7 +40,7 @@ pub(super) async fn survey(work: &Work<'_>, at: usize, slot: &Slot, halt: &Halt)
     let segment = work.segment(at)?;
     let mapping = segment.mapping()?;
     let mut blocks = Blocks::new(work, at, slot)?;
-    let mut csv = work.read(segment, blocks.begun.position()).await?;
+    let mut csv = work.read(segment, blocks.begun.position(), true).await?;
     let mut scratch = Scratch::default();
     let mut halted = std::pin::pin!(halt.due());
     loop {

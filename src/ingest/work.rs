@@ -43,6 +43,8 @@ pub(super) enum Ended {
     Done(Progress),
     /// There is more to do, from here on.
     Paused(Progress, Pause),
+    /// The same, but something was still under way.
+    CutOff(Progress, Pause),
 }
 
 /// Where a unit of work leaves how far it is, for whoever renews its lease.
@@ -114,8 +116,14 @@ impl<'a> Work<'a> {
         self.plan.segments.get(at).ok_or_else(|| Error::damaged("the plan"))
     }
 
-    pub(super) async fn read(&self, segment: &Segment, start: Position) -> Result<CsvReader<DecodedReader>, Error> {
-        let reader = container::open_entry(self.source, &segment.entry, start.byte).await?;
+    /// Reads a segment from `start` on. What is `checked` has its checksum compared in the end, wherever it starts.
+    pub(super) async fn read(
+        &self,
+        segment: &Segment,
+        start: Position,
+        checked: bool,
+    ) -> Result<CsvReader<DecodedReader>, Error> {
+        let reader = container::open_entry(self.source, &segment.entry, start.byte, checked).await?;
         let options = CsvOptions { delimiter: segment.delimiter, record_limit_bytes: RECORD_LIMIT_BYTES };
         let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
         Ok(CsvReader::new(reader, options, start).called(&name))

@@ -21,7 +21,6 @@ use super::queue::{Delivery, Task};
 use super::report::State;
 use super::work::{Ended, Slot, Work};
 use super::{Engine, Outcome, Told, Worked, now_ms, settle, survey, write_pass};
-use crate::read::ReadError;
 use crate::write::{Permit, Tally, WriteError, Writer};
 
 /// How long a message stays invisible beyond the lease that it belongs to, so that whoever receives it next finds the lease
@@ -43,6 +42,8 @@ pub(super) struct Worker<'a> {
     attempt: u32,
     delivery: Option<Delivery<'a>>,
     heads: OnceCell<Vec<Placed>>,
+    /// When the queue was last told to keep the message.
+    said_at: Mutex<Option<Instant>>,
 }
 
 /// How a hop ended, for the loop.
@@ -63,7 +64,7 @@ impl<'a> Worker<'a> {
         attempt: u32,
         delivery: Option<Delivery<'a>>,
     ) -> Self {
-        Self { engine, ledger, work, attempt, delivery, heads: OnceCell::new() }
+        Self { engine, ledger, work, attempt, delivery, heads: OnceCell::new(), said_at: Mutex::default() }
     }
 
     fn ingestion(&self) -> &str {
@@ -176,19 +177,21 @@ impl<'a> Worker<'a> {
             self.give_back(&held, held.slot.get(), Pause::Asked).await?;
             return Ok(Hop::On);
         }
-        let began = held.slot.get();
-        self.tell_resumed(id, &began);
+        self.tell_resumed(id, &held.began);
         let ended = tokio::select! {
             ended = self.run(id, meta, &held) => ended,
             lost = self.keep(&held, meta) => Err(lost),
+            // Whatever it is at: what the slot says is done.
+            why = held.halt.overdue() => Ok(Ended::CutOff(held.slot.get(), why)),
         };
         match ended {
             Ok(Ended::Done(progress)) => {
-                self.end_hop(&held, |unit| unit.finished(progress)).await?;
+                self.end_hop(&held, Patience::Outage, |unit| unit.finished(progress)).await?;
                 Ok(Hop::On)
             }
-            Ok(Ended::Paused(progress, why)) => {
-                let stalls = self.give_back(&held, progress, why).await?;
+            Ok(paused @ (Ended::Paused(progress, why) | Ended::CutOff(progress, why))) => {
+                let is_cut_off = matches!(paused, Ended::CutOff(..)) && id.phase == Phase::Write;
+                let stalls = self.stop_at(&held, progress, why, is_cut_off).await;
                 if held.closed.is_cancelled() {
                     return Ok(Hop::On);
                 }
@@ -230,7 +233,9 @@ impl<'a> Worker<'a> {
         let (began, slot) = (mine.progress, Slot::new(mine.progress));
         let closed = CancellationToken::new();
         let halt = self.engine.halt.or(closed.clone());
-        Ok(Some(Held { id, began, slot, permit, closed, halt, unit: Mutex::new(mine) }))
+        let is_early = halt.is_early();
+        self.keep_message().await;
+        Ok(Some(Held { id, began, slot, permit, closed, halt, is_early, unit: Mutex::new(mine) }))
     }
 
     fn untouched(&self, id: UnitId) -> Result<Progress, Error> {
@@ -313,34 +318,66 @@ impl<'a> Worker<'a> {
         let lease = self.engine.settings.lease;
         let next = held.unit().renewed(held.slot.get(), self.engine.lease_time_ms() + millis(lease));
         match self.swap(held.id, &next, Patience::None).await? {
-            Swap::Done => held.adopt(next),
+            Swap::Done => {
+                held.adopt(next);
+                held.permit.renew(asked_at + lease);
+            }
             Swap::Lost => match self.ledger.unit(self.ingestion(), self.attempt, held.id).await? {
-                // An earlier renewal whose answer was lost: the next one names its revision.
+                // An earlier renewal whose answer was lost: the next one names its revision. Until then the permit ends
+                // with that one's lease at the latest.
                 Some(there) if there.is_hop_of(&held.unit()) => held.adopt(there),
                 _ => return Ok(false),
             },
         }
-        held.permit.renew(asked_at + lease);
-        if let Some(delivery) = self.delivery {
-            delivery.queue.keep_invisible(delivery.receipt, lease + MESSAGE_MARGIN).await?;
-        }
         if !self.is_as_before(meta).await? {
             held.closed.cancel();
         }
+        self.keep_message().await;
         Ok(true)
     }
 
-    /// Gives a unit back unfinished. Gives how often in a row it got no further for want of time.
+    /// Keeps the message from being received by others for as long as a lease lasts, if that was not said within the time of a
+    /// checkpoint.
+    async fn keep_message(&self) {
+        let Some(delivery) = self.delivery else { return };
+        let said = *self.said_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_some_and(|at| at.elapsed() < self.engine.settings.checkpoint_pace) {
+            return;
+        }
+        let time = self.engine.settings.lease + MESSAGE_MARGIN;
+        match delivery.queue.keep_invisible(delivery.receipt, time).await {
+            Ok(()) => *self.said_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
+            Err(error) => {
+                tracing::warn!(%error, "the message may come to another worker, which will find this one at it");
+            }
+        }
+    }
+
+    /// Gives a unit back unfinished.
     async fn give_back(&self, held: &Held, progress: Progress, why: Pause) -> Result<u32, Error> {
         let began = held.began;
-        self.end_hop(held, |unit| unit.paused(progress, &began, why)).await
+        self.end_hop(held, Patience::Outage, |unit| unit.paused(progress, &began, why)).await
+    }
+
+    /// Ends a hop whose time is up. Gives how often in a row the unit got no further for want of time. There is no time to wait
+    /// for a ledger that does not answer: the lease ends by itself, and the next hop has to be sent.
+    async fn stop_at(&self, held: &Held, progress: Progress, why: Pause, is_cut_off: bool) -> u32 {
+        let began = held.began;
+        let why = if held.is_early { why } else { Pause::Asked };
+        let end = |unit: &Unit| {
+            if is_cut_off { unit.cut_off(progress, &began, why) } else { unit.paused(progress, &began, why) }
+        };
+        self.end_hop(held, Patience::None, end).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a unit of work stays leased until its lease ends");
+            0
+        })
     }
 
     /// Writes how a hop ended, unless another has begun since. Gives the stalls that are then recorded.
-    async fn end_hop(&self, held: &Held, end: impl Fn(&Unit) -> Unit) -> Result<u32, Error> {
+    async fn end_hop(&self, held: &Held, patience: Patience, end: impl Fn(&Unit) -> Unit) -> Result<u32, Error> {
         loop {
             let next = end(&held.unit());
-            if self.swap(held.id, &next, Patience::Outage).await? == Swap::Done {
+            if self.swap(held.id, &next, patience).await? == Swap::Done {
                 return Ok(next.stalls);
             }
             match self.ledger.unit(self.ingestion(), self.attempt, held.id).await? {
@@ -360,7 +397,8 @@ impl<'a> Worker<'a> {
             if meta.attempt != self.attempt || meta.report.state.is_end() {
                 return Ok(Outcome::of(meta.report));
             }
-            meta.report.state = if self.is_replaced(&error).await { State::Superseded } else { State::Failed };
+            meta.report.state =
+                if super::is_replaced(self.work.source, &error).await { State::Superseded } else { State::Failed };
             meta.report.cause = Some(error.to_string());
             meta.report.position = error.place().map(ToString::to_string);
             meta.report.elapsed_ms = now_ms().saturating_sub(meta.began_ms.0);
@@ -371,12 +409,6 @@ impl<'a> Worker<'a> {
                 return Ok(if replaced { outcome } else { Outcome { error: Some(error), ..outcome } });
             }
         }
-    }
-
-    /// Whether reading ended because another version has taken the place of this one.
-    async fn is_replaced(&self, error: &Error) -> bool {
-        let Error::Read(ReadError::Changed { .. } | ReadError::NotFound { .. }) = error else { return false };
-        matches!(self.work.source.newest().await, Ok(Some(newest)) if newest != *self.work.source.identity())
     }
 
     fn tell_resumed(&self, id: UnitId, progress: &Progress) {
@@ -409,6 +441,8 @@ struct Held {
     /// Cancelled when somebody closes the ingestion: the work is then given back in order, since others wait for it.
     closed: CancellationToken,
     halt: Halt,
+    /// Whether this hop had at least half of its worker's time.
+    is_early: bool,
     /// As this worker last wrote it.
     unit: Mutex<Unit>,
 }

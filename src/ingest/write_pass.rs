@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use futures::stream::{self, TryStreamExt};
 use tokio::sync::Notify;
-use tokio::time::sleep;
 
 use super::error::Error;
 use super::halt::Halt;
@@ -25,9 +23,6 @@ use crate::write::{Batch, BatchBuilder, Tally, Writer};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
 const WINDOW_BATCHES: u64 = 1024;
-
-/// How long calls in flight may take when a hop ends; what is not acknowledged by then is put again by the next.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Where the write pass of a segment begins.
 pub(super) fn beginning(segment: &Segment) -> Progress {
@@ -48,10 +43,10 @@ pub(super) async fn write(
 ) -> Result<Ended, Error> {
     let mapping = work.segment(at)?.mapping()?;
     let merged = settle::merged(work).await?;
-    let mut superseded = Superseded::open(work, &merged).await?;
     let Progress::Write { cursor, items, tally } = slot.get() else {
         return Err(Error::damaged("the ledger's progress of a write pass"));
     };
+    let mut superseded = Superseded::open(work, &merged, at, cursor.byte).await?;
     let window = Window::new(cursor, items);
     let feed = Feed::open(work, at, &mapping, &mut superseded, cursor, writer.batch_limit_units()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
@@ -65,19 +60,7 @@ pub(super) async fn write(
         let (cursor, items) = window.progress();
         Progress::Write { cursor, items, tally: tally.plus(writer.tally()) }
     };
-    let overdue = async {
-        let why = halt.due().await;
-        sleep(DRAIN_LIMIT).await;
-        why
-    };
-    let mut overdue = std::pin::pin!(overdue);
-    loop {
-        let number = tokio::select! {
-            biased;
-            number = acknowledged.try_next() => number?,
-            why = &mut overdue => return Ok(Ended::Paused(progress(), why)),
-        };
-        let Some(number) = number else { break };
+    while let Some(number) = acknowledged.try_next().await? {
         window.acknowledge(number);
         slot.set(progress());
     }
@@ -109,7 +92,7 @@ impl<'a, 's> Feed<'a, 's> {
         start: Cursor,
         limit_units: u64,
     ) -> Result<Self, Error> {
-        let csv = work.read(work.segment(segment)?, start.position()).await?;
+        let csv = work.read(work.segment(segment)?, start.position(), false).await?;
         let (scratch, builder) = (Scratch::default(), BatchBuilder::new(limit_units));
         Ok(Self { work, segment, mapping, csv, scratch, superseded, builder, records: start.record, batches: 0 })
     }

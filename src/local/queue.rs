@@ -74,12 +74,13 @@ impl LocalQueue {
         self.add(Message::Created(Created { bucket: bucket.to_owned(), key, version_id: None }), Duration::ZERO);
     }
 
-    /// A message that nobody has received yet and that says the same makes another one needless: what is ingested is the
-    /// object as it stands when it is received.
+    /// An event that nobody has received yet and that says the same makes another one needless: what is ingested is the object
+    /// as it stands when it is received.
     fn add(&self, message: Message, delay: Duration) {
         let mut messages = self.messages();
         let visible_at = Instant::now() + delay;
-        let is_same = |entry: &&mut Entry| !entry.received && entry.message == message;
+        let is_event = matches!(message, Message::Created(_));
+        let is_same = |entry: &&mut Entry| is_event && !entry.received && entry.message == message;
         if let Some(same) = messages.waiting.iter_mut().find(is_same) {
             same.visible_at = same.visible_at.min(visible_at);
         } else {

@@ -24,12 +24,12 @@ const SKIPS_A_TURN: u32 = 32;
 /// Opens an entry at byte `from` of its decoded bytes.
 ///
 /// A plain or stored entry is read from there; a compressed one is decoded from its start, and what lies before is thrown
-/// away. The checksum is compared whenever all of the entry was decoded: always but for a stored entry opened behind its
-/// start. (A plain object has none.)
+/// away; so it is with a stored one that has a checksum, where that shall be `checked`. The checksum is compared whenever all of
+/// the entry was read: always but for a stored entry opened behind its start. (A plain object has none.)
 ///
 /// # Errors
 /// An entry that is not supported; a start behind its end; a damaged local header; a source that cannot be read.
-pub async fn open_entry(source: &Source, entry: &Entry, from: u64) -> Result<DecodedReader, ReadError> {
+pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool) -> Result<DecodedReader, ReadError> {
     let place = Place { entry: entry.name.clone(), ..source.place() };
     if let Some(reason) = &entry.unsupported {
         return Err(ReadError::unsupported(place, format!("this entry ({reason})"), "pack it anew, by deflate"));
@@ -43,7 +43,12 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64) -> Result<Dec
         Compression::Deflate | Compression::Stored => zip::data_start(source, entry).await?,
     };
     let end = start.saturating_add(entry.compressed_size);
-    let seek = matches!(entry.compression, Compression::None | Compression::Stored).then_some(from);
+    let seek = match entry.compression {
+        Compression::None => Some(from),
+        Compression::Stored if !checked || entry.crc32.is_none() => Some(from),
+        Compression::Stored => Some(0),
+        Compression::Gzip | Compression::Deflate => None,
+    };
     let origin = start + seek.unwrap_or_default();
     let stored = Stored { stream: StreamReader::new(source.open(origin..end)), at: origin, end };
     let inner = match entry.compression {
@@ -57,7 +62,7 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64) -> Result<Dec
     };
     let whole = seek.is_none_or(|from| from == 0);
     let crc32 = entry.crc32.filter(|_| whole).map(|expected| (Hasher::new(), expected));
-    let (decoded, skip) = seek.map_or((0, from), |from| (from, 0));
+    let (decoded, skip) = seek.map_or((0, from), |seek| (seek, from - seek));
     Ok(DecodedReader { inner, place, decoded, skip, size: entry.size, crc32, state: State::Open, scratch: Vec::new() })
 }
 

@@ -43,6 +43,15 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// `bucket/key`, or the path: what all versions of it have in common.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match (&self.bucket, &self.key, &self.path) {
+            (Some(bucket), Some(key), _) => format!("{bucket}/{key}"),
+            (_, _, path) => path.clone().unwrap_or_default(),
+        }
+    }
+
     /// What identifies the version, as one string that is the same for ever: bucket, key and version id (without one,
     /// `ETag` and modification time); of a file path, size and modification time.
     #[must_use]

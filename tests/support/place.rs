@@ -8,8 +8,9 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use notaflux::aws;
 use notaflux::ingest::ledger::Ledger;
+use notaflux::ingest::machine::Phase;
 use notaflux::ingest::{Engine, Outcome, Settings, WorkStore, plan};
-use notaflux::local::stack::{Stack, StackOptions, WORK_BUCKET};
+use notaflux::local::stack::{Stack, StackOptions};
 use notaflux::read::source::Source;
 use notaflux::table::{self, Schema, Table};
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub struct Place {
     pub stack: Arc<Stack>,
     pub table: Table,
     pub config: SdkConfig,
+    /// Of its own, so that nothing lies there that another run has left.
+    pub work: String,
     files: tempfile::TempDir,
 }
 
@@ -43,20 +46,24 @@ impl Place {
     pub fn through(&self, proxy: &Proxy) -> Self {
         let config = aws::embedded_config(&proxy.endpoint());
         let table = Table { client: aws::dynamodb_worker(&config), ..self.table.clone() };
-        Self { stack: self.stack.clone(), table, config, files: tempfile::tempdir().unwrap() }
+        let (stack, work) = (self.stack.clone(), self.work.clone());
+        Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
 
     /// The same, but for a table of this name, whether or not there is one.
     pub fn under(&self, name: &str) -> Self {
         let table = Table { name: name.to_owned(), ..self.table.clone() };
-        Self { stack: self.stack.clone(), table, config: self.config.clone(), files: tempfile::tempdir().unwrap() }
+        let (stack, config, work) = (self.stack.clone(), self.config.clone(), self.work.clone());
+        Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
 
     async fn over(stack: Arc<Stack>) -> Self {
         let config = stack.sdk_config();
-        let name = format!("invoices-{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let (name, work) = (format!("invoices-{number}"), format!("work-{number}"));
+        aws::s3_client(&config).create_bucket().bucket(&work).send().await.unwrap();
         let table = table::create(aws::dynamodb_worker(&config), name, Schema::default()).await.unwrap();
-        Self { stack, table, config, files: tempfile::tempdir().unwrap() }
+        Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
 
     /// A file with these bytes.
@@ -73,7 +80,7 @@ impl Place {
 
     /// An engine whose puts go through `config`.
     pub fn engine_through(&self, settings: Settings, config: &SdkConfig) -> Engine {
-        let store = WorkStore::new(aws::s3_client(&self.config), WORK_BUCKET.to_owned());
+        let store = WorkStore::new(aws::s3_client(&self.config), self.work.clone());
         let write_client = aws::dynamodb_client(config);
         Engine::new(self.table.clone(), write_client, store, settings)
     }
@@ -87,6 +94,17 @@ impl Place {
         let ledger = Ledger::new(self.table.clone());
         let meta = ledger.meta(&plan::ingestion_id(source.identity())).await.unwrap()?;
         Some(Outcome { report: meta.report, error: None, repeated: true })
+    }
+
+    /// How many hops each unit of an ingestion's first attempt took.
+    pub async fn hops(&self, ingestion: &str) -> Vec<u64> {
+        let ledger = Ledger::new(self.table.clone());
+        let mut hops = Vec::new();
+        for phase in Phase::ALL {
+            let units = ledger.units(ingestion, 1, phase).await.unwrap();
+            hops.extend(units.values().map(|unit| u64::from(unit.hop)));
+        }
+        hops
     }
 
     /// Every item of invoices, lines and events: the ledger and the schema left out.
@@ -107,14 +125,14 @@ impl Place {
     /// The reject lines that the report points to, in order.
     pub async fn rejects(&self, outcome: &Outcome) -> Vec<Value> {
         let Some(location) = &outcome.report.rejects_location else { return Vec::new() };
-        let prefix = location.strip_prefix(&format!("s3://{WORK_BUCKET}/")).unwrap();
+        let prefix = location.strip_prefix(&format!("s3://{}/", self.work)).unwrap();
         let s3 = aws::s3_client(&self.config);
-        let listed = s3.list_objects_v2().bucket(WORK_BUCKET).prefix(prefix).send().await.unwrap();
+        let listed = s3.list_objects_v2().bucket(&self.work).prefix(prefix).send().await.unwrap();
         let mut keys: Vec<String> = listed.contents().iter().map(|object| object.key().unwrap().to_owned()).collect();
         keys.sort();
         let mut lines = Vec::new();
         for key in keys {
-            let body = s3.get_object().bucket(WORK_BUCKET).key(key).send().await.unwrap().body.collect().await.unwrap();
+            let body = s3.get_object().bucket(&self.work).key(key).send().await.unwrap().body.collect().await.unwrap();
             let body = String::from_utf8(body.to_vec()).unwrap();
             lines.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
         }

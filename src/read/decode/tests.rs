@@ -20,7 +20,7 @@ fn gzip(data: &[u8]) -> Vec<u8> {
 async fn decode_from(bytes: &[u8], nth: usize, from: u64) -> Result<Vec<u8>, ReadError> {
     let (_folder, source) = source(bytes).await;
     let contents = Contents::inspect(&source).await?;
-    let mut reader = open_entry(&source, &contents.entries[nth], from).await?;
+    let mut reader = open_entry(&source, &contents.entries[nth], from, false).await?;
     let mut decoded = Vec::new();
     match reader.read_to_end(&mut decoded).await {
         Ok(_) => {
@@ -153,7 +153,7 @@ async fn a_bomb_streams() {
     assert!(bytes.len() < 100_000);
     let (_folder, source) = source(&bytes).await;
     let entries = Contents::inspect(&source).await.unwrap().entries;
-    let mut reader = open_entry(&source, &entries[0], 49_999_990).await.unwrap();
+    let mut reader = open_entry(&source, &entries[0], 49_999_990, false).await.unwrap();
     let mut tail = Vec::new();
     reader.read_to_end(&mut tail).await.unwrap();
     assert_eq!(tail, [0; 10]);
@@ -172,5 +172,20 @@ proptest! {
             Some(tail) => prop_assert_eq!(decoded.unwrap(), tail),
             None => prop_assert!(decoded.is_err()),
         }
+    }
+}
+
+/// A survey that goes on behind the start of a stored entry must still find that the entry is damaged.
+#[tokio::test]
+async fn a_stored_entry_is_checked_from_wherever_it_is_read_where_that_is_asked_for() {
+    let text = b"a;b\n1;2\n3;4\n".repeat(50);
+    let (good, bad) = (stored("a.csv", &text), Packed { crc32: 1, ..stored("a.csv", &text) });
+    for (packed, checked, is_found) in [(&bad, true, true), (&bad, false, false), (&good, true, false)] {
+        let (_folder, source) = source(&archive(&[packed.clone()], b"", false)).await;
+        let contents = Contents::inspect(&source).await.unwrap();
+        let mut reader = open_entry(&source, &contents.entries[0], 100, checked).await.unwrap();
+        let mut read = Vec::new();
+        assert_eq!(reader.read_to_end(&mut read).await.is_err(), is_found);
+        assert!(is_found || read == text[100..]);
     }
 }
