@@ -229,9 +229,14 @@ async fn too_many_rejects_write_nothing() {
     let limited = |limit| Settings { max_rejects: RejectLimit::parse(limit), ..Settings::default() };
     for (limit, told) in [("9", "10 of 91"), ("9.9%", "10 of 100")] {
         let outcome = place.ingest(&file_of(&rows), limited(limit)).await;
-        let message = outcome.error.unwrap().to_string();
+        let message = outcome.error.as_ref().unwrap().to_string();
         assert!(message.contains(told), "{message}");
         assert_eq!(place.items().await, Items::new());
+        if limit.ends_with('%') {
+            // Known when all was read: the report tells what there is, and where the rejects lie.
+            assert_eq!((outcome.report.records_read, outcome.report.rejected), (100, 10));
+            assert_eq!(place.rejects(&outcome).await.len(), 10);
+        }
     }
     for limit in ["10", "10%"] {
         let outcome = place.ingest(&file_of(&rows), limited(limit)).await;

@@ -97,7 +97,6 @@ async fn work_on(
     // Every line of an ingestion says which it is, where the caller's span has a field for it.
     tracing::Span::current().record("ingestion", ingestion_id(source.identity()));
     let (task, delay) = match engine.work_on(source, delivery).await? {
-        Worked::Over(Outcome { error: Some(error), .. }) if !error.is_permanent() => return Err(error),
         Worked::Over(outcome) => return Ok(Some(outcome)),
         Worked::Paused { .. } => (Task::Resume { ingestion: ingestion_id(source.identity()) }, Duration::ZERO),
         Worked::Busy { look_at_ms, .. } => (again, Duration::from_millis(look_at_ms.saturating_sub(now_ms()))),

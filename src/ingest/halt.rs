@@ -51,10 +51,16 @@ impl Halt {
         self.half.is_none_or(|half| Instant::now() < half)
     }
 
+    /// How long what is under way may take when it is time to stop.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        self.drain.unwrap_or(DRAIN)
+    }
+
     /// Waits until what is under way has had its time to end.
     pub async fn overdue(&self) -> Pause {
         let why = self.due().await;
-        sleep(self.drain.unwrap_or(DRAIN)).await;
+        sleep(self.drain()).await;
         why
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::error::Error;
@@ -118,7 +118,7 @@ impl<'a> Worker<'a> {
             Phase::Write => self.complete(&mut next, done).await,
         };
         if let Err(error) = moved {
-            return if error.is_permanent() { self.fail(error).await.map(Some) } else { Err(error) };
+            return if error.is_permanent() { self.fail(error, Some(next)).await.map(Some) } else { Err(error) };
         }
         next.stage.phase = next.stage.phase.next().unwrap_or(Phase::Write);
         let swap = self.ledger.swap_meta(&next).await?;
@@ -199,11 +199,11 @@ impl<'a> Worker<'a> {
                     return Ok(Hop::Halted(why));
                 }
                 let place = self.work.source.place();
-                let failed = self.fail(Error::NoProgress { place, phase: id.phase, hops: stalls }).await?;
+                let failed = self.fail(Error::NoProgress { place, phase: id.phase, hops: stalls }, None).await?;
                 Ok(Hop::Failed(Box::new(failed)))
             }
             Err(Error::LeaseLost | Error::Write(WriteError::LeaseOver { .. })) => Ok(Hop::On),
-            Err(error) if error.is_permanent() => Ok(Hop::Failed(Box::new(self.fail(error).await?))),
+            Err(error) if error.is_permanent() => Ok(Hop::Failed(Box::new(self.fail(error, None).await?))),
             Err(error) => {
                 // The first error is what matters, whether or not the unit can be given back.
                 if let Err(unrecorded) = self.give_back(&held, held.slot.get(), Pause::Asked).await {
@@ -367,10 +367,13 @@ impl<'a> Worker<'a> {
         let end = |unit: &Unit| {
             if is_cut_off { unit.cut_off(progress, &began, why) } else { unit.paused(progress, &began, why) }
         };
-        self.end_hop(held, Patience::None, end).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a unit of work stays leased until its lease ends");
-            0
-        })
+        match timeout(held.halt.drain(), self.end_hop(held, Patience::None, end)).await {
+            Ok(Ok(stalls)) => stalls,
+            unrecorded => {
+                tracing::warn!(?unrecorded, "a unit of work stays leased until its lease ends");
+                0
+            }
+        }
     }
 
     /// Writes how a hop ended, unless another has begun since. Gives the stalls that are then recorded.
@@ -390,10 +393,14 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Records that the ingestion cannot be completed, unless it has ended otherwise.
-    async fn fail(&self, error: Error) -> Result<Outcome, Error> {
+    /// Records that the ingestion cannot be completed, unless it has ended otherwise. `known` is how it stands, where that is
+    /// known better than the ledger does.
+    async fn fail(&self, error: Error, mut known: Option<Meta>) -> Result<Outcome, Error> {
         loop {
-            let mut meta = self.meta().await?;
+            let mut meta = match known.take() {
+                Some(known) => known,
+                None => self.meta().await?,
+            };
             if meta.attempt != self.attempt || meta.report.state.is_end() {
                 return Ok(Outcome::of(meta.report));
             }
