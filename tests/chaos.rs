@@ -36,7 +36,7 @@ use support::runtime_api::Function;
 
 /// Seeds of the default run, and seeds that failed once: each is run in every run.
 const SEEDS: std::ops::Range<u64> = 0..4;
-const REGRESSIONS: [u64; 0] = [];
+const REGRESSIONS: [u64; 1] = [13];
 
 /// Seeds at once, and workers of each: most of their time they wait.
 const SEEDS_AT_ONCE: usize = 3;

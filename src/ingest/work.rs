@@ -1,6 +1,6 @@
 //! What every unit of an attempt works with: the source, the work store, the plan, and where things lie.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::error::Error;
@@ -49,19 +49,32 @@ pub(super) enum Ended {
 
 /// Where a unit of work leaves how far it is, for whoever renews its lease.
 #[derive(Debug)]
-pub(super) struct Slot(Mutex<Progress>);
+pub(super) struct Slot {
+    progress: Mutex<Progress>,
+    arrived: AtomicBool,
+}
 
 impl Slot {
     pub(super) const fn new(progress: Progress) -> Self {
-        Self(Mutex::new(progress))
+        Self { progress: Mutex::new(progress), arrived: AtomicBool::new(false) }
     }
 
     pub(super) fn set(&self, progress: Progress) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = progress;
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
     }
 
     pub(super) fn get(&self) -> Progress {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the hop has come to where there is something to put: if it gets no further from there, it is not for want of
+    /// time but because the table takes nothing, which fails no ingestion.
+    pub(super) fn arrive(&self) {
+        self.arrived.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_arrived(&self) -> bool {
+        self.arrived.load(Ordering::Relaxed)
     }
 }
 

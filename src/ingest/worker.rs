@@ -363,7 +363,7 @@ impl<'a> Worker<'a> {
     /// for a ledger that does not answer: the lease ends by itself, and the next hop has to be sent.
     async fn stop_at(&self, held: &Held, progress: Progress, why: Pause, is_cut_off: bool) -> u32 {
         let began = held.began;
-        let why = if held.is_early { why } else { Pause::Asked };
+        let why = if held.is_early && !held.slot.has_arrived() { why } else { Pause::Asked };
         let end = |unit: &Unit| {
             if is_cut_off { unit.cut_off(progress, &began, why) } else { unit.paused(progress, &began, why) }
         };

@@ -51,6 +51,9 @@ pub(super) async fn write(
     let feed = Feed::open(work, at, &mapping, &mut superseded, cursor, writer.batch_limit_units()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
         let batch = feed.next_batch(&window, halt).await?;
+        if batch.is_some() {
+            slot.arrive();
+        }
         Ok::<_, Error>(batch.map(|batch| (batch, feed)))
     });
     let mut acknowledged = std::pin::pin!(
