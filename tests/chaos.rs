@@ -43,7 +43,7 @@ const SEEDS_AT_ONCE: usize = 3;
 const WORKERS: u64 = 3;
 
 /// Longest time for one seed. An undisturbed run takes a second.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How long a lease lasts: a worker that is frozen for longer has lost its work when it goes on.
 const LEASE: Duration = Duration::from_millis(600);

@@ -125,7 +125,7 @@ impl Function {
     async fn ingest(&self, engine: &Engine, event: &Value, delivery: Option<Delivery<'_>>) -> Result<(), Error> {
         if let Ok(Body { notaflux: task }) = Body::deserialize(event) {
             let span = match &task {
-                Task::Resume { ingestion } => tracing::info_span!("ingest", ingestion),
+                Task::Resume { ingestion } | Task::Join { ingestion } => tracing::info_span!("ingest", ingestion),
                 Task::Ingest(object) => span_of(object),
             };
             let delivered =

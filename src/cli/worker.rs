@@ -63,7 +63,7 @@ impl Worker {
             Message::Created(object) | Message::Task(Task::Ingest(object)) => {
                 printable(&format!("s3://{}/{}", object.bucket, object.key)).into_owned()
             }
-            Message::Task(Task::Resume { ingestion }) => format!("ingestion {ingestion}"),
+            Message::Task(Task::Resume { ingestion } | Task::Join { ingestion }) => format!("ingestion {ingestion}"),
         };
         let bar = Bar::new(&name, if self.quiet { Display::Quiet } else { Display::Lines });
         let engine = place.engine(self.settings.clone());

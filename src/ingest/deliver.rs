@@ -53,7 +53,7 @@ pub async fn task(
     delivery: Option<Delivery<'_>>,
 ) -> Result<Option<Outcome>, Error> {
     let ingestion = match task {
-        Task::Resume { ingestion } => ingestion,
+        Task::Resume { ingestion } | Task::Join { ingestion } => ingestion,
         Task::Ingest(object) => return created(engine, s3, object, delivery).await,
     };
     let ledger = Ledger::new(engine.table.clone());
@@ -99,6 +99,7 @@ async fn work_on(
     let (task, delay) = match engine.work_on(source, delivery).await? {
         Worked::Over(outcome) => return Ok(Some(outcome)),
         Worked::Paused { .. } => (Task::Resume { ingestion: ingestion_id(source.identity()) }, Duration::ZERO),
+        Worked::Busy { .. } if matches!(again, Task::Join { .. }) => return Ok(None),
         Worked::Busy { look_at_ms, .. } => (again, Duration::from_millis(look_at_ms.saturating_sub(now_ms()))),
     };
     let Some(Delivery { queue, .. }) = delivery else { return Err(Error::NoQueue) };

@@ -22,6 +22,12 @@ pub enum Task {
         /// Its id.
         ingestion: String,
     },
+    /// Join in an ingestion that has several units to work on. Nothing rests on such a message: those who hold a unit have
+    /// their own.
+    Join {
+        /// Its id.
+        ingestion: String,
+    },
     /// Ingest an object of which the ledger knows nothing yet, as its notification asked for.
     Ingest(Created),
 }

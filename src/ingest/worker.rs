@@ -433,7 +433,7 @@ impl<'a> Worker<'a> {
 /// Asks others to join in where a phase has several units. A message too many does no harm.
 pub(super) async fn invite(delivery: Delivery<'_>, ingestion: &str, units: usize) -> Result<(), Error> {
     for _ in 1..units.min(INVITED_LIMIT) {
-        let task = Task::Resume { ingestion: ingestion.to_owned() };
+        let task = Task::Join { ingestion: ingestion.to_owned() };
         delivery.queue.send(&task, Duration::ZERO).await?;
     }
     Ok(())

@@ -181,7 +181,7 @@ async fn a_stored_entry_is_checked_from_wherever_it_is_read_where_that_is_asked_
     let text = b"a;b\n1;2\n3;4\n".repeat(50);
     let (good, bad) = (stored("a.csv", &text), Packed { crc32: 1, ..stored("a.csv", &text) });
     for (packed, checked, is_found) in [(&bad, true, true), (&bad, false, false), (&good, true, false)] {
-        let (_folder, source) = source(&archive(&[packed.clone()], b"", false)).await;
+        let (_folder, source) = source(&archive(std::slice::from_ref(packed), b"", false)).await;
         let contents = Contents::inspect(&source).await.unwrap();
         let mut reader = open_entry(&source, &contents.entries[0], 100, checked).await.unwrap();
         let mut read = Vec::new();
