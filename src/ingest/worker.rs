@@ -76,7 +76,8 @@ impl<'a> Worker<'a> {
         loop {
             let meta = self.meta().await?;
             if meta.attempt != self.attempt || meta.report.state.is_end() {
-                return Ok(Worked::Over(Outcome::of(meta.report)));
+                // Another has ended it, and has told so.
+                return Ok(Worked::Over(Outcome { repeated: true, ..Outcome::of(meta.report) }));
             }
             let units = self.ledger.units(self.ingestion(), self.attempt, meta.stage.phase).await?;
             match machine::next_step(&meta.stage, |id| units.get(&id), self.engine.lease_time_ms()) {
@@ -84,8 +85,8 @@ impl<'a> Worker<'a> {
                     return Ok(Worked::Busy { look_at_ms: until_ms + millis(LOOK_PAUSE), report: meta.report });
                 }
                 Step::Advance => {
-                    if let Some(failed) = self.advance(meta).await? {
-                        return Ok(Worked::Over(failed));
+                    if let Some(ended) = self.advance(meta).await? {
+                        return Ok(Worked::Over(ended));
                     }
                 }
                 Step::Work(id) => match Box::pin(self.hop(id, units.get(&id), &meta)).await? {
@@ -121,11 +122,13 @@ impl<'a> Worker<'a> {
             return if error.is_permanent() { self.fail(error, Some(next)).await.map(Some) } else { Err(error) };
         }
         next.stage.phase = next.stage.phase.next().unwrap_or(Phase::Write);
-        let swap = self.ledger.swap_meta(&next).await?;
-        if let Some(delivery) = self.delivery
-            && swap == Swap::Done
-            && !next.report.state.is_end()
-        {
+        if self.ledger.swap_meta(&next).await? == Swap::Lost {
+            return Ok(None);
+        }
+        if next.report.state.is_end() {
+            return Ok(Some(Outcome::of(next.report)));
+        }
+        if let Some(delivery) = self.delivery {
             invite(delivery, self.ingestion(), next.stage.units().count()).await?;
         }
         Ok(None)
@@ -402,7 +405,7 @@ impl<'a> Worker<'a> {
                 None => self.meta().await?,
             };
             if meta.attempt != self.attempt || meta.report.state.is_end() {
-                return Ok(Outcome::of(meta.report));
+                return Ok(Outcome { repeated: true, ..Outcome::of(meta.report) });
             }
             meta.report.state =
                 if super::is_replaced(self.work.source, &error).await { State::Superseded } else { State::Failed };

@@ -26,10 +26,6 @@ class Proxy:
             with self.lock:
                 self.calls[call] = self.calls.get(call, 0) + 1
 
-    def count(self, action):
-        with self.lock:
-            return sum(count for (seen, _), count in self.calls.items() if seen == action)
-
     def total(self):
         with self.lock:
             return sum(self.calls.values())
