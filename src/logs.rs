@@ -69,6 +69,8 @@ const KEY: usize = 44;
 const KEY_TAX_ID: Range<usize> = 6..20;
 const KEY_SERIES: Range<usize> = 22..25;
 const PERSONS: RangeInclusive<&[u8]> = b"920".as_slice()..=b"969".as_slice();
+/// Fewest characters of what is taken for a digest.
+const DIGEST: usize = 16;
 /// What stands before a number that counts.
 const COUNTED: [&[u8]; 6] = [b":", b"byte ", b"bytes ", b"record ", b"line ", b"bytes="];
 
@@ -132,6 +134,9 @@ fn bare(line: &[u8], run: Range<usize>) -> Option<Range<usize>> {
         return None;
     }
     let before = line.get(..run.start)?;
+    if is_in_hash(line, &run) {
+        return None;
+    }
     let is_covered = has_right_digits(cpf)
         || match padding.len() {
             0 => !COUNTED.iter().any(|word| before.trim_ascii_end().ends_with(word.trim_ascii_end())),
@@ -139,6 +144,14 @@ fn bare(line: &[u8], run: Range<usize>) -> Option<Range<usize>> {
             _ => digits.len() == CNPJ && !has_right_digits(digits),
         };
     is_covered.then_some(run)
+}
+
+/// Whether a run of digits stands in what only a digest looks like: ids of ingestions, `ETags`, request ids.
+fn is_in_hash(line: &[u8], run: &Range<usize>) -> bool {
+    let is_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    let (before, after) = (line.get(..run.start).unwrap_or_default(), line.get(run.end..).unwrap_or_default());
+    let (head, tail) = (before.iter().rev().take_while(is_hex).count(), after.iter().take_while(is_hex).count());
+    head + tail > 0 && head + run.len() + tail >= DIGEST
 }
 
 fn has_right_digits(digits: &[u8]) -> bool {
@@ -187,6 +200,7 @@ mod tests {
             r#"{"tax_id":"00394429021965","byte":10737418240}"#,
             "at byte 10737418240 of record 12345678901",
             "35260733000167000101550010000000011123456787",
+            r#""ingestion":"22c52998224725bef985d20f""#,
             "***.982.247-**, 1.234.567,89, 2026-11-24T13:37:14.123456789Z, 127.0.0.1:8081",
         ] {
             assert_eq!(covered_text(line), line);
