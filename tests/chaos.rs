@@ -200,7 +200,8 @@ async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u6
         if dice.f64() < 0.3 {
             queue.disturb(&mut dice);
         }
-        let time = Duration::from_millis(dice.u64(700..4_000));
+        // Enough to begin with, even where every tenth call fails: twice too little would fail the ingestion, as it should.
+        let time = Duration::from_millis(dice.u64(2_500..6_000));
         let event = cloud::sqs_event(&message);
         let answer = {
             let invoked = function.invoke_within(&event, time);
