@@ -24,7 +24,7 @@ ARCHIVE_KEY = "caixa de entrada/Notas São Paulo +2026 (ação).zip"
 BURST = 50
 SCHEMA = {"PK": {"S": "SCHEMA"}, "SK": {"S": "SCHEMA"}}
 # Longest wait for what takes seconds.
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 600
 
 
 class Flow:
