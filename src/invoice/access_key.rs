@@ -19,41 +19,11 @@ use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+use super::state;
 use super::tax_id::{TaxId, TaxIdKind};
 
 /// Characters of an access key.
 pub const ACCESS_KEY_LENGTH: usize = 44;
-
-/// IBGE codes of the states, with their letters.
-const STATES: [(&str, &str); 27] = [
-    ("11", "RO"),
-    ("12", "AC"),
-    ("13", "AM"),
-    ("14", "RR"),
-    ("15", "PA"),
-    ("16", "AP"),
-    ("17", "TO"),
-    ("21", "MA"),
-    ("22", "PI"),
-    ("23", "CE"),
-    ("24", "RN"),
-    ("25", "PB"),
-    ("26", "PE"),
-    ("27", "AL"),
-    ("28", "SE"),
-    ("29", "BA"),
-    ("31", "MG"),
-    ("32", "ES"),
-    ("33", "RJ"),
-    ("35", "SP"),
-    ("41", "PR"),
-    ("42", "SC"),
-    ("43", "RS"),
-    ("50", "MS"),
-    ("51", "MT"),
-    ("52", "GO"),
-    ("53", "DF"),
-];
 
 /// Fiscal models that have an access key: NF-e, NFC-e, CT-e, MDF-e, CT-e OS, `NFCom`, BP-e, GTV-e, `NF3e`.
 const MODELS: [&str; 9] = ["55", "65", "57", "58", "67", "62", "63", "64", "66"];
@@ -144,8 +114,7 @@ impl AccessKey {
     /// Letters of the issuer's state, such as `MG`.
     #[must_use]
     pub fn uf(&self) -> &'static str {
-        let code = self.part(UF);
-        STATES.iter().find(|(each, _)| *each == code).map_or("", |(_, letters)| letters)
+        state::letters(self.part(UF)).unwrap_or_default()
     }
 
     /// Year and month of issue, such as `(2019, 11)`.

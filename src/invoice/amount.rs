@@ -19,7 +19,7 @@ const DIGIT_LIMIT: usize = 38;
 pub struct Decimal(ArrayString<DECIMAL_LIMIT>);
 
 /// Which mark parts the places from the whole; the other one may group the whole in threes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecimalConvention {
     /// `1234,56` or `1.234,56`.
@@ -29,8 +29,21 @@ pub enum DecimalConvention {
 }
 
 impl DecimalConvention {
+    /// Every convention.
+    pub const ALL: [Self; 2] = [Self::Comma, Self::Point];
+
+    /// The word that layouts and plans use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Comma => "comma",
+            Self::Point => "point",
+        }
+    }
+
     /// An example, for messages.
-    const fn example(self) -> &'static str {
+    #[must_use]
+    pub const fn example(self) -> &'static str {
         match self {
             Self::Comma => "1234,56",
             Self::Point => "1234.56",
@@ -143,11 +156,13 @@ fn read_exponent(text: &[u8]) -> Option<i32> {
     Some(if negative { -size } else { size })
 }
 
-/// Whether `whole` is digits in groups: one to three, then threes.
+/// Whether `whole` is digits in groups: one to three, then threes. Nobody groups a number that begins with a zero:
+/// `0.125` has places.
 fn is_grouped(whole: &[u8], mark: u8) -> bool {
     let mut groups = whole.split(|&byte| byte == mark);
     let digits = |group: &[u8]| group.iter().all(u8::is_ascii_digit);
-    let first_stands = groups.next().is_some_and(|first| (1..=3).contains(&first.len()) && digits(first));
+    let may_begin = |first: &[u8]| (1..=3).contains(&first.len()) && first.first() != Some(&b'0') && digits(first);
+    let first_stands = groups.next().is_some_and(may_begin);
     first_stands && groups.all(|group| group.len() == 3 && digits(group))
 }
 
@@ -266,8 +281,32 @@ mod tests {
     #[test]
     fn what_is_not_of_the_convention_is_refused() {
         for text in [
-            "", "-", "12,3,4", "1234.56", "1.23,45", "1.2345,6", ".123,4", "1..234", "1,", ",", "abc", "1 234,5",
-            "R$ 10,00", "1,2E", "1,2E+", "1,2E1234", "1E2E3", "--1", "1,2-", "1,-2", "٣,٥", "NaN", "1.234.56", ".",
+            "",
+            "-",
+            "12,3,4",
+            "1234.56",
+            "1.23,45",
+            "1.2345,6",
+            ".123,4",
+            "1..234",
+            "1,",
+            ",",
+            "abc",
+            "1 234,5",
+            "R$ 10,00",
+            "1,2E",
+            "1,2E+",
+            "1,2E1234",
+            "1E2E3",
+            "--1",
+            "1,2-",
+            "1,-2",
+            "٣,٥",
+            "NaN",
+            "1.234.56",
+            ".",
+            "0.125",
+            "001.234,5",
         ] {
             assert_eq!(Decimal::parse(text, Comma), Err(DecimalError::Malformed(Comma)), "{text}");
         }

@@ -3,13 +3,19 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`access_key`] | the 44 characters that name an NF-e, their parts and check digit |
+//! | [`nfse_key`] | the 50 digits that name a service invoice of the national standard |
 //! | [`tax_id`] | CNPJ, CPF, masked CPF |
 //! | [`amount`] | exact decimals, kept as text |
 //! | [`time`] | local date-times, with an offset only where the source has one |
+//! | [`line`], [`event`] | what belongs to an invoice |
 
 pub mod access_key;
 pub mod amount;
 pub(crate) mod check_digit;
+pub mod event;
+pub mod line;
+pub mod nfse_key;
+mod state;
 pub mod tax_id;
 pub(crate) mod text;
 pub mod time;
@@ -21,8 +27,11 @@ use serde::{Deserialize, Serialize, Serializer};
 
 pub use access_key::{AccessKey, AccessKeyError};
 pub use amount::{Decimal, DecimalConvention, DecimalError};
+pub use event::{Event, EventKind};
+pub use line::{Line, LineKey};
+pub use nfse_key::{NfseKey, NfseKeyError};
 pub use tax_id::{TaxId, TaxIdColumn, TaxIdError, TaxIdKind};
-pub use time::{DateConvention, Timestamp, TimestampError};
+pub use time::{DateConvention, Timestamp, TimestampError, UtcOffset};
 
 /// One invoice, borrowed from a row that is being ingested (`'a`) or owned (`'static`) when read from the table.
 ///
@@ -66,6 +75,9 @@ pub struct Invoice<'a> {
     pub total: Option<Decimal>,
     /// ISO 4217 code.
     pub currency: Cow<'a, str>,
+    /// How many lines it has, where the source says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line_count: Option<u32>,
     /// Further columns that the layout keeps, in its order.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -137,18 +149,25 @@ impl Status {
 }
 
 /// Something odd about a record that does not keep it out of the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Warning {
     /// A check digit of the access key, a CNPJ or a CPF is wrong.
     CheckDigit,
     /// The issuer is not the one that the access key names.
     IssuerUnlikeKey,
+    /// It was issued in another month than its access key says.
+    MonthUnlikeKey,
+    /// Model, series or number are not those of the access key.
+    NumberUnlikeKey,
+    /// A CNPJ or CPF stands where a city should.
+    CityIsTaxId,
 }
 
 impl Warning {
     /// Every kind of warning.
-    pub const ALL: [Self; 2] = [Self::CheckDigit, Self::IssuerUnlikeKey];
+    pub const ALL: [Self; 5] =
+        [Self::CheckDigit, Self::IssuerUnlikeKey, Self::MonthUnlikeKey, Self::NumberUnlikeKey, Self::CityIsTaxId];
 
     /// The word that the API, the report and the table use.
     #[must_use]
@@ -156,6 +175,9 @@ impl Warning {
         match self {
             Self::CheckDigit => "check_digit",
             Self::IssuerUnlikeKey => "issuer_unlike_key",
+            Self::MonthUnlikeKey => "month_unlike_key",
+            Self::NumberUnlikeKey => "number_unlike_key",
+            Self::CityIsTaxId => "city_is_tax_id",
         }
     }
 
@@ -221,6 +243,7 @@ mod tests {
             status_at: Some(at("2019-11-12T13:01:52")),
             total: Decimal::from_plain("2040.00"),
             currency: Cow::Borrowed("BRL"),
+            line_count: None,
             extra: vec![(Cow::Borrowed("final_consumer"), Cow::Borrowed("1 - CONSUMIDOR FINAL"))],
             warnings: Vec::new(),
         }

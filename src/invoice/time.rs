@@ -26,7 +26,7 @@ pub struct Timestamp {
 }
 
 /// In which order a date stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DateConvention {
     /// `31/12/2024`; `-` and `.` may part it too.
@@ -40,14 +40,68 @@ pub enum DateConvention {
 }
 
 impl DateConvention {
+    /// Every convention.
+    pub const ALL: [Self; 4] = [Self::DayMonthYear, Self::MonthDayYear, Self::Iso, Self::Packed];
+
+    /// The word that layouts and plans use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DayMonthYear => "day_month_year",
+            Self::MonthDayYear => "month_day_year",
+            Self::Iso => "iso",
+            Self::Packed => "packed",
+        }
+    }
+
     /// An example, for messages.
-    const fn example(self) -> &'static str {
+    #[must_use]
+    pub const fn example(self) -> &'static str {
         match self {
             Self::DayMonthYear => "31/12/2024 23:59:59",
             Self::MonthDayYear => "12/31/2024 23:59:59",
             Self::Iso => "2024-12-31T23:59:59",
             Self::Packed => "31122024",
         }
+    }
+}
+
+/// A fixed offset from UTC, written `-03:00`: what a source without offsets is given by its layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct UtcOffset(Offset);
+
+impl UtcOffset {
+    /// Reads `-03:00`, `-0300`, `-03` or `Z`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = Cursor(text.as_bytes());
+        let minutes = rest.offset()??;
+        if !rest.0.is_empty() {
+            return None;
+        }
+        Offset::from_seconds(minutes * 60).ok().map(Self)
+    }
+}
+
+impl TryFrom<String> for UtcOffset {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected an offset from UTC like \"-03:00\"")
+    }
+}
+
+impl fmt::Display for UtcOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut plain = Plain::default();
+        f.write_str(plain.offset(self.0).0.as_str())
+    }
+}
+
+impl Serialize for UtcOffset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -96,11 +150,15 @@ impl Timestamp {
         plain.two(year / 100).two(year % 100).mark('-').two_of(date.month()).mark('-').two_of(date.day());
         plain.mark('T').two_of(time.hour()).mark(':').two_of(time.minute()).mark(':').two_of(time.second());
         if let Some(offset) = self.offset {
-            let minutes = offset.seconds() / 60;
-            let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
-            plain.mark(if minutes < 0 { '-' } else { '+' }).two(size / 60).mark(':').two(size % 60);
+            plain.offset(offset);
         }
         plain.0
+    }
+
+    /// With this offset, where it has none.
+    #[must_use]
+    pub fn or_offset(self, offset: Option<UtcOffset>) -> Self {
+        Self { offset: self.offset.or(offset.map(|UtcOffset(offset)| offset)), ..self }
     }
 }
 
@@ -136,6 +194,12 @@ impl Plain {
 
     fn two_of(&mut self, number: i8) -> &mut Self {
         self.two(u16::from(number.unsigned_abs()))
+    }
+
+    fn offset(&mut self, offset: Offset) -> &mut Self {
+        let minutes = offset.seconds() / 60;
+        let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
+        self.mark(if minutes < 0 { '-' } else { '+' }).two(size / 60).mark(':').two(size % 60)
     }
 }
 
@@ -338,6 +402,26 @@ mod tests {
         }
         let error = Timestamp::parse("31/02/2024", DayMonthYear).unwrap_err();
         assert_eq!(error.to_string(), "expected a date that exists, like 31/12/2024 23:59:59");
+    }
+
+    #[test]
+    fn an_offset_is_given_only_where_there_is_none() {
+        let brasilia = UtcOffset::parse("-03:00");
+        for (text, plain) in
+            [("2026-02-20", "2026-02-20T00:00:00-03:00"), ("2026-02-20T10:11:12Z", "2026-02-20T10:11:12+00:00")]
+        {
+            assert_eq!(Timestamp::parse(text, Iso).unwrap().or_offset(brasilia).to_string(), plain);
+        }
+        assert_eq!(Timestamp::parse("2026-02-20", Iso).unwrap().or_offset(None).offset, None);
+        for (text, plain) in [("-0300", "-03:00"), ("+05:30", "+05:30"), ("Z", "+00:00")] {
+            assert_eq!(UtcOffset::parse(text).unwrap().to_string(), plain);
+        }
+        for text in ["", "3", "-03:00x", "BRT", "+24:00"] {
+            assert_eq!(UtcOffset::parse(text), None, "{text}");
+        }
+        let json = serde_json::to_string(&brasilia).unwrap();
+        assert_eq!(json, r#""-03:00""#);
+        assert_eq!(serde_json::from_str::<Option<UtcOffset>>(&json).unwrap(), brasilia);
     }
 
     #[test]
