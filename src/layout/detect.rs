@@ -4,15 +4,21 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Layout, fold, reject::Quoted};
+use super::bind::alternatives;
+use super::reject::Quoted;
+use super::{Layout, fold};
 
 /// Column names of an unknown header that a message shows.
 const SHOWN_LIMIT: usize = 40;
 
+/// Layouts that a message about an unknown header names, the nearest first.
+const NEAREST_SHOWN: usize = 3;
+
 /// What a header is taken for.
 #[derive(Debug, Clone)]
 pub enum Detection {
-    /// It has all the columns that this layout asks for, and no other layout's.
+    /// It has all the columns that this layout asks for, and no other layout's; [`Mapping::fit`](super::Mapping::fit)
+    /// tells how well it fits.
     Fits(Arc<Layout>),
     /// It has those of several layouts, named here: someone has to choose.
     Ambiguous(Vec<String>),
@@ -30,37 +36,64 @@ pub enum Detection {
 pub struct Tried {
     /// The layout's name.
     pub layout: String,
-    /// The columns that it asks for and the header lacks, as the layout writes them.
+    /// The columns that it asks for and the header lacks, as the layout writes them; `A or B` where either would do.
     pub missing: Vec<String>,
+    /// The columns that the header has and no header of the layout does.
+    pub unwanted: Vec<String>,
     /// How many columns it asks for.
     pub required: usize,
 }
 
 impl Detection {
-    /// Compares `header` with `layouts`.
+    /// Compares `header` with the `own` layouts of whoever ingests, then with those that are `built_in`: an own layout
+    /// that fits counts before any that is built in.
     #[must_use]
-    pub fn of(header: &[impl AsRef<str>], layouts: &[Arc<Layout>]) -> Self {
+    pub fn of(header: &[impl AsRef<str>], own: &[Arc<Layout>], built_in: &[Arc<Layout>]) -> Self {
         let columns: HashSet<String> = header.iter().map(|name| fold::column(name.as_ref())).collect();
-        let mut fitting = Vec::new();
         let mut tried = Vec::new();
-        for layout in layouts {
-            let is_missing = |name: &&String| !columns.contains(&fold::column(name));
-            let missing: Vec<String> = layout.requires().iter().filter(is_missing).cloned().collect();
-            if missing.is_empty() {
-                fitting.push(Arc::clone(layout));
-            } else {
-                tried.push(Tried { layout: layout.name().to_owned(), missing, required: layout.requires().len() });
+        for layouts in [own, built_in] {
+            let mut fitting = Vec::new();
+            for layout in layouts {
+                match Tried::of(layout, &columns) {
+                    None => fitting.push(Arc::clone(layout)),
+                    Some(lacking) => tried.push(lacking),
+                }
+            }
+            match fitting.as_slice() {
+                [] => {}
+                [layout] => return Self::Fits(Arc::clone(layout)),
+                several => return Self::Ambiguous(several.iter().map(|layout| layout.name().to_owned()).collect()),
             }
         }
-        match fitting.as_slice() {
-            [layout] => Self::Fits(Arc::clone(layout)),
-            [] => {
-                // By the share that is missing: 1 of 10 is nearer than 1 of 2.
-                tried.sort_by_key(|tried| tried.missing.len() * 1_000 / tried.required.max(1));
-                Self::Unknown { tried, found: header.iter().map(|name| name.as_ref().to_owned()).collect() }
+        tried.sort_by_key(Tried::distance);
+        Self::Unknown { tried, found: header.iter().map(|name| name.as_ref().to_owned()).collect() }
+    }
+}
+
+impl Tried {
+    /// Why `layout` does not fit a header of these folded columns; none where it does.
+    fn of(layout: &Layout, columns: &HashSet<String>) -> Option<Self> {
+        let has = |name: &String| columns.contains(&fold::column(name));
+        let (mut missing, mut required) = (Vec::new(), 0);
+        for source in &layout.spec.requires {
+            required += 1;
+            if !source.0.iter().any(has) {
+                missing.push(alternatives(source));
             }
-            several => Self::Ambiguous(several.iter().map(|layout| layout.name().to_owned()).collect()),
         }
+        let unwanted: Vec<String> = layout.spec.without.iter().filter(|name| has(name)).cloned().collect();
+        let fits = missing.is_empty() && unwanted.is_empty();
+        (!fits).then(|| Self { layout: layout.name().to_owned(), missing, unwanted, required })
+    }
+
+    /// By the share that is missing: 1 of 10 is nearer than 1 of 2. A column too many counts as one that is missing.
+    fn distance(&self) -> usize {
+        (self.missing.len() + self.unwanted.len()) * 1_000 / self.required.max(1)
+    }
+
+    /// Whether the header has nothing of what the layout asks for.
+    fn is_far(&self) -> bool {
+        self.missing.len() == self.required
     }
 }
 
@@ -71,22 +104,42 @@ impl fmt::Display for Detection {
             Self::Ambiguous(names) => {
                 write!(f, "the header fits several layouts: {}; choose one with --layout", names.join(", "))
             }
+            Self::Unknown { tried, found } if tried.iter().all(Tried::is_far) => {
+                // Cells that no layout knows may be data, and whatever is said here is logged.
+                let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
+                write!(
+                    f,
+                    "the header fits no layout of {}: found {} columns, none of them known: is the header line missing?",
+                    names.join(", "),
+                    found.len()
+                )
+            }
             Self::Unknown { tried, found } => {
                 f.write_str("the header fits no layout: ")?;
-                for Tried { layout, missing, required } in tried {
-                    let all = if missing.len() == *required { "all its columns: " } else { "" };
-                    write!(f, "{layout} lacks {all}")?;
-                    write_names(f, missing)?;
+                for tried in tried.iter().filter(|tried| !tried.is_far()).take(NEAREST_SHOWN) {
+                    tried.fmt(f)?;
                     f.write_str("; ")?;
                 }
-                // Cells that no layout knows may be data, and whatever is said here is logged.
-                if tried.iter().all(|tried| tried.missing.len() == tried.required) {
-                    return write!(f, "found {} columns, none of them known: is the header line missing?", found.len());
-                }
                 f.write_str("found ")?;
-                write_names(f, found)
+                write_names(f, found)?;
+                f.write_str("; name another layout with --layout, or write one (docs/LAYOUTS.md)")
             }
         }
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.layout)?;
+        if !self.missing.is_empty() {
+            f.write_str(" lacks ")?;
+            write_names(f, &self.missing)?;
+        }
+        if !self.unwanted.is_empty() {
+            f.write_str(if self.missing.is_empty() { " has none of " } else { " and has none of " })?;
+            write_names(f, &self.unwanted)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,46 +1,85 @@
 //! A row to a record, by a layout bound to the header of the source.
 
+mod event;
+mod id;
+mod invoice;
+mod line;
+mod oddity;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::columns::{self, AmountCell, DateCell, Found, InvoiceColumns, PartyColumns, TaxIdCell, TextCell};
-use super::spec::Take;
+use super::bind::{self, Bound};
+use super::cell::{AmountCell, DateCell, Found, TaxIdCell, TextCell, taken};
+use super::columns::{Columns, Yielded};
 use super::{Conventions, Layout, MappingError, Reason, Reject, Row};
-use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId, TaxIdError, Timestamp, Warning};
+use crate::invoice::{Decimal, Event, Invoice, Line, TaxId, TaxIdError, Timestamp, Warning};
+use oddity::Warnings;
 
 /// A layout bound to a header. Columns are looked up when it is made; mapping a row looks nothing up by name.
 #[derive(Debug)]
 pub struct Mapping {
     layout: Arc<Layout>,
     conventions: Conventions,
-    /// Column names as the header has them.
-    header: Box<[String]>,
-    columns: InvoiceColumns,
+    /// Column names as the header has them, and what is read from each.
+    bound: Box<[Bound]>,
+    /// Fields of the layout for which the header has no column.
+    unbound: Box<[String]>,
+    pub(super) columns: Columns,
+    /// Warnings that keep a record out.
+    rejects: Warnings,
+}
+
+/// How well a layout fits a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fit<'m> {
+    /// Columns of the header.
+    pub columns: usize,
+    /// Those of them that no field is read from, in order.
+    pub unread: Vec<&'m str>,
+    /// Fields of the layout that no column of the header gives a value to, such as `recipient.city`.
+    pub without_column: &'m [String],
 }
 
 /// What a row is. Its text is borrowed from the row, its names from the mapping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[allow(clippy::large_enum_variant, reason = "in a box, each of the most common records would be an allocation more")]
 pub enum Record<'r> {
     /// One invoice.
     Invoice(Invoice<'r>),
+    /// One line of an invoice.
+    Line(Line<'r>),
+    /// One event of an invoice.
+    Event(Event<'r>),
+    /// One line, and the invoice that it is of.
+    InvoiceLine(Box<(Invoice<'r>, Line<'r>)>),
 }
 
 impl Record<'_> {
-    /// What names it: records of one id are versions of one thing, of which the last counts.
+    /// Id of the invoice that it is, or that it belongs to.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
             Self::Invoice(invoice) => &invoice.id,
+            Self::Line(line) => &line.invoice,
+            Self::Event(event) => &event.invoice,
+            Self::InvoiceLine(both) => &both.0.id,
         }
     }
 
-    /// What was odd about it.
-    #[must_use]
-    pub fn warnings(&self) -> &[Warning] {
-        match self {
-            Self::Invoice(invoice) => &invoice.warnings,
-        }
+    /// What was odd about it, each kind once. Events are stored without their warnings, and have those that their key
+    /// shows.
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
+        let (first, second): (&[Warning], &[Warning]) = match self {
+            Self::Invoice(invoice) => (&invoice.warnings, &[]),
+            Self::Line(line) => (&line.warnings, &[]),
+            Self::Event(event) if oddity::has_wrong_check_digit(&event.invoice) => (&[Warning::CheckDigit], &[]),
+            Self::Event(_) => (&[], &[]),
+            Self::InvoiceLine(both) => (&both.0.warnings, &both.1.warnings),
+        };
+        let others = second.iter().filter(|warning| !first.contains(warning));
+        first.iter().chain(others).copied()
     }
 }
 
@@ -64,9 +103,16 @@ impl Mapping {
         header: &[impl AsRef<str>],
         conventions: Conventions,
     ) -> Result<Self, MappingError> {
-        let columns = columns::bind(&layout, header, conventions)?;
-        let header = header.iter().map(|name| name.as_ref().trim().to_owned()).collect();
-        Ok(Self { layout, conventions, header, columns })
+        let bind::Binding { columns, bound, unbound } = bind::bind(&layout, header, conventions)?;
+        let rejects = Warnings::of(&layout.spec.reject);
+        Ok(Self { layout, conventions, bound, unbound, columns, rejects })
+    }
+
+    /// Whether a record with any warning is a reject, and not only one with a warning that the layout rejects.
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.rejects = if strict { Warnings::of(&Warning::ALL) } else { Warnings::of(&self.layout.spec.reject) };
+        self
     }
 
     /// The layout.
@@ -81,87 +127,72 @@ impl Mapping {
         self.conventions
     }
 
-    /// The column names of the header, as they stand there.
+    /// Every column of the header, in order, and what is read from it.
     #[must_use]
-    pub fn header(&self) -> &[String] {
-        &self.header
+    pub fn columns(&self) -> &[Bound] {
+        &self.bound
     }
 
-    /// Reads `row` as what the layout yields.
+    /// How well the layout fits the header.
+    #[must_use]
+    pub fn fit(&self) -> Fit<'_> {
+        let unread = self.bound.iter().filter(|bound| bound.fields.is_empty());
+        Fit {
+            columns: self.bound.len(),
+            unread: unread.map(|bound| bound.column.as_str()).collect(),
+            without_column: &self.unbound,
+        }
+    }
+
+    /// Whether `row` is none of the records: a line of totals, as the layout tells it. It may have any number of columns.
+    #[inline]
+    #[must_use]
+    pub fn is_trailer(&self, row: &Row<'_>) -> bool {
+        self.columns.trailer.as_ref().is_some_and(|trailer| trailer.fits(row))
+    }
+
+    /// Reads `row`, which is no trailer ([`Mapping::is_trailer`]), as what the layout yields.
     ///
     /// # Errors
     /// A row that cannot be stored, with the first thing that is wrong about it.
     pub fn map<'r>(&'r self, row: &Row<'r>) -> Result<Record<'r>, Reject> {
-        if row.len() != self.header.len() {
-            return Err(Reject::column_count(self.header.len(), row.len()));
+        if row.len() != self.bound.len() {
+            return Err(Reject::column_count(self.bound.len(), row.len()));
         }
-        self.invoice(row).map(Record::Invoice)
-    }
-
-    fn invoice<'r>(&'r self, row: &Row<'r>) -> Result<Invoice<'r>, Reject> {
-        let columns = &self.columns;
-        let (id, access_key) = self.access_key(row)?;
-        let issued_at = self.date(&columns.issued_at, row)?;
-        let issued_at = issued_at.ok_or_else(|| Reject::missing(&columns.issued_at.cell.name, "a date"))?;
-        let named_issuer = access_key.issuer_tax_id();
-        let mut issuer = self.party(&columns.issuer, row)?;
-        issuer.tax_id = issuer.tax_id.map(|tax_id| tax_id.with_zeros_of(&named_issuer));
-        let recipient = self.party(&columns.recipient, row)?;
-        let (status, status_text) = self.status(row);
-        let status_at = self.date(&columns.status_at, row)?;
-        let total = self.amount(&columns.total, row)?;
-        let warnings = warnings(&access_key, &named_issuer, issuer.tax_id.as_ref(), recipient.tax_id.as_ref());
-        Ok(Invoice {
-            id: Cow::Borrowed(id),
-            access_key: Some(access_key),
-            model: text(&columns.model, row),
-            series: text(&columns.series, row),
-            number: text(&columns.number, row),
-            operation: text(&columns.operation, row),
-            issued_at,
-            issuer,
-            recipient: (!recipient.is_empty()).then_some(recipient),
-            status,
-            status_text,
-            status_at,
-            total,
-            currency: Cow::Borrowed(&self.layout.spec.currency),
-            extra: self.extra(row),
-            warnings,
-        })
-    }
-
-    fn access_key<'r>(&self, row: &Row<'r>) -> Result<(&'r str, AccessKey), Reject> {
-        let cell = &self.columns.access_key;
-        let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, "an access key of 44 characters"))?;
-        match AccessKey::parse(found.text) {
-            Ok(key) => Ok((found.text, key)),
-            Err(error) => Err(self.reject(Reason::InvalidAccessKey, found, &error)),
+        let id = self.id(row)?;
+        match &self.columns.yielded {
+            Yielded::Invoice(columns) => self.invoice(columns, id, row).map(Record::Invoice),
+            Yielded::Line(columns) => self.line(columns, id, row).map(Record::Line),
+            Yielded::Event(columns) => self.event(columns, id, row).map(Record::Event),
+            Yielded::InvoiceLine(of_invoice, of_line) => {
+                let line = self.line(of_line, id.clone(), row)?;
+                let invoice = self.invoice(of_invoice, id, row)?;
+                Ok(Record::InvoiceLine(Box::new((invoice, line))))
+            }
         }
-    }
-
-    fn party<'r>(&self, columns: &PartyColumns, row: &Row<'r>) -> Result<Party<'r>, Reject> {
-        Ok(Party {
-            tax_id: self.tax_id(&columns.tax_id, row)?,
-            name: text(&columns.name, row),
-            state_registration: text(&columns.state_registration, row),
-            uf: text(&columns.uf, row),
-            city: text(&columns.city, row),
-        })
     }
 
     fn tax_id(&self, cell: &TaxIdCell, row: &Row<'_>) -> Result<Option<TaxId>, Reject> {
         let Some(found) = cell.cell.read(row) else { return Ok(None) };
-        TaxId::parse(found.text, cell.holds).map(Some).map_err(|error| {
+        TaxId::parse(taken(found.text, cell.take), cell.holds).map(Some).map_err(|error| {
             let too_long = error == TaxIdError::TooLong;
             self.reject(if too_long { Reason::ValueTooLong } else { Reason::InvalidTaxId }, found, &error)
         })
     }
 
     fn date(&self, cell: &DateCell, row: &Row<'_>) -> Result<Option<Timestamp>, Reject> {
-        let Some(found) = cell.cell.read(row) else { return Ok(None) };
-        let read = Timestamp::parse(found.text, cell.convention);
-        read.map(Some).map_err(|error| self.reject(Reason::InvalidDate, found, &error))
+        for found in cell.cell.values(row) {
+            let read = Timestamp::parse(found.text, cell.convention);
+            let read = read.map_err(|error| self.reject(Reason::InvalidDate, found, &error))?;
+            if !cell.absent.contains(&read.local.date()) {
+                return Ok(Some(read.or_offset(self.conventions.time_zone)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn needed_date(&self, cell: &DateCell, row: &Row<'_>) -> Result<Timestamp, Reject> {
+        self.date(cell, row)?.ok_or_else(|| Reject::missing(&cell.cell.name, "a date"))
     }
 
     fn amount(&self, cell: &AmountCell, row: &Row<'_>) -> Result<Option<Decimal>, Reject> {
@@ -170,57 +201,21 @@ impl Mapping {
         read.map(Some).map_err(|error| self.reject(Reason::InvalidAmount, found, &error))
     }
 
-    fn status<'r>(&self, row: &Row<'r>) -> (Status, Option<Cow<'r, str>>) {
-        let cell = &self.columns.status;
-        match cell.cell.read(row) {
-            Some(found) => (cell.of(found.text), Some(Cow::Borrowed(found.text))),
-            None => (Status::Unknown, None),
-        }
-    }
-
-    fn extra<'r>(&'r self, row: &Row<'r>) -> Vec<(Cow<'r, str>, Cow<'r, str>)> {
-        let mut extra = Vec::with_capacity(self.columns.extra.len());
-        for (name, cell) in &self.columns.extra {
-            if let Some(found) = cell.read(row) {
-                extra.push((Cow::Borrowed(name.as_str()), Cow::Borrowed(found.text)));
-            }
-        }
-        extra
-    }
-
+    /// What `found` is called in the header, and what was expected there.
     #[cold]
     fn reject(&self, reason: Reason, found: Found<'_>, expected: &dyn std::fmt::Display) -> Reject {
-        let column = self.header.get(found.column).map(String::as_str).unwrap_or_default();
+        let column = self.bound.get(found.column).map(|bound| bound.column.as_str()).unwrap_or_default();
         Reject::of_cell(reason, column, expected, found.text)
     }
 }
 
-fn text<'r>(cell: &TextCell, row: &Row<'r>) -> Option<Cow<'r, str>> {
-    let found = cell.cell.read(row)?;
-    let text = match cell.take {
-        Take::Whole => found.text,
-        Take::Code => code(found.text),
-    };
-    Some(Cow::Borrowed(text))
-}
-
-/// The letters and digits before ` - `; all of a text that does not begin so.
-fn code(text: &str) -> &str {
-    let end = text.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(text.len());
-    match text.split_at_checked(end) {
-        Some((code, rest)) if rest.starts_with(" - ") && !code.is_empty() => code,
-        _ => text,
+/// The further columns that a layout keeps, those that have a value.
+fn extra<'r>(cells: &'r [(String, TextCell)], row: &Row<'r>) -> Vec<(Cow<'r, str>, Cow<'r, str>)> {
+    let mut extra = Vec::with_capacity(cells.len());
+    for (name, cell) in cells {
+        if let Some(text) = cell.read(row) {
+            extra.push((Cow::Borrowed(name.as_str()), text));
+        }
     }
-}
-
-fn warnings(key: &AccessKey, named: &TaxId, issuer: Option<&TaxId>, recipient: Option<&TaxId>) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    let ids_ok = issuer.into_iter().chain(recipient).all(TaxId::check_digit_ok);
-    if !ids_ok || !key.check_digit_ok() {
-        warnings.push(Warning::CheckDigit);
-    }
-    if issuer.is_some_and(|issuer| !issuer.may_be(named)) {
-        warnings.push(Warning::IssuerUnlikeKey);
-    }
-    warnings
+    extra
 }

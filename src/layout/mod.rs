@@ -8,22 +8,29 @@
 //!
 //! let header = ["chave de acesso", "Número"];
 //! let Detection::Unknown { tried, .. } = detect(&header) else { panic!("two columns are no layout's") };
-//! assert_eq!(tried[0].layout, "portal-invoice");
-//! assert!(tried[0].missing.contains(&"VALOR NOTA FISCAL".to_owned()));
+//! let portal = tried.iter().find(|tried| tried.layout == "portal-invoice").unwrap();
+//! assert!(portal.missing.contains(&"VALOR NOTA FISCAL".to_owned()));
 //! ```
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | `layouts/*.toml` | the built-in layouts |
+//! | `layouts/*.toml` | the built-in layouts; docs/LAYOUTS.md tells how to write one |
 //! | `spec` | what a layout file may say |
+//! | `check` | what a layout file cannot mean, and where it says so |
 //! | `fold` | when two column names are the same |
 //! | `detect` | which layout a header is of |
 //! | `row` | a record as text |
-//! | `columns` | a layout's fields bound to a header's columns |
+//! | `bind` | a layout's fields bound to a header's columns |
+//! | `columns`, `cell` | what is read of a row, and how |
+//! | `conventions` | how a source as a whole writes amounts and dates |
 //! | `mapping` | a row to a record |
 //! | `reject` | why a row is none |
 
+mod bind;
+mod cell;
+mod check;
 mod columns;
+mod conventions;
 mod detect;
 mod fold;
 mod mapping;
@@ -31,40 +38,39 @@ mod reject;
 mod row;
 mod spec;
 
-use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::invoice::{DateConvention, DecimalConvention};
-use spec::LayoutSpec;
+use spec::{LayoutSpec, Source, Tables};
 
-pub use columns::MappingError;
+pub use bind::{Bound, MappingError};
+pub use conventions::{Ballot, ConventionVotes, Conventions};
 pub use detect::{Detection, Tried};
-pub use mapping::{Mapping, Record};
+pub use mapping::{Fit, Mapping, Record};
 pub use reject::{Reason, Reject};
 pub use row::{Row, Scratch};
 
 /// The texts of the built-in layouts.
-const BUILT_IN: [&str; 1] = [include_str!("layouts/portal-invoice.toml")];
-
-/// How amounts and dates are written. Decided for a source as a whole, never by the cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Conventions {
-    /// How amounts are written.
-    pub decimal: DecimalConvention,
-    /// How dates are written.
-    pub date: DateConvention,
-}
+const BUILT_IN: [&str; 8] = [
+    include_str!("layouts/portal-invoice.toml"),
+    include_str!("layouts/portal-line.toml"),
+    include_str!("layouts/portal-event.toml"),
+    include_str!("layouts/mg-invoice.toml"),
+    include_str!("layouts/mg-line.toml"),
+    include_str!("layouts/sp-nfse.toml"),
+    include_str!("layouts/sped.toml"),
+    include_str!("layouts/english.toml"),
+];
 
 /// A layout: how a header of it is known, and where each field comes from.
 #[derive(Debug)]
 pub struct Layout {
     spec: LayoutSpec,
+    tables: Tables,
     text: String,
     content_hash: String,
 }
@@ -72,12 +78,26 @@ pub struct Layout {
 /// What is wrong with a layout file.
 #[derive(Debug, Error)]
 pub enum LayoutError {
-    /// It is no TOML, or says what a layout cannot say; the source tells the line.
-    #[error("the layout file cannot be read")]
-    Toml(#[source] Box<toml::de::Error>),
+    /// It is no TOML, or says what a layout cannot say; the source shows the place.
+    #[error("the layout file{}: {}", on_line(*line), source.message())]
+    Toml {
+        /// The line, from 1, where it is known.
+        line: Option<usize>,
+        /// What the reader of TOML says.
+        source: Box<toml::de::Error>,
+    },
     /// What it says cannot be meant.
-    #[error("the layout file: {0}")]
-    Meaning(String),
+    #[error("the layout file{}: {what}", on_line(*line))]
+    Meaning {
+        /// The line, from 1, of the innermost key that it is about; none where it is about the file as a whole.
+        line: Option<usize>,
+        /// What cannot be meant.
+        what: String,
+    },
+}
+
+fn on_line(line: Option<usize>) -> String {
+    line.map(|line| format!(", line {line}")).unwrap_or_default()
 }
 
 /// What a row of a layout yields.
@@ -86,6 +106,12 @@ pub enum LayoutError {
 pub enum Yields {
     /// One invoice.
     Invoice,
+    /// One line of an invoice.
+    Line,
+    /// One event of an invoice.
+    Event,
+    /// One line, and the invoice that it is of.
+    InvoiceLine,
 }
 
 impl Layout {
@@ -94,9 +120,14 @@ impl Layout {
     /// # Errors
     /// TOML that is none, words that a layout does not have, names that stand twice or that nothing can have.
     pub fn parse(text: &str) -> Result<Self, LayoutError> {
-        let spec: LayoutSpec = toml::from_str(text).map_err(|error| LayoutError::Toml(Box::new(error)))?;
-        check(&spec).map_err(LayoutError::Meaning)?;
-        Ok(Self { spec, text: text.to_owned(), content_hash: sha256_hex(text.as_bytes()) })
+        let mut spec: LayoutSpec = toml::from_str(text).map_err(|error| LayoutError::Toml {
+            line: error.span().map(|span| check::line_of(text, span.start)),
+            source: Box::new(error),
+        })?;
+        let meaning = |wrong: check::Wrong| LayoutError::Meaning { line: wrong.line(text), what: wrong.what };
+        let tables = check::tables(&mut spec).map_err(meaning)?;
+        check::check(&spec, &tables).map_err(meaning)?;
+        Ok(Self { spec, tables, text: text.to_owned(), content_hash: sha256_hex(text.as_bytes()) })
     }
 
     /// Its name, such as `portal-invoice`.
@@ -113,20 +144,31 @@ impl Layout {
 
     /// What a row yields.
     #[must_use]
-    pub fn yields(&self) -> &'static [Yields] {
-        &[Yields::Invoice]
+    pub fn yields(&self) -> Yields {
+        match &self.tables {
+            Tables::Invoice(_) => Yields::Invoice,
+            Tables::Line(_) => Yields::Line,
+            Tables::Event(_) => Yields::Event,
+            Tables::InvoiceLine(..) => Yields::InvoiceLine,
+        }
     }
 
-    /// The columns that a header must have to be of this layout.
-    #[must_use]
-    pub fn requires(&self) -> &[String] {
-        &self.spec.requires
+    /// The columns that a header must have to be of this layout; of each list, one.
+    pub fn requires(&self) -> impl Iterator<Item = &[String]> {
+        self.spec.requires.iter().map(|Source(names)| names.as_slice())
     }
 
-    /// How its amounts and dates are written, where the source as a whole does not show otherwise.
+    /// How its amounts and dates are written, where the source as a whole does not show otherwise: the first of each that
+    /// it allows.
     #[must_use]
     pub fn conventions(&self) -> Conventions {
-        self.spec.conventions
+        let allowed = &self.spec.conventions;
+        Conventions {
+            // The reader of the file lets no empty list through.
+            decimal: allowed.decimal.0.first().copied().unwrap_or(DecimalConvention::Comma),
+            date: allowed.date.0.first().copied().unwrap_or(DateConvention::DayMonthYear),
+            time_zone: allowed.time_zone,
+        }
     }
 
     /// Its file.
@@ -160,52 +202,17 @@ pub fn by_name(name: &str) -> Option<Arc<Layout>> {
 /// Compares `header` with the built-in layouts; [`Detection::of`] compares with others.
 #[must_use]
 pub fn detect(header: &[impl AsRef<str>]) -> Detection {
-    Detection::of(header, built_in())
-}
-
-/// Finds what reads well and still cannot be meant.
-fn check(spec: &LayoutSpec) -> Result<(), String> {
-    let word = |text: &str, also: char| {
-        let letter = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == also;
-        (1..=64).contains(&text.len()) && text.chars().all(letter)
-    };
-    if !word(&spec.name, '-') {
-        return Err(format!("name {:?} is not of small letters, digits and hyphens, at most 64", spec.name));
-    }
-    if spec.requires.is_empty() {
-        return Err("requires names no column, so that every header would fit".to_owned());
-    }
-    if let Some(name) = repeated(spec.requires.iter().map(|name| fold::column(name))) {
-        return Err(format!("requires names column {name:?} twice"));
-    }
-    if let Some(extra) = spec.extra.iter().find(|extra| !word(&extra.name, '_')) {
-        return Err(format!("extra {:?} is not of small letters, digits and underscores, at most 64", extra.name));
-    }
-    if let Some(name) = repeated(spec.extra.iter().map(|extra| extra.name.clone())) {
-        return Err(format!("extra {name:?} stands twice"));
-    }
-    let rules = spec.invoice.status.iter().flat_map(|status| &status.rules);
-    if rules.into_iter().any(|rule| rule.contains.trim().is_empty()) {
-        return Err("a rule of invoice.status contains nothing, so that every text would fit".to_owned());
-    }
-    if !(spec.currency.len() == 3 && spec.currency.chars().all(|char| char.is_ascii_uppercase())) {
-        return Err(format!("currency {:?} is not an ISO 4217 code such as BRL", spec.currency));
-    }
-    Ok(())
-}
-
-fn repeated(names: impl Iterator<Item = String>) -> Option<String> {
-    let mut seen = HashSet::new();
-    let mut names = names;
-    names.find(|name| !seen.insert(name.clone()))
+    Detection::of(header, &[], built_in())
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a `String` cannot fail.
-        let _infallible = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(bytes)).collect()
+}
+
+/// Two hexadecimal digits for each byte.
+fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
+    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
+    bytes.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 0xf)])
 }
 
 #[cfg(test)]

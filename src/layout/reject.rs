@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::invoice::Warning;
 
 /// Characters of a cell that a message quotes.
 const QUOTED_LIMIT: usize = 80;
@@ -17,8 +20,7 @@ pub struct Reject {
 }
 
 /// A kind of reject.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
     /// The record has more or fewer columns than the header.
     WrongColumnCount,
@@ -26,29 +28,48 @@ pub enum Reason {
     MissingField,
     /// The access key cannot be one. A wrong check digit is only a warning.
     InvalidAccessKey,
+    /// The key of an NFS-e cannot be one. A wrong check digit is only a warning.
+    InvalidNfseKey,
+    /// A value of a natural key with a character that parts such values.
+    InvalidNaturalKey,
+    /// A line's number that is no whole number from 1 to 99999.
+    InvalidLineNumber,
     /// A tax id with characters that none has. A wrong check digit is only a warning.
     InvalidTaxId,
     /// An amount that is not of the convention, or has too many digits.
     InvalidAmount,
     /// A date that is not of the convention, or does not exist.
     InvalidDate,
+    /// A currency that is not three letters.
+    InvalidCurrency,
     /// A value that is longer than what the keys of the table can take.
     ValueTooLong,
     /// More text than an item of the table can hold.
     ItemTooLarge,
+    /// What is a warning elsewhere: the layout, or whoever ingests, takes none of it.
+    Warning(Warning),
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 17] = [
         Self::WrongColumnCount,
         Self::MissingField,
         Self::InvalidAccessKey,
+        Self::InvalidNfseKey,
+        Self::InvalidNaturalKey,
+        Self::InvalidLineNumber,
         Self::InvalidTaxId,
         Self::InvalidAmount,
         Self::InvalidDate,
+        Self::InvalidCurrency,
         Self::ValueTooLong,
         Self::ItemTooLarge,
+        Self::Warning(Warning::CheckDigit),
+        Self::Warning(Warning::IssuerUnlikeKey),
+        Self::Warning(Warning::MonthUnlikeKey),
+        Self::Warning(Warning::NumberUnlikeKey),
+        Self::Warning(Warning::CityIsTaxId),
     ];
 
     /// The word that reports and rejects use.
@@ -58,11 +79,16 @@ impl Reason {
             Self::WrongColumnCount => "wrong_column_count",
             Self::MissingField => "missing_field",
             Self::InvalidAccessKey => "invalid_access_key",
+            Self::InvalidNfseKey => "invalid_nfse_key",
+            Self::InvalidNaturalKey => "invalid_natural_key",
+            Self::InvalidLineNumber => "invalid_line_number",
             Self::InvalidTaxId => "invalid_tax_id",
             Self::InvalidAmount => "invalid_amount",
             Self::InvalidDate => "invalid_date",
+            Self::InvalidCurrency => "invalid_currency",
             Self::ValueTooLong => "value_too_long",
             Self::ItemTooLarge => "item_too_large",
+            Self::Warning(warning) => warning.as_str(),
         }
     }
 
@@ -76,6 +102,19 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Reason {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Reason {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::from_word(&word).ok_or_else(|| D::Error::custom(format_args!("no reject has the reason {word:?}")))
     }
 }
 
@@ -125,9 +164,13 @@ mod tests {
 
     #[test]
     fn every_word_leads_back() {
+        let of_warnings = Reason::ALL.iter().filter(|reason| matches!(reason, Reason::Warning(_))).count();
+        assert_eq!(of_warnings, Warning::ALL.len());
         for reason in Reason::ALL {
             assert_eq!(Reason::from_word(reason.as_str()), Some(reason));
-            assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
+            let json = serde_json::to_value(reason).unwrap();
+            assert_eq!(json, reason.as_str());
+            assert_eq!(serde_json::from_value::<Reason>(json).unwrap(), reason);
         }
     }
 }

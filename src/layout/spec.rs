@@ -1,18 +1,15 @@
-//! What a layout file may say: the shape of its TOML. Unknown words are errors.
-//!
-//! A field is written as the column it comes from (`series = "SÉRIE"`), as columns of which the first that has a value
-//! counts (`series = ["SÉRIE", "SERIE NF"]`), or as a table with more to say
-//! (`model = { from = "MODELO", take = "code" }`).
+//! What a layout file may say: the shape of its TOML. Unknown words are errors. docs/LAYOUTS.md tells it to people.
 
-use std::fmt;
-use std::marker::PhantomData;
+mod field;
 
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use jiff::civil::Date;
+use serde::Deserialize;
 
-use super::Conventions;
-use crate::invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
+use crate::invoice::{DateConvention, DecimalConvention, Status, UtcOffset, Warning};
+
+pub(super) use field::{
+    AmountSpec, DateSpec, Field, KeySpec, Named, OneOrMore, Source, Take, TakeKey, TaxIdSpec, TextSpec,
+};
 
 /// A whole layout file.
 #[derive(Debug, Deserialize)]
@@ -20,15 +17,40 @@ use crate::invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 pub(super) struct LayoutSpec {
     pub(super) name: String,
     pub(super) title: String,
-    pub(super) requires: Vec<String>,
+    /// Columns that a header of this layout has; of a list, one.
+    pub(super) requires: Vec<Source>,
+    /// Columns that no header of this layout has.
+    #[serde(default)]
+    pub(super) without: Vec<String>,
+    /// Texts that mean "no value", in every column.
     #[serde(default)]
     pub(super) absent: Vec<String>,
+    /// Days that mean "no date", however they are written.
+    #[serde(default)]
+    pub(super) absent_dates: Vec<Date>,
     #[serde(default = "real")]
     pub(super) currency: String,
-    pub(super) conventions: Conventions,
     #[serde(default)]
-    pub(super) extra: Vec<ExtraSpec>,
-    pub(super) invoice: InvoiceSpec,
+    pub(super) conventions: ConventionsSpec,
+    /// Warnings that keep a record out.
+    #[serde(default)]
+    pub(super) reject: Vec<Warning>,
+    pub(super) trailer: Option<TrailerSpec>,
+    #[serde(default)]
+    pub(super) keep_other_columns: bool,
+    pub(super) id: IdSpec,
+    pub(super) invoice: Option<Box<InvoiceSpec>>,
+    pub(super) line: Option<Box<LineSpec>>,
+    pub(super) event: Option<Box<EventSpec>>,
+}
+
+/// The tables that say what a row yields.
+#[derive(Debug)]
+pub(super) enum Tables {
+    Invoice(Box<InvoiceSpec>),
+    Line(Box<LineSpec>),
+    Event(Box<EventSpec>),
+    InvoiceLine(Box<InvoiceSpec>, Box<LineSpec>),
 }
 
 /// ISO 4217 code of what invoices of Brazil are in.
@@ -36,11 +58,62 @@ fn real() -> String {
     "BRL".to_owned()
 }
 
+/// How amounts and dates may be written; of several ways, the source shows which.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ConventionsSpec {
+    pub(super) decimal: OneOrMore<DecimalConvention>,
+    pub(super) date: OneOrMore<DateConvention>,
+    pub(super) time_zone: Option<UtcOffset>,
+}
+
+impl Default for ConventionsSpec {
+    /// As people of Brazil write, and as their programs do.
+    fn default() -> Self {
+        Self {
+            decimal: OneOrMore(vec![DecimalConvention::Comma, DecimalConvention::Point]),
+            date: OneOrMore(vec![DateConvention::DayMonthYear, DateConvention::Iso]),
+            time_zone: None,
+        }
+    }
+}
+
+/// Rows that are no records: their cell in `column` says so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrailerSpec {
+    pub(super) column: Source,
+    pub(super) is: Option<OneOrMore<String>>,
+    pub(super) begins: Option<OneOrMore<String>>,
+    pub(super) contains: Option<OneOrMore<String>>,
+}
+
+/// What names the invoice that a row is, or belongs to.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "they are the words of the layout file")]
+pub(super) struct IdSpec {
+    pub(super) access_key: Option<Field<KeySpec>>,
+    pub(super) nfse_key: Option<Field<KeySpec>>,
+    pub(super) natural_key: Option<NaturalKeySpec>,
+}
+
+/// Columns whose values together name an invoice. Layouts that share `name` and columns share ids.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NaturalKeySpec {
+    pub(super) name: String,
+    /// Each must have a value.
+    pub(super) from: Vec<Source>,
+    /// Each may be blank.
+    #[serde(default)]
+    pub(super) optional: Vec<Source>,
+}
+
 /// Where the fields of an invoice come from. Names are CONTRACT's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct InvoiceSpec {
-    pub(super) access_key: Field<PlainSpec>,
     pub(super) model: Option<Field<TextSpec>>,
     pub(super) series: Option<Field<TextSpec>>,
     pub(super) number: Option<Field<TextSpec>>,
@@ -48,11 +121,17 @@ pub(super) struct InvoiceSpec {
     pub(super) issued_at: Field<DateSpec>,
     #[serde(default)]
     pub(super) issuer: PartySpec,
+    /// Whether the key tells the issuer's tax id where no column does.
+    #[serde(default)]
+    pub(super) issuer_from_key: bool,
     #[serde(default)]
     pub(super) recipient: PartySpec,
     pub(super) status: Option<StatusSpec>,
     pub(super) status_at: Option<Field<DateSpec>>,
     pub(super) total: Option<Field<AmountSpec>>,
+    pub(super) currency: Option<Field<TextSpec>>,
+    #[serde(default)]
+    pub(super) extra: Named<TextSpec>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,6 +144,36 @@ pub(super) struct PartySpec {
     pub(super) city: Option<Field<TextSpec>>,
 }
 
+/// Where the fields of a line come from. Names are CONTRACT's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LineSpec {
+    pub(super) number: Option<Field<TextSpec>>,
+    /// Columns whose values tell a line from the others of its invoice, where none numbers them.
+    #[serde(default)]
+    pub(super) key: Vec<Source>,
+    pub(super) code: Option<Field<TextSpec>>,
+    pub(super) description: Option<Field<TextSpec>>,
+    pub(super) ncm: Option<Field<TextSpec>>,
+    pub(super) cfop: Option<Field<TextSpec>>,
+    pub(super) quantity: Option<Field<AmountSpec>>,
+    pub(super) unit: Option<Field<TextSpec>>,
+    pub(super) unit_price: Option<Field<AmountSpec>>,
+    pub(super) total: Option<Field<AmountSpec>>,
+    #[serde(default)]
+    pub(super) extra: Named<TextSpec>,
+}
+
+/// Where the fields of an event come from. Names are CONTRACT's; kind and code are told by the text.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EventSpec {
+    pub(super) text: Field<TextSpec>,
+    pub(super) at: Field<DateSpec>,
+    pub(super) description: Option<Field<TextSpec>>,
+    pub(super) reason: Option<Field<TextSpec>>,
+}
+
 /// How the text of one column tells the status.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,183 +181,70 @@ pub(super) struct StatusSpec {
     pub(super) from: Source,
     #[serde(default)]
     pub(super) absent: Vec<String>,
-    /// The first whose words are part of the text counts.
+    /// The first that fits the text counts.
+    #[serde(default)]
     pub(super) rules: Vec<StatusRule>,
     /// Where no rule fits.
     pub(super) otherwise: Status,
+    /// Where there is no text.
+    #[serde(default = "unknown")]
+    pub(super) blank: Status,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+fn unknown() -> Status {
+    Status::Unknown
+}
+
+/// What a text says of the status.
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StatusRule {
-    pub(super) contains: String,
+    pub(super) is: Option<OneOrMore<String>>,
+    pub(super) begins: Option<OneOrMore<String>>,
+    pub(super) contains: Option<OneOrMore<String>>,
     pub(super) status: Status,
 }
 
-/// A column that is no field of ours, kept under a name.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ExtraSpec {
-    pub(super) name: String,
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-}
-
-/// Text, or part of it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TextSpec {
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-    #[serde(default)]
-    pub(super) take: Take,
-}
-
-/// Which part of a text is the value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Take {
+/// Texts that a cell is compared with, whatever case and accents.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TestSpec<'a> {
     /// All of it.
-    #[default]
-    Whole,
-    /// The letters and digits before ` - `: `55` of `55 - NF-E`. A text without them is taken whole.
-    Code,
+    Is(&'a [String]),
+    /// Its beginning.
+    Begins(&'a [String]),
+    /// Any part of it.
+    Contains(&'a [String]),
 }
 
-/// A field with nothing more to say than where it comes from.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PlainSpec {
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-}
-
-/// A CNPJ or CPF.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TaxIdSpec {
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-    #[serde(default)]
-    pub(super) holds: TaxIdColumn,
-}
-
-/// A date; its convention is that of the layout if it does not say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DateSpec {
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-    #[serde(default)]
-    pub(super) convention: Option<DateConvention>,
-}
-
-/// An amount; its convention is that of the layout if it does not say.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct AmountSpec {
-    pub(super) from: Source,
-    #[serde(default)]
-    pub(super) absent: Vec<String>,
-    #[serde(default)]
-    pub(super) convention: Option<DecimalConvention>,
-}
-
-impl From<Source> for TextSpec {
-    fn from(from: Source) -> Self {
-        Self { from, absent: Vec::new(), take: Take::Whole }
+impl TestSpec<'_> {
+    /// What stands in the layout file, in whichever way.
+    pub(super) fn texts(&self) -> &[String] {
+        let (Self::Is(texts) | Self::Begins(texts) | Self::Contains(texts)) = self;
+        texts
     }
 }
 
-impl From<Source> for PlainSpec {
-    fn from(from: Source) -> Self {
-        Self { from, absent: Vec::new() }
+impl TrailerSpec {
+    /// What is compared; none where the file says nothing, or two things.
+    pub(super) fn test(&self) -> Option<TestSpec<'_>> {
+        only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }
 }
 
-impl From<Source> for TaxIdSpec {
-    fn from(from: Source) -> Self {
-        Self { from, absent: Vec::new(), holds: TaxIdColumn::default() }
+impl StatusRule {
+    /// What is compared; none where the file says nothing, or two things.
+    pub(super) fn test(&self) -> Option<TestSpec<'_>> {
+        only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }
 }
 
-impl From<Source> for DateSpec {
-    fn from(from: Source) -> Self {
-        Self { from, absent: Vec::new(), convention: None }
-    }
-}
+type Texts<'a> = Option<&'a OneOrMore<String>>;
 
-impl From<Source> for AmountSpec {
-    fn from(from: Source) -> Self {
-        Self { from, absent: Vec::new(), convention: None }
-    }
-}
-
-/// Source columns, of which the first that has a value counts.
-#[derive(Debug)]
-pub(super) struct Source(pub(super) Vec<String>);
-
-impl<'de> Deserialize<'de> for Source {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SourceVisitor)
-    }
-}
-
-struct SourceVisitor;
-
-impl<'de> Visitor<'de> for SourceVisitor {
-    type Value = Source;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a column name or a list of column names")
-    }
-
-    fn visit_str<E>(self, column: &str) -> Result<Source, E> {
-        Ok(Source(vec![column.to_owned()]))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut columns: A) -> Result<Source, A::Error> {
-        let mut source = Vec::new();
-        while let Some(column) = columns.next_element()? {
-            source.push(column);
-        }
-        Ok(Source(source))
-    }
-}
-
-/// A field in its short or its long form.
-#[derive(Debug)]
-pub(super) struct Field<T>(pub(super) T);
-
-impl<'de, T: Deserialize<'de> + From<Source>> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(FieldVisitor(PhantomData)).map(Field)
-    }
-}
-
-struct FieldVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for FieldVisitor<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a column name, a list of column names, or a table with `from`")
-    }
-
-    fn visit_str<E: serde::de::Error>(self, column: &str) -> Result<T, E> {
-        SourceVisitor.visit_str(column).map(T::from)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, columns: A) -> Result<T, A::Error> {
-        SourceVisitor.visit_seq(columns).map(T::from)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, table: A) -> Result<T, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(table))
+fn only<'a>(is: Texts<'a>, begins: Texts<'a>, contains: Texts<'a>) -> Option<TestSpec<'a>> {
+    match (is, begins, contains) {
+        (Some(texts), None, None) => Some(TestSpec::Is(&texts.0)),
+        (None, Some(texts), None) => Some(TestSpec::Begins(&texts.0)),
+        (None, None, Some(texts)) => Some(TestSpec::Contains(&texts.0)),
+        _ => None,
     }
 }

@@ -1,0 +1,223 @@
+//! Finds what reads well in a layout file and still cannot be meant, and where it stands.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use toml::de::{DeTable, DeValue};
+
+use super::fold;
+use super::spec::{InvoiceSpec, LayoutSpec, LineSpec, NaturalKeySpec, Source, Tables, TestSpec};
+
+/// Most bytes of a name.
+const NAME_LIMIT: usize = 64;
+/// Most digits that a text is filled up to: an access key has 44, and nothing is longer.
+const PAD_LIMIT: usize = 50;
+
+/// What cannot be meant.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wrong {
+    /// The keys that lead there, outermost first.
+    path: Vec<&'static str>,
+    /// What is wrong with it.
+    pub(super) what: String,
+}
+
+impl Wrong {
+    fn new(path: &[&'static str], what: String) -> Self {
+        Self { path: path.to_vec(), what }
+    }
+
+    /// The line of `text` on which it stands, from 1: the line of the innermost of its keys that the file has.
+    pub(super) fn line(&self, text: &str) -> Option<usize> {
+        let table = DeTable::parse(text).ok()?;
+        let mut at = None;
+        let mut tables = Some(table.get_ref());
+        for key in &self.path {
+            let Some((name, value)) = tables.and_then(|table| table.get_key_value(*key)) else { break };
+            at = Some(name.span().start);
+            tables = match value.get_ref() {
+                DeValue::Table(table) => Some(table),
+                _ => None,
+            };
+        }
+        at.map(|at| line_of(text, at))
+    }
+}
+
+/// The line of `text` in which byte `at` stands, from 1.
+pub(super) fn line_of(text: &str, at: usize) -> usize {
+    text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
+}
+
+/// The tables that say what a row yields, taken out of `spec`.
+pub(super) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
+    match (spec.invoice.take(), spec.line.take(), spec.event.take()) {
+        (Some(invoice), None, None) => Ok(Tables::Invoice(invoice)),
+        (None, Some(line), None) => Ok(Tables::Line(line)),
+        (None, None, Some(event)) => Ok(Tables::Event(event)),
+        (Some(invoice), Some(line), None) => Ok(Tables::InvoiceLine(invoice, line)),
+        (None, None, None) => {
+            let what = "there is no table [invoice], [line] or [event], so that a row would yield nothing";
+            Err(Wrong::new(&[], what.to_owned()))
+        }
+        (_, _, Some(_)) => {
+            let what = "[event] stands beside another table: a row is an event or something else, never both";
+            Err(Wrong::new(&["event"], what.to_owned()))
+        }
+    }
+}
+
+/// The first thing that cannot be meant.
+pub(super) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
+    check_head(spec)?;
+    check_conventions(spec)?;
+    check_id(spec)?;
+    if let Some(trailer) = &spec.trailer {
+        check_test(&["trailer"], "trailer", trailer.test())?;
+    }
+    match tables {
+        Tables::Invoice(invoice) => check_invoice(spec, invoice),
+        Tables::Line(line) => check_line(line),
+        Tables::InvoiceLine(invoice, line) => check_invoice(spec, invoice).and_then(|()| check_line(line)),
+        Tables::Event(_) if spec.keep_other_columns => {
+            let what = "keep_other_columns: an event has no extra to keep them in".to_owned();
+            Err(Wrong::new(&["keep_other_columns"], what))
+        }
+        Tables::Event(_) => Ok(()),
+    }
+}
+
+fn check_head(spec: &LayoutSpec) -> Result<(), Wrong> {
+    let wrong = |key: &'static str, what: String| Err(Wrong::new(&[key], what));
+    if !is_word(&spec.name, '-') {
+        return wrong("name", format!("name {:?} is not of small letters, digits and hyphens, at most 64", spec.name));
+    }
+    if spec.requires.is_empty() {
+        return wrong("requires", "requires names no column, so that every header would fit".to_owned());
+    }
+    let required = || spec.requires.iter().flat_map(|Source(names)| names).map(|name| fold::column(name));
+    if let Some(name) = repeated(required()) {
+        return wrong("requires", format!("requires names column {name:?} twice"));
+    }
+    let without: HashSet<String> = spec.without.iter().map(|name| fold::column(name)).collect();
+    if let Some(name) = required().find(|name| without.contains(name)) {
+        return wrong("without", format!("without names column {name:?}, which requires names too"));
+    }
+    if let Some(word) = repeated(spec.reject.iter().map(|warning| warning.as_str())) {
+        return wrong("reject", format!("reject names {word:?} twice"));
+    }
+    if !is_currency(&spec.currency) {
+        return wrong("currency", format!("currency {:?} is not an ISO 4217 code such as BRL", spec.currency));
+    }
+    Ok(())
+}
+
+fn check_conventions(spec: &LayoutSpec) -> Result<(), Wrong> {
+    let twice = |key: &'static str, word: Option<String>| match word {
+        Some(word) => Err(Wrong::new(&["conventions", key], format!("conventions.{key} names {word:?} twice"))),
+        None => Ok(()),
+    };
+    let decimal = spec.conventions.decimal.0.iter().map(|each| each.as_str());
+    twice("decimal", repeated(decimal).map(str::to_owned))?;
+    let date = spec.conventions.date.0.iter().map(|each| each.as_str());
+    twice("date", repeated(date).map(str::to_owned))
+}
+
+fn check_id(spec: &LayoutSpec) -> Result<(), Wrong> {
+    let id = &spec.id;
+    match &id.natural_key {
+        None if id.access_key.is_none() && id.nfse_key.is_none() => {
+            let what = "[id] has none of access_key, nfse_key and natural_key, so that nothing would name an invoice";
+            Err(Wrong::new(&["id"], what.to_owned()))
+        }
+        None => Ok(()),
+        Some(natural) => check_natural_key(natural),
+    }
+}
+
+fn check_natural_key(natural: &NaturalKeySpec) -> Result<(), Wrong> {
+    let wrong = |what: String| Err(Wrong::new(&["id", "natural_key"], what));
+    if !is_word(&natural.name, '-') {
+        return wrong(format!("natural_key has a name {:?} not of small letters, digits and hyphens", natural.name));
+    }
+    if natural.from.is_empty() {
+        return wrong("natural_key has a `from` of no columns, so that all invoices would be one".to_owned());
+    }
+    let columns = natural.from.iter().chain(&natural.optional).flat_map(|Source(names)| names);
+    match repeated(columns.map(|name| fold::column(name))) {
+        Some(name) => wrong(format!("natural_key names column {name:?} twice")),
+        None => Ok(()),
+    }
+}
+
+fn check_invoice(spec: &LayoutSpec, invoice: &InvoiceSpec) -> Result<(), Wrong> {
+    check_names(&["invoice", "extra"], invoice.extra.0.iter().map(|(name, _)| name.as_str()))?;
+    let status = invoice.status.iter().flat_map(|status| &status.rules);
+    for rule in status {
+        check_test(&["invoice", "status", "rules"], "a rule of invoice.status", rule.test())?;
+    }
+    let no_key = spec.id.access_key.is_none() && spec.id.nfse_key.is_none();
+    if invoice.issuer_from_key && no_key {
+        let what = "issuer_from_key: [id] has no access_key or nfse_key that could tell the issuer".to_owned();
+        return Err(Wrong::new(&["invoice", "issuer_from_key"], what));
+    }
+    let texts = [&invoice.model, &invoice.series, &invoice.number, &invoice.operation, &invoice.currency];
+    let pads = texts.into_iter().flatten().map(|field| field.0.pad);
+    check_pads(&["invoice"], pads.chain(invoice.extra.0.iter().map(|(_, field)| field.pad)))
+}
+
+fn check_line(line: &LineSpec) -> Result<(), Wrong> {
+    check_names(&["line", "extra"], line.extra.0.iter().map(|(name, _)| name.as_str()))?;
+    if line.number.is_some() != line.key.is_empty() {
+        let what = "[line] needs either number, the column that numbers the lines of an invoice, or key, columns that \
+                    together tell one from another";
+        return Err(Wrong::new(&["line", "key"], what.to_owned()));
+    }
+    let texts = [&line.number, &line.code, &line.description, &line.ncm, &line.cfop, &line.unit];
+    let pads = texts.into_iter().flatten().map(|field| field.0.pad);
+    check_pads(&["line"], pads.chain(line.extra.0.iter().map(|(_, field)| field.pad)))
+}
+
+fn check_names<'a>(path: &[&'static str], names: impl Iterator<Item = &'a str>) -> Result<(), Wrong> {
+    for name in names {
+        if !is_word(name, '_') {
+            let what = format!("extra {name:?} is not of small letters, digits and underscores, at most 64");
+            return Err(Wrong::new(path, what));
+        }
+    }
+    Ok(())
+}
+
+fn check_test(path: &[&'static str], called: &str, test: Option<TestSpec<'_>>) -> Result<(), Wrong> {
+    let Some(test) = test else {
+        return Err(Wrong::new(path, format!("{called} needs one of is, begins and contains, and no more than one")));
+    };
+    if test.texts().iter().any(|text| text.trim().is_empty()) {
+        return Err(Wrong::new(path, format!("{called} compares with nothing, so that every text would fit")));
+    }
+    Ok(())
+}
+
+fn check_pads(path: &[&'static str], mut pads: impl Iterator<Item = usize>) -> Result<(), Wrong> {
+    match pads.find(|&pad| pad > PAD_LIMIT) {
+        Some(pad) => Err(Wrong::new(path, format!("pad {pad} is more than {PAD_LIMIT}, and no number is so long"))),
+        None => Ok(()),
+    }
+}
+
+/// Whether `text` can be a name: of small letters, digits and `also`.
+pub(super) fn is_word(text: &str, also: char) -> bool {
+    let letter = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == also;
+    (1..=NAME_LIMIT).contains(&text.len()) && text.chars().all(letter)
+}
+
+/// Whether `text` can be an ISO 4217 code.
+pub(super) fn is_currency(text: &str) -> bool {
+    text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
+}
+
+fn repeated<T: Hash + Eq + Clone + Debug>(mut names: impl Iterator<Item = T>) -> Option<T> {
+    let mut seen = HashSet::new();
+    names.find(|name| !seen.insert(name.clone()))
+}

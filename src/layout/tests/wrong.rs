@@ -1,0 +1,159 @@
+//! Layout files that are wrong, and what is said of them.
+
+use super::*;
+
+const RIGHT: &str = r#"name = "mine"
+title = "Mine"
+requires = ["Key", "Date"]
+
+[conventions]
+decimal = ["point", "comma"]
+date = "iso"
+
+[id]
+access_key = "Key"
+
+[invoice]
+issued_at = "Date"
+total = { from = "Total" }
+
+[invoice.status]
+from = "State"
+rules = [{ contains = "void", status = "cancelled" }]
+otherwise = "authorized"
+
+[invoice.extra]
+note = "Note"
+"#;
+
+/// What is said of [`RIGHT`] with `from` replaced by `to`, with the cause.
+fn told(from: &str, to: &str) -> String {
+    assert!(RIGHT.contains(from), "{from}");
+    let error = Layout::parse(&RIGHT.replacen(from, to, 1)).unwrap_err();
+    let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
+}
+
+#[test]
+fn the_file_that_is_made_wrong_here_is_right() {
+    let layout = Layout::parse(RIGHT).unwrap();
+    assert_eq!((layout.yields(), layout.conventions().decimal), (Yields::Invoice, DecimalConvention::Point));
+}
+
+#[test]
+fn what_cannot_be_read_is_told_with_its_line() {
+    for (from, to, line, said) in [
+        ("title = \"Mine\"", "title = Mine", 2, "string values must be quoted"),
+        ("[id]", "[id", 9, "unclosed table"),
+        ("total =", "totl =", 14, "unknown field `totl`"),
+        ("[invoice.extra]", "[invoice.extras]", 21, "unknown field `extras`"),
+        ("{ from = \"Total\" }", "{ form = \"Total\" }", 14, "unknown field `form`"),
+        ("date = \"iso\"", "date = \"yyyy-mm-dd\"", 7, "unknown variant `yyyy-mm-dd`"),
+        ("total = { from = \"Total\" }", "total = 3", 14, "expected a column name, a list of column names, or a table"),
+        ("issued_at = \"Date\"\n", "", 12, "missing field `issued_at`"),
+        ("issued_at = \"Date\"", "issued_at = []", 13, "a list of no columns names none"),
+        ("issued_at = \"Date\"", "issued_at = \" \"", 13, "a column without a name cannot be found"),
+        ("\"cancelled\"", "\"canceled\"", 18, "unknown variant `canceled`"),
+        ("note = \"Note\"", "note = \"Note\"\nnote = \"Other\"", 23, "duplicate key"),
+        (
+            "date = \"iso\"",
+            "date = \"iso\"\ntime_zone = \"Brasília\"",
+            8,
+            "expected an offset from UTC like \"-03:00\"",
+        ),
+        ("[conventions]", "absent_dates = [\"01/01/1900\"]\n[conventions]", 5, "1900"),
+        ("[conventions]", "reject = [\"check_digits\"]\n[conventions]", 5, "unknown variant `check_digits`"),
+    ] {
+        let told = told(from, to);
+        let expected = format!("the layout file, line {line}: ");
+        assert!(told.starts_with(&expected) && told.contains(said), "{to}: {told}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_told_with_its_line() {
+    for (from, to, told_as) in [
+        (
+            "\"mine\"",
+            "\"My layout\"",
+            "line 1: name \"My layout\" is not of small letters, digits and hyphens, at most 64",
+        ),
+        ("[\"Key\", \"Date\"]", "[]", "line 3: requires names no column, so that every header would fit"),
+        ("[\"Key\", \"Date\"]", "[\"Key\", [\"Date\", \"*KEY \"]]", "line 3: requires names column \"key\" twice"),
+        (
+            "[conventions]",
+            "without = [\"Dáte\"]\n[conventions]",
+            "line 5: without names column \"date\", which requires names too",
+        ),
+        (
+            "[conventions]",
+            "currency = \"R$\"\n[conventions]",
+            "line 5: currency \"R$\" is not an ISO 4217 code such as BRL",
+        ),
+        ("\"comma\"", "\"point\"", "line 6: conventions.decimal names \"point\" twice"),
+        (
+            "access_key = \"Key\"",
+            "",
+            "line 9: [id] has none of access_key, nfse_key and natural_key, so that nothing would name an invoice",
+        ),
+        (
+            "access_key = \"Key\"",
+            "natural_key = { name = \"mine\", from = [] }",
+            "line 10: natural_key has a `from` of no columns, so that all invoices would be one",
+        ),
+        (
+            "access_key = \"Key\"",
+            "natural_key = { name = \"mine\", from = [\"A\"], optional = [\"a\"] }",
+            "line 10: natural_key names column \"a\" twice",
+        ),
+        (
+            "access_key = \"Key\"",
+            "access_key = \"Key\"\n[line]\ncode = \"Code\"",
+            "line 11: [line] needs either number, the column that numbers the lines of an invoice, or key, columns that \
+             together tell one from another",
+        ),
+        (
+            "access_key = \"Key\"",
+            "access_key = \"Key\"\n[event]\ntext = \"Event\"\nat = \"At\"",
+            "line 11: [event] stands beside another table: a row is an event or something else, never both",
+        ),
+        (
+            "contains = \"void\",",
+            "",
+            "line 18: a rule of invoice.status needs one of is, begins and contains, and no more than one",
+        ),
+        ("\"void\"", "\" \"", "line 18: a rule of invoice.status compares with nothing, so that every text would fit"),
+        (
+            "note =",
+            "\"Note!\" =",
+            "line 21: extra \"Note!\" is not of small letters, digits and underscores, at most 64",
+        ),
+        (
+            "[conventions]",
+            "trailer = { column = \"Key\", is = \"a\", begins = \"b\" }\n[conventions]",
+            "line 5: trailer needs one of is, begins and contains, and no more than one",
+        ),
+        (
+            "[invoice.extra]",
+            "[invoice.extra]\nlong = { from = \"Long\", pad = 400 }",
+            "line 12: pad 400 is more than 50, and no number is so long",
+        ),
+        (
+            "[conventions]",
+            "reject = [\"check_digit\", \"check_digit\"]\n[conventions]",
+            "line 5: reject names \"check_digit\" twice",
+        ),
+    ] {
+        assert_eq!(told(from, to), format!("the layout file, {told_as}"), "{to}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_file_as_a_whole_has_no_line() {
+    let (head, _) = RIGHT.split_once("[invoice]").unwrap();
+    let error = Layout::parse(head).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the layout file: there is no table [invoice], [line] or [event], so that a row would yield nothing"
+    );
+}
