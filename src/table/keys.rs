@@ -4,6 +4,8 @@
 //! | --- | --- | --- |
 //! | schema | `SCHEMA` | `SCHEMA` |
 //! | invoice | `N#<id>` | `H` |
+//! | line | `N#<id>` | `L#<number, five digits>`, or `L#-<natural key>` where the source numbers none |
+//! | event | `N#<id>` | `E#<yyyymmddThhmmss>#<code>` |
 //! | ingestion | `J#<ingestion>` | `META`, and a key for each unit of work |
 //! | object | `O#<bucket>/<key>` | `O` |
 //! | index issuer, recipient | `I#<tax id>#<shard>`, `R#<tax id>#<shard>` | `<yyyymmddThhmmss>#<id>` |
@@ -19,6 +21,8 @@ use arrayvec::ArrayString;
 use jiff::civil::DateTime;
 use sha2::{Digest, Sha256};
 
+use crate::invoice::{Event, LineKey};
+
 /// Partition key attribute of the table.
 pub const PK: &str = "PK";
 /// Sort key attribute of the table.
@@ -32,6 +36,15 @@ pub const SCHEMA_KEY: &str = "SCHEMA";
 
 /// What the partition key of an invoice begins with.
 pub(super) const INVOICE_PREFIX: &str = "N#";
+/// What the sort key of a line begins with.
+pub const LINE_SK_PREFIX: &str = "L#";
+/// What the sort key of a line without a number begins with.
+const NATURAL_SK_PREFIX: &str = "L#-";
+/// What the sort key of an event begins with.
+pub const EVENT_SK_PREFIX: &str = "E#";
+/// Bytes of a line's natural key that its sort key shows; of a longer one a hash tells the rest.
+const NATURAL_SHOWN_LIMIT: usize = 200;
+
 /// What the partition key of an ingestion begins with.
 const INGESTION_PREFIX: &str = "J#";
 /// What the partition key of an object begins with.
@@ -53,6 +66,56 @@ const MONTH_LENGTH: usize = 6;
 #[must_use]
 pub fn invoice_pk(id: &str) -> String {
     format!("{INVOICE_PREFIX}{id}")
+}
+
+/// Sort key of a line. Numbered lines sort by number, others by their natural key, before the numbered ones.
+#[must_use]
+pub fn line_sk(key: &LineKey<'_>) -> String {
+    line_sk_parts(key, &mut LineScratch::new()).concat()
+}
+
+/// Sort key of an event: events sort by time.
+#[must_use]
+pub fn event_sk(event: &Event<'_>) -> String {
+    event_sk_parts(&sort_time(event.at.local), &event.code).concat()
+}
+
+/// Where [`line_sk_parts`] writes what stands in no key: `#` and a hash at most.
+pub(super) type LineScratch = ArrayString<33>;
+
+/// [`line_sk`] in parts, so that nothing is allocated. At most 236 bytes.
+pub(super) fn line_sk_parts<'k>(key: &'k LineKey<'_>, scratch: &'k mut LineScratch) -> [&'k str; 3] {
+    match key {
+        LineKey::Number(number) => {
+            push_line_number(*number, scratch);
+            [LINE_SK_PREFIX, scratch, ""]
+        }
+        LineKey::Natural(natural) if natural.len() <= NATURAL_SHOWN_LIMIT => [NATURAL_SK_PREFIX, natural, ""],
+        LineKey::Natural(natural) => {
+            let shown = natural.get(..natural.floor_char_boundary(NATURAL_SHOWN_LIMIT)).unwrap_or_default();
+            let written = write!(scratch, "#{:032x}", key_hash(natural, ""));
+            debug_assert!(written.is_ok(), "a hash has 32 digits");
+            [NATURAL_SK_PREFIX, shown, scratch]
+        }
+    }
+}
+
+/// [`event_sk`] in parts: the [`sort_time`] of its time, and its code. At most 34 bytes.
+pub(super) fn event_sk_parts<'k>(time: &'k str, code: &'k str) -> [&'k str; 4] {
+    [EVENT_SK_PREFIX, time, "#", code]
+}
+
+/// The key in the sort key of a line. Of a natural key that was too long it is what its sort key shows.
+pub(super) fn line_key_of(sort_key: &str) -> Option<LineKey<'static>> {
+    if let Some(natural) = sort_key.strip_prefix(NATURAL_SK_PREFIX) {
+        return Some(LineKey::Natural(natural.to_owned().into()));
+    }
+    sort_key.strip_prefix(LINE_SK_PREFIX)?.parse().ok().map(LineKey::Number)
+}
+
+/// The code in the sort key of an event.
+pub(super) fn event_code_of(sort_key: &str) -> Option<&str> {
+    sort_key.strip_prefix(EVENT_SK_PREFIX)?.split_once('#').map(|(_, code)| code)
 }
 
 /// Partition key of the ingestion with this id.
@@ -128,6 +191,16 @@ pub(super) fn shard_text(shard: u16) -> ArrayString<5> {
     text
 }
 
+/// Five digits, or as many as the number has.
+fn push_line_number(number: u32, text: &mut LineScratch) {
+    let digits = number.checked_ilog10().unwrap_or_default().max(4);
+    for place in (0..=digits).rev() {
+        let digit = number / 10_u32.pow(place) % 10;
+        let fits = text.try_push(char::from(b'0' + u8::try_from(digit).unwrap_or_default())).is_ok();
+        debug_assert!(fits, "a u32 has at most 10 digits");
+    }
+}
+
 fn push_two(text: &mut ArrayString<SORT_TIME_LENGTH>, number: i16) {
     let digit = |value: u16| char::from(b'0' + u8::try_from(value % 10).unwrap_or_default());
     let number = number.unsigned_abs();
@@ -165,6 +238,34 @@ mod tests {
         assert_ne!(key_hash("a", "b"), key_hash("ab", ""));
         assert_ne!(key_hash("a", ""), key_hash("", "a"));
         assert_ne!(key_hash("a", "L#00001"), key_hash("a", "L#00002"));
+    }
+
+    #[test]
+    fn lines_sort_by_number_behind_those_without_one() {
+        let natural = |text: &str| line_sk(&LineKey::Natural(text.to_owned().into()));
+        let numbered = |number| line_sk(&LineKey::Number(number));
+        assert_eq!([numbered(1), numbered(99_999), natural("a|b")], ["L#00001", "L#99999", "L#-a|b"]);
+        assert_eq!((numbered(0), numbered(u32::MAX)), ("L#00000".to_owned(), "L#4294967295".to_owned()));
+        assert!(natural("~") < numbered(0) && numbered(9) < numbered(10));
+    }
+
+    #[test]
+    fn a_long_natural_key_is_told_by_its_hash() {
+        let sort_key = |text: String| line_sk(&LineKey::Natural(text.into()));
+        assert_eq!(sort_key("x".repeat(200)), format!("L#-{}", "x".repeat(200)));
+        let (one, other) = (sort_key("é".repeat(101)), sort_key(format!("{}e", "é".repeat(101))));
+        assert!(one.starts_with(&format!("L#-{}#", "é".repeat(100))), "{one}");
+        assert!(one != other && one.len() == 236 && other.len() == 236);
+    }
+
+    #[test]
+    fn what_tells_a_line_or_an_event_comes_out_of_its_sort_key() {
+        for key in [LineKey::Number(1), LineKey::Number(99_999), LineKey::Natural("a#-b".into())] {
+            assert_eq!(line_key_of(&line_sk(&key)), Some(key));
+        }
+        assert_eq!((line_key_of("H"), line_key_of("L#x")), (None, None));
+        assert_eq!(event_code_of("E#20191102T030405#110111"), Some("110111"));
+        assert_eq!((event_code_of("E#20191102T030405"), event_code_of("H")), (None, None));
     }
 
     #[test]

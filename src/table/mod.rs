@@ -3,10 +3,11 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`keys`] | partition and sort keys of every entity, and the shard that an id falls into |
-//! | [`item`] | an invoice as the JSON of its item, its size and its price |
-//! | [`stored`] | an item as the invoice that it holds |
+//! | [`item`] | invoices, lines and events as the JSON of their items, their size and their price |
+//! | [`stored`] | items as what they hold |
 //! | [`schema`] | version, shards and indexes, and the `SCHEMA` item that records them |
 //! | [`admin`] | making, opening, describing and deleting the table |
+//! | [`status`] | what an event that cancels makes of an invoice |
 //! | [`error`] | what can be wrong with a table |
 //!
 //! Items hold nothing that varies between runs, so that repeated puts of one record are the same put.
@@ -17,6 +18,7 @@ pub mod item;
 pub mod keys;
 pub mod schema;
 mod sink;
+pub mod status;
 pub mod stored;
 #[cfg(test)]
 pub(crate) mod testing;

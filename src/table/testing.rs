@@ -12,7 +12,11 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::Value;
 
-use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId, TaxIdColumn, TaxIdKind, Timestamp, Warning};
+use crate::invoice::line::LINE_NUMBER_LIMIT;
+use crate::invoice::{
+    AccessKey, Decimal, Event, EventKind, Invoice, Line, LineKey, Party, Status, TaxId, TaxIdColumn, TaxIdKind,
+    Timestamp, Warning,
+};
 
 pub(crate) const EXAMPLE_KEY: &str = "31191108676370000155550010000070831000062423";
 
@@ -46,8 +50,42 @@ pub(crate) fn example() -> Invoice<'static> {
         status_at: Timestamp::from_plain("2019-11-12T13:01:52"),
         total: Decimal::from_plain("2040.00"),
         currency: "BRL".into(),
+        line_count: None,
         extra: vec![("final_consumer".into(), "1 - CONSUMIDOR FINAL".into())],
         warnings: Vec::new(),
+    }
+}
+
+/// The only line of [`example`].
+pub(crate) fn example_line() -> Line<'static> {
+    let text = |text: &'static str| Some(Cow::Borrowed(text));
+    Line {
+        invoice: EXAMPLE_KEY.into(),
+        key: LineKey::Number(1),
+        code: text("7891"),
+        description: text("SORO FISIOLÓGICO"),
+        ncm: text("30049099"),
+        cfop: text("6102"),
+        quantity: Decimal::from_plain("100.0000"),
+        unit: text("FR"),
+        unit_price: Decimal::from_plain("20.4000"),
+        total: Decimal::from_plain("2040.00"),
+        extra: vec![("ncm_text".into(), "Outros".into())],
+        warnings: Vec::new(),
+    }
+}
+
+/// The cancellation of [`example`], a day later.
+pub(crate) fn example_event() -> Event<'static> {
+    let text = |text: &'static str| Some(Cow::Borrowed(text));
+    Event {
+        invoice: EXAMPLE_KEY.into(),
+        at: Timestamp::from_plain("2019-11-13T08:09:10-03:00").unwrap(),
+        kind: EventKind::Cancellation,
+        code: "110111".try_into().unwrap(),
+        text: text("Cancelamento da NF-e"),
+        description: text("Cancelamento"),
+        reason: text("ERRO DE PREÇO"),
     }
 }
 
@@ -86,20 +124,61 @@ fn any_party() -> impl Strategy<Value = Party<'static>> {
     })
 }
 
+fn any_decimal() -> impl Strategy<Value = Option<Decimal>> {
+    option::of("-?[0-9]{1,20}(\\.[0-9]{1,8})?".prop_map(|text| Decimal::from_plain(&text).unwrap()))
+}
+
+/// Further columns with different names, in their order.
+fn any_extra() -> impl Strategy<Value = Vec<(Cow<'static, str>, Cow<'static, str>)>> {
+    let columns = btree_map(".{1,20}", any::<String>(), 0..4);
+    columns.prop_map(|columns| columns.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+}
+
+fn any_id() -> impl Strategy<Value = String> {
+    prop_oneof![Just(EXAMPLE_KEY.to_owned()), "[0-9a-f]{32}", "[ -~é\\PC]{1,40}"]
+}
+
+/// Any line that the table takes.
+pub(crate) fn any_line() -> impl Strategy<Value = Line<'static>> {
+    let key = prop_oneof![
+        (1..=LINE_NUMBER_LIMIT).prop_map(LineKey::Number),
+        ".{0,40}".prop_map(|text| LineKey::Natural(text.into())),
+    ];
+    let texts = (any_text(), any_text(), any_text(), any_text(), any_text());
+    let amounts = (any_decimal(), any_decimal(), any_decimal());
+    (any_id(), key, texts, amounts, any_extra(), vec(select(Warning::ALL.to_vec()), 0..3)).prop_map(
+        |(invoice, key, texts, (quantity, unit_price, total), extra, warnings)| {
+            let (code, description, ncm, cfop, unit) = texts;
+            let invoice = invoice.into();
+            Line { invoice, key, code, description, ncm, cfop, quantity, unit, unit_price, total, extra, warnings }
+        },
+    )
+}
+
+/// Any event.
+pub(crate) fn any_event() -> impl Strategy<Value = Event<'static>> {
+    let code = "[0-9]{6}|x[0-9a-f]{15}";
+    let texts = (any_text(), any_text(), any_text());
+    (any_id(), any_timestamp(), select(EventKind::ALL.to_vec()), code, texts).prop_map(
+        |(invoice, at, kind, code, (text, description, reason))| {
+            let code = code.as_str().try_into().unwrap();
+            Event { invoice: invoice.into(), at, kind, code, text, description, reason }
+        },
+    )
+}
+
 /// Any invoice that the table takes: its further columns have different names.
 pub(crate) fn any_invoice() -> impl Strategy<Value = Invoice<'static>> {
     let key = || Just(AccessKey::parse(EXAMPLE_KEY).unwrap());
-    let id = prop_oneof![Just(EXAMPLE_KEY.to_owned()), "[0-9a-f]{32}", "[ -~é\\PC]{1,40}"];
     let statuses = vec![Status::Authorized, Status::Cancelled, Status::Denied, Status::Unknown];
-    let names = (id, option::of(key()), any_text(), any_text(), any_text(), any_text());
+    let names = (any_id(), option::of(key()), any_text(), any_text(), any_text(), any_text());
     let parties = (any_timestamp(), any_party(), option::of(any_party()));
     let status = (select(statuses), any_text(), option::of(any_timestamp()));
-    let total = option::of("-?[0-9]{1,20}(\\.[0-9]{1,8})?");
-    let rest = (total, select(vec!["BRL", "USD"]), btree_map(".{1,20}", any::<String>(), 0..4));
+    let rest = (any_decimal(), select(vec!["BRL", "USD"]), option::of(any::<u32>()), any_extra());
     (names, parties, status, rest, vec(select(Warning::ALL.to_vec()), 0..3)).prop_map(
         |(names, (issued_at, issuer, recipient), (status, status_text, status_at), rest, warnings)| {
             let (id, access_key, model, series, number, operation) = names;
-            let (total, currency, extra): (_, _, BTreeMap<String, String>) = rest;
+            let (total, currency, line_count, extra) = rest;
             Invoice {
                 id: id.into(),
                 access_key,
@@ -113,9 +192,10 @@ pub(crate) fn any_invoice() -> impl Strategy<Value = Invoice<'static>> {
                 status,
                 status_text,
                 status_at,
-                total: total.map(|text| Decimal::from_plain(&text).unwrap()),
+                total,
                 currency: currency.into(),
-                extra: extra.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+                line_count,
+                extra,
                 warnings,
             }
         },

@@ -1,4 +1,4 @@
-//! An invoice as an item: its JSON as it goes over the wire, its size, and the write units that a put of it takes.
+//! An invoice as an item.
 //!
 //! | attribute | type | holds |
 //! | --- | --- | --- |
@@ -8,104 +8,31 @@
 //! | `iss`, `rcp` | M | issuer, recipient: `doc`, `kind`, `name`, `ie`, `uf`, `city` |
 //! | `st`, `st_text`, `st_at` | S | status, its words in the source, since when |
 //! | `total`, `cur` | S | total, with the places of the source; currency |
+//! | `lines` | N | how many lines it has, where the source says so |
 //! | `x` | M | further columns by name |
 //! | `w` | L | warnings |
 //! | `key`, `ak` | S, BOOL | see below |
-//! | `src`, `rec` | S, N | the ingestion that wrote it, the number of the record in its entry from 1 |
-//! | `IK` `IS` `RK` `RS` `MK` `MS` `XK` `XS` | S | keys of the indexes that it appears in: see [`super::keys`] |
+//! | `src`, `rec` | S, N | see [`super`] |
+//! | `IK` `IS` `RK` `RS` `MK` `MS` `XK` `XS` | S | keys of the indexes that it appears in: see [`keys`] |
 //!
-//! A put costs a write unit for each started KB, once for the table and once for each index: names are short, and what
-//! can be told from the rest is left out. `cur` is left out where it is BRL; `kind` where the text of the tax id tells
-//! it; `key`, the access key, where the id is the access key (`ak` is false where an id only looks like one).
+//! `cur` is left out where it is BRL; `kind` where the text of the tax id tells it; `key`, the access key, where the id
+//! is the access key (`ak` is false where an id only looks like one).
 
-use std::borrow::Cow;
-use std::ops::Range;
-
-use serde::Serialize;
-
-use super::keys::{self, ID_LIMIT_BYTES, INVOICE_PREFIX, INVOICE_SK};
-use super::schema::{Index, Schema};
-use super::sink::{Counter, Json, Sink};
-use crate::invoice::{AccessKey, Invoice, Party, Status, TaxId};
-
-/// Most bytes of an item (`DynamoDB` service limit: 400 KB).
-pub const ITEM_LIMIT_BYTES: usize = 400 * 1024;
-/// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
-pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
-/// Bytes that one write unit pays for (`DynamoDB` pricing: 1 KB).
-pub const WRITE_UNIT_BYTES: usize = 1024;
+use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
+use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId};
+use crate::table::keys::{self, INVOICE_SK};
+use crate::table::schema::{Index, Schema};
+use crate::table::sink::Sink;
 
 /// The currency that goes without saying.
-pub(super) const COMMON_CURRENCY: &str = "BRL";
-
-/// Where a record came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct SourceRef<'a> {
-    /// Id of the ingestion.
-    pub ingestion: Cow<'a, str>,
-    /// Number of the record in its entry, from 1.
-    pub record: u64,
-}
-
-/// What a put of an item takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measured {
-    /// Size of the item in bytes, as `DynamoDB` counts: names and values in UTF-8, and what maps and lists take.
-    pub size_bytes: usize,
-    /// Write units of a put of a new item: one for each started KB, once for the table and once for each index that the
-    /// item appears in. A put over an item whose index keys differ costs more.
-    pub write_units: u32,
-}
-
-/// An item that was appended to a buffer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Encoded {
-    /// Size of the item in bytes, as `DynamoDB` counts.
-    pub size_bytes: usize,
-    /// Write units of a put of it: see [`Measured::write_units`].
-    pub write_units: u32,
-    /// Where in the buffer the text of its partition key lies.
-    pub pk: Range<usize>,
-    /// Where in the buffer the text of its sort key lies.
-    pub sk: Range<usize>,
-}
-
-/// Why `DynamoDB` would refuse an item.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// An invoice that nothing names.
-    #[error("expected an id, found an empty one")]
-    EmptyId,
-    /// The id does not fit into a key.
-    #[error("expected an id of at most {ID_LIMIT_BYTES} bytes, found {size_bytes}")]
-    IdTooLong {
-        /// Its length in bytes.
-        size_bytes: usize,
-    },
-    /// A further column whose name is empty or too long.
-    #[error("expected a further column with a name of 1 to {NAME_LIMIT_BYTES} bytes, found {size_bytes}")]
-    Name {
-        /// Its length in bytes.
-        size_bytes: usize,
-    },
-    /// More than an item may hold.
-    #[error("expected a record that makes an item of at most {ITEM_LIMIT_BYTES} bytes, found {size_bytes}")]
-    TooLarge {
-        /// Size that the item would have, in bytes.
-        size_bytes: usize,
-    },
-}
+pub(in crate::table) const COMMON_CURRENCY: &str = "BRL";
 
 /// Appends the JSON of the item that holds `invoice` to `out`. Nothing else is allocated.
 ///
 /// The caller has asked [`measure_invoice`] before: this does not check what `DynamoDB` would refuse.
 pub fn encode_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, out: &mut Vec<u8>) -> Encoded {
     let shard = keys::shard(&invoice.id, schema.shards);
-    let mut json = Json::begin(out);
-    let walked = walk(invoice, source, schema, shard, &mut json);
-    let size_bytes = json.size_bytes();
-    json.end();
-    Encoded { size_bytes, write_units: write_units(size_bytes, walked.indexes), pk: walked.pk, sk: walked.sk }
+    super::encode(out, |json| walk(invoice, source, schema, shard, json))
 }
 
 /// What a put of `invoice` takes, without writing it. The shard is taken for the one with the longest number, so that
@@ -114,47 +41,16 @@ pub fn encode_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Sc
 /// # Errors
 /// What `DynamoDB` would refuse.
 pub fn measure_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema) -> Result<Measured, Refusal> {
-    match invoice.id.len() {
-        0 => return Err(Refusal::EmptyId),
-        size_bytes if size_bytes > ID_LIMIT_BYTES => return Err(Refusal::IdTooLong { size_bytes }),
-        _ => {}
-    }
-    let mut name_lengths = invoice.extra.iter().map(|(name, _)| name.len());
-    if let Some(size_bytes) = name_lengths.find(|length| !(1..=NAME_LIMIT_BYTES).contains(length)) {
-        return Err(Refusal::Name { size_bytes });
-    }
-    let mut counter = Counter::default();
-    let walked = walk(invoice, source, schema, schema.shards.saturating_sub(1), &mut counter);
-    let size_bytes = counter.size_bytes();
-    if size_bytes > ITEM_LIMIT_BYTES {
-        return Err(Refusal::TooLarge { size_bytes });
-    }
-    Ok(Measured { size_bytes, write_units: write_units(size_bytes, walked.indexes) })
-}
-
-/// The indexes project everything: an entry costs what the item does.
-fn write_units(size_bytes: usize, indexes: u32) -> u32 {
-    let each = u32::try_from(size_bytes.div_ceil(WRITE_UNIT_BYTES)).unwrap_or(u32::MAX);
-    each.saturating_mul(1 + indexes)
-}
-
-struct Walked {
-    pk: Range<usize>,
-    sk: Range<usize>,
-    indexes: u32,
+    super::check_id(&invoice.id)?;
+    super::check_names(&invoice.extra)?;
+    super::measure(|counter| walk(invoice, source, schema, schema.shards.saturating_sub(1), counter))
 }
 
 fn walk(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, shard: u16, sink: &mut impl Sink) -> Walked {
-    sink.name(keys::PK);
-    let pk = sink.text(&[INVOICE_PREFIX, &invoice.id]);
-    sink.name(keys::SK);
-    let sk = sink.text(&[INVOICE_SK]);
+    let (pk, sk) = super::walk_keys(&invoice.id, &[INVOICE_SK], sink);
     walk_fields(invoice, sink);
     walk_access_key(invoice, sink);
-    sink.name("src");
-    sink.text(&[&source.ingestion]);
-    sink.name("rec");
-    sink.number(source.record);
+    super::walk_source(source, sink);
     let indexes = walk_index_keys(invoice, schema, shard, sink);
     Walked { pk, sk, indexes }
 }
@@ -176,30 +72,14 @@ fn walk_fields(invoice: &Invoice<'_>, sink: &mut impl Sink) {
     if let Some(at) = &invoice.status_at {
         optional("st_at", Some(&at.to_plain()), sink);
     }
-    optional("total", invoice.total.as_ref().map(crate::invoice::Decimal::as_str), sink);
+    optional("total", invoice.total.as_ref().map(Decimal::as_str), sink);
     optional("cur", Some(invoice.currency.as_ref()).filter(|currency| *currency != COMMON_CURRENCY), sink);
-    if !invoice.extra.is_empty() {
-        sink.name("x");
-        sink.open_map();
-        invoice.extra.iter().for_each(|(name, value)| optional(name, Some(value), sink));
-        sink.close_map();
+    if let Some(lines) = invoice.line_count {
+        sink.name("lines");
+        sink.number(lines.into());
     }
-    if !invoice.warnings.is_empty() {
-        sink.name("w");
-        sink.open_list();
-        for warning in &invoice.warnings {
-            sink.element();
-            sink.text(&[warning.as_str()]);
-        }
-        sink.close_list();
-    }
-}
-
-fn optional(name: &str, text: Option<&str>, sink: &mut impl Sink) {
-    if let Some(text) = text {
-        sink.name(name);
-        sink.text(&[text]);
-    }
+    super::walk_extra(&invoice.extra, sink);
+    super::walk_warnings(&invoice.warnings, sink);
 }
 
 fn party(name: &str, party: &Party<'_>, sink: &mut impl Sink) {
@@ -264,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::table::IndexSet;
+    use crate::table::item::ITEM_LIMIT_BYTES;
     use crate::table::testing::{any_invoice, example, json_size};
 
     fn source() -> SourceRef<'static> {
@@ -309,13 +190,6 @@ mod tests {
         assert_eq!(units(&example(), "issuer,state"), 2);
         assert_eq!(units(&cancelled, "issuer,state"), 3);
         assert_eq!(units(&without_recipient, "issuer,recipient,month,state"), 3);
-    }
-
-    #[test]
-    fn a_write_unit_is_a_started_kilobyte() {
-        assert_eq!(write_units(1, 0), 1);
-        assert_eq!(write_units(1024, 0), 1);
-        assert_eq!(write_units(1025, 3), 8);
     }
 
     #[test]

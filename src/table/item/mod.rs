@@ -1,0 +1,218 @@
+//! What the table holds, as items: their JSON as it goes over the wire, their size, and the write units that a put of them takes.
+//!
+//! | file | item |
+//! | --- | --- |
+//! | [`invoice`] | an invoice, with its keys in the indexes |
+//! | [`line`] | a line |
+//! | [`event`] | an event |
+//!
+//! What all of them have:
+//!
+//! | attribute | type | holds |
+//! | --- | --- | --- |
+//! | `PK`, `SK` | S | see [`super::keys`] |
+//! | `src`, `rec` | S, N | the ingestion that wrote it, the number of the record in its entry from 1 |
+//!
+//! A put costs a write unit for each started KB, once for the table and once for each index: names are short, and what
+//! can be told from the rest is left out.
+
+pub mod event;
+pub mod invoice;
+pub mod line;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::keys::{self, ID_LIMIT_BYTES, INVOICE_PREFIX};
+use super::sink::{Counter, Json, Sink};
+use crate::invoice::Warning;
+use crate::invoice::line::LINE_NUMBER_LIMIT;
+
+pub use event::{encode_event, measure_event};
+pub use invoice::{encode_invoice, measure_invoice};
+pub use line::{encode_line, measure_line};
+
+/// Most bytes of an item (`DynamoDB` service limit: 400 KB).
+pub const ITEM_LIMIT_BYTES: usize = 400 * 1024;
+/// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
+pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
+/// Bytes that one write unit pays for (`DynamoDB` pricing: 1 KB).
+pub const WRITE_UNIT_BYTES: usize = 1024;
+
+/// Where a record came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRef<'a> {
+    /// Id of the ingestion.
+    pub ingestion: Cow<'a, str>,
+    /// Number of the record in its entry, from 1.
+    pub record: u64,
+}
+
+/// What a put of an item takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Size of the item in bytes, as `DynamoDB` counts: names and values in UTF-8, and what maps and lists take.
+    pub size_bytes: usize,
+    /// Write units of a put of a new item: one for each started KB, once for the table and once for each index that the
+    /// item appears in. A put over an item whose index keys differ costs more.
+    pub write_units: u32,
+}
+
+/// An item that was appended to a buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Encoded {
+    /// Size of the item in bytes, as `DynamoDB` counts.
+    pub size_bytes: usize,
+    /// Write units of a put of it: see [`Measured::write_units`].
+    pub write_units: u32,
+    /// Where in the buffer the text of its partition key lies.
+    pub pk: Range<usize>,
+    /// Where in the buffer the text of its sort key lies.
+    pub sk: Range<usize>,
+}
+
+/// Why `DynamoDB` would refuse an item.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// An invoice that nothing names, or a line or event that names none.
+    #[error("expected an id, found an empty one")]
+    EmptyId,
+    /// The id does not fit into a key.
+    #[error("expected an id of at most {ID_LIMIT_BYTES} bytes, found {size_bytes}")]
+    IdTooLong {
+        /// Its length in bytes.
+        size_bytes: usize,
+    },
+    /// A further column whose name is empty or too long.
+    #[error("expected a further column with a name of 1 to {NAME_LIMIT_BYTES} bytes, found {size_bytes}")]
+    Name {
+        /// Its length in bytes.
+        size_bytes: usize,
+    },
+    /// A line whose number does not fit into its key.
+    #[error("expected a line number from 1 to {LINE_NUMBER_LIMIT}, found {number}")]
+    LineNumber {
+        /// Its number.
+        number: u32,
+    },
+    /// More than an item may hold.
+    #[error("expected a record that makes an item of at most {ITEM_LIMIT_BYTES} bytes, found {size_bytes}")]
+    TooLarge {
+        /// Size that the item would have, in bytes.
+        size_bytes: usize,
+    },
+}
+
+/// What is known of an item that was walked over: where its keys lie, and in how many indexes it appears.
+struct Walked {
+    pk: Range<usize>,
+    sk: Range<usize>,
+    indexes: u32,
+}
+
+/// Appends the item that `walk` goes over to `out`.
+fn encode(out: &mut Vec<u8>, walk: impl FnOnce(&mut Json<'_>) -> Walked) -> Encoded {
+    let mut json = Json::begin(out);
+    let walked = walk(&mut json);
+    let size_bytes = json.size_bytes();
+    json.end();
+    Encoded { size_bytes, write_units: write_units(size_bytes, walked.indexes), pk: walked.pk, sk: walked.sk }
+}
+
+/// What a put of the item that `walk` goes over takes.
+fn measure(walk: impl FnOnce(&mut Counter) -> Walked) -> Result<Measured, Refusal> {
+    let mut counter = Counter::default();
+    let walked = walk(&mut counter);
+    let size_bytes = counter.size_bytes();
+    if size_bytes > ITEM_LIMIT_BYTES {
+        return Err(Refusal::TooLarge { size_bytes });
+    }
+    Ok(Measured { size_bytes, write_units: write_units(size_bytes, walked.indexes) })
+}
+
+/// The indexes project everything: an entry costs what the item does.
+fn write_units(size_bytes: usize, indexes: u32) -> u32 {
+    let each = u32::try_from(size_bytes.div_ceil(WRITE_UNIT_BYTES)).unwrap_or(u32::MAX);
+    each.saturating_mul(1 + indexes)
+}
+
+/// Checks the id of an invoice.
+fn check_id(id: &str) -> Result<(), Refusal> {
+    match id.len() {
+        0 => Err(Refusal::EmptyId),
+        size_bytes if size_bytes > ID_LIMIT_BYTES => Err(Refusal::IdTooLong { size_bytes }),
+        _ => Ok(()),
+    }
+}
+
+/// A further column: its name and its value.
+type Column<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// Checks the names of further columns.
+fn check_names(extra: &[Column<'_>]) -> Result<(), Refusal> {
+    let mut lengths = extra.iter().map(|(name, _)| name.len());
+    let wrong = lengths.find(|length| !(1..=NAME_LIMIT_BYTES).contains(length));
+    wrong.map_or(Ok(()), |size_bytes| Err(Refusal::Name { size_bytes }))
+}
+
+/// The keys of the table. The sort key is given in parts.
+fn walk_keys(id: &str, sort_key: &[&str], sink: &mut impl Sink) -> (Range<usize>, Range<usize>) {
+    sink.name(keys::PK);
+    let pk = sink.text(&[INVOICE_PREFIX, id]);
+    sink.name(keys::SK);
+    let sk = sink.text(sort_key);
+    (pk, sk)
+}
+
+fn walk_extra(extra: &[Column<'_>], sink: &mut impl Sink) {
+    if extra.is_empty() {
+        return;
+    }
+    sink.name("x");
+    sink.open_map();
+    for (name, value) in extra {
+        optional(name, Some(value), sink);
+    }
+    sink.close_map();
+}
+
+fn walk_warnings(warnings: &[Warning], sink: &mut impl Sink) {
+    if warnings.is_empty() {
+        return;
+    }
+    sink.name("w");
+    sink.open_list();
+    for warning in warnings {
+        sink.element();
+        sink.text(&[warning.as_str()]);
+    }
+    sink.close_list();
+}
+
+fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
+    sink.name("src");
+    sink.text(&[&source.ingestion]);
+    sink.name("rec");
+    sink.number(source.record);
+}
+
+fn optional(name: &str, text: Option<&str>, sink: &mut impl Sink) {
+    if let Some(text) = text {
+        sink.name(name);
+        sink.text(&[text]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_unit_is_a_started_kilobyte() {
+        assert_eq!(write_units(1, 0), 1);
+        assert_eq!(write_units(1024, 0), 1);
+        assert_eq!(write_units(1025, 3), 8);
+    }
+}
