@@ -1,5 +1,6 @@
 //! A batch: up to 25 items, each already the JSON that goes over the wire, so that a call copies bytes and builds nothing.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use crate::table::item::Encoded;
@@ -25,6 +26,15 @@ struct Put {
     pk: Range<usize>,
     sk: Range<usize>,
     write_units: u32,
+}
+
+impl Put {
+    /// The same after `bytes` before it were taken out.
+    fn move_back(&mut self, bytes: usize) {
+        for range in [&mut self.item, &mut self.pk, &mut self.sk] {
+            *range = range.start - bytes..range.end - bytes;
+        }
+    }
 }
 
 impl<T> Batch<T> {
@@ -79,7 +89,7 @@ impl<T> Batch<T> {
 #[derive(Debug)]
 pub struct BatchBuilder {
     json: Vec<u8>,
-    puts: Vec<Put>,
+    puts: VecDeque<Put>,
     write_units: u64,
     limit_units: u64,
 }
@@ -88,22 +98,18 @@ impl BatchBuilder {
     /// Batches of up to 25 items and about `limit_units` write units, one item at least.
     #[must_use]
     pub fn new(limit_units: u64) -> Self {
-        Self { json: Vec::new(), puts: Vec::with_capacity(PUTS_LIMIT), write_units: 0, limit_units }
+        Self { json: Vec::new(), puts: VecDeque::with_capacity(PUTS_LIMIT), write_units: 0, limit_units }
     }
 
-    /// Where the next item's JSON goes; [`BatchBuilder::push`] takes it in.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        &mut self.json
+    /// Takes in the item that `encode` appends to the buffer it is given.
+    pub fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Encoded) {
+        let start = self.json.len();
+        let Encoded { pk, sk, write_units, .. } = encode(&mut self.json);
+        self.write_units += u64::from(write_units);
+        self.puts.push_back(Put { item: start..self.json.len(), pk, sk, write_units });
     }
 
-    /// Takes in the item that was just appended to the buffer, from byte `start` on.
-    pub fn push(&mut self, start: usize, encoded: &Encoded) {
-        let (pk, sk) = (encoded.pk.clone(), encoded.sk.clone());
-        self.write_units += u64::from(encoded.write_units);
-        self.puts.push(Put { item: start..self.json.len(), pk, sk, write_units: encoded.write_units });
-    }
-
-    /// Whether the batch should be sent before another item is added.
+    /// Whether there are items for a whole batch. More may be added all the same: they become part of a later one.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.puts.len() >= PUTS_LIMIT || self.json.len() >= BATCH_LIMIT_BYTES || self.write_units >= self.limit_units
@@ -115,14 +121,35 @@ impl BatchBuilder {
         self.puts.is_empty()
     }
 
-    /// The batch so far; the builder starts another.
+    /// How many items the next batch has.
+    #[must_use]
+    pub fn next_len(&self) -> usize {
+        let mut units = 0;
+        let fits = |put: &&Put| {
+            let before = units;
+            units += u64::from(put.write_units);
+            before < self.limit_units && put.item.start < BATCH_LIMIT_BYTES
+        };
+        self.puts.iter().take(PUTS_LIMIT).take_while(fits).count()
+    }
+
+    /// The next batch: the oldest items, as many as it may have. Those behind it stay for the one after.
     pub fn take<T>(&mut self, tag: T) -> Batch<T> {
-        self.write_units = 0;
-        let json = std::mem::replace(&mut self.json, Vec::with_capacity(32 * 1024));
-        let puts = std::mem::replace(&mut self.puts, Vec::with_capacity(PUTS_LIMIT));
+        let length = self.next_len();
+        let end = self.puts.get(length).map_or(self.json.len(), |behind| behind.item.start);
+        let mut json = Vec::with_capacity(JSON_CAPACITY_BYTES.max(self.json.len() - end));
+        json.extend_from_slice(self.json.get(end..).unwrap_or_default());
+        std::mem::swap(&mut json, &mut self.json);
+        json.truncate(end);
+        let puts: Vec<Put> = self.puts.drain(..length).collect();
+        self.puts.iter_mut().for_each(|put| put.move_back(end));
+        self.write_units = self.puts.iter().map(|put| u64::from(put.write_units)).sum();
         Batch { tag, json, puts }
     }
 }
+
+/// Room for the items of a batch: 25 of the commonest size.
+const JSON_CAPACITY_BYTES: usize = 32 * 1024;
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
@@ -131,15 +158,20 @@ pub(crate) mod tests {
 
     pub(crate) fn batch_of(items: &[(&str, &str)]) -> Batch<()> {
         let mut builder = BatchBuilder::new(u64::MAX);
-        for (pk, sk) in items {
-            let start = builder.buffer().len();
-            builder.buffer().extend_from_slice(format!(r#"{{"PK":{{"S":"{pk}"}},"SK":{{"S":"{sk}"}}}}"#).as_bytes());
-            let pk_at = start + 12;
-            let sk_at = pk_at + pk.len() + 14;
-            let (pk, sk) = (pk_at..pk_at + pk.len(), sk_at..sk_at + sk.len());
-            builder.push(start, &Encoded { size_bytes: 10, write_units: 4, pk, sk });
-        }
+        push_all(&mut builder, items);
         builder.take(())
+    }
+
+    fn push_all(builder: &mut BatchBuilder, items: &[(&str, &str)]) {
+        for (pk, sk) in items {
+            builder.push_with(|out| {
+                let pk_at = out.len() + 12;
+                let sk_at = pk_at + pk.len() + 14;
+                out.extend_from_slice(format!(r#"{{"PK":{{"S":"{pk}"}},"SK":{{"S":"{sk}"}}}}"#).as_bytes());
+                let (pk, sk) = (pk_at..pk_at + pk.len(), sk_at..sk_at + sk.len());
+                Encoded { size_bytes: 10, write_units: 4, pk, sk }
+            });
+        }
     }
 
     #[test]
@@ -164,13 +196,39 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_into_a_batch_is_in_the_next() {
+        let keys: Vec<(String, &str)> = (0..60).map(|n| (format!("{n:03}"), "L")).collect();
+        let mut builder = BatchBuilder::new(u64::MAX);
+        push_all(&mut builder, &keys.iter().map(|(pk, sk)| (pk.as_str(), *sk)).collect::<Vec<_>>());
+        let mut found = Vec::new();
+        while !builder.is_empty() {
+            let expected = builder.next_len();
+            let batch = builder.take(());
+            assert!(batch.len() == expected && expected <= PUTS_LIMIT);
+            let body: serde_json::Value =
+                serde_json::from_slice(&batch.body("t", &(0..batch.len()).collect::<Vec<_>>())).unwrap();
+            for put in body["RequestItems"]["t"].as_array().unwrap() {
+                let key = put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap();
+                assert!(batch.position(key, "L").is_some());
+                found.push(key.to_owned());
+            }
+            // Items that come while some are left behind.
+            if found.len() == PUTS_LIMIT {
+                push_all(&mut builder, &[("end", "L")]);
+            }
+        }
+        let expected = keys.into_iter().map(|(pk, _)| pk).chain(["end".to_owned()]);
+        assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_batch_is_full_at_25_items_or_at_its_write_units() {
         let mut by_count = BatchBuilder::new(u64::MAX);
         let mut by_units = BatchBuilder::new(10);
         let encoded = Encoded { size_bytes: 10, write_units: 4, pk: 0..0, sk: 0..0 };
         for n in 1..=25 {
-            by_count.push(0, &encoded);
-            by_units.push(0, &encoded);
+            by_count.push_with(|_| encoded.clone());
+            by_units.push_with(|_| encoded.clone());
             assert_eq!(by_count.is_full(), n == 25, "after {n} items");
             assert_eq!(by_units.is_full(), n >= 3, "after {n} items");
         }

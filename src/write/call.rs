@@ -14,6 +14,7 @@ use http::header::{CONTENT_LENGTH, HeaderValue};
 
 use super::batch::Batch;
 use crate::aws::{self, Fault};
+use crate::table::TableError;
 
 /// What became of one call.
 #[derive(Debug)]
@@ -59,6 +60,9 @@ pub enum WriteError {
         /// The table.
         table: String,
     },
+    /// The service refuses to update an invoice, and would refuse it again: not retried.
+    #[error(transparent)]
+    Update(Box<TableError>),
     /// Nothing was acknowledged for too long.
     #[error("DynamoDB did not take a write to table {table:?} for {seconds} s, last: {message}")]
     Unavailable {

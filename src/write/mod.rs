@@ -13,10 +13,12 @@
 //! | [`permit`] | until when a writer may send |
 //! | [`ceiling`] | the write units a second that are never exceeded |
 //! | [`call`] | one `BatchWriteItem` call and what its answer means |
+//! | [`cancellation`] | an event's update of an invoice that is there already |
 //! | [`writer`] | a batch until every item of it is acknowledged |
 
 pub mod batch;
 pub mod call;
+pub mod cancellation;
 pub mod ceiling;
 pub mod flight;
 pub mod permit;
@@ -24,6 +26,7 @@ pub mod writer;
 
 pub use batch::{Batch, BatchBuilder};
 pub use call::WriteError;
+pub use cancellation::Cancellation;
 pub use ceiling::Ceiling;
 pub use flight::Flight;
 pub use permit::Permit;

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
@@ -14,9 +13,10 @@ use super::ceiling::Ceiling;
 use super::flight::Flight;
 use super::permit::Permit;
 use crate::backoff::Backoff;
+use crate::table::Table;
 
 /// Waits between attempts. On-demand tables throttle for seconds, not minutes, while they split.
-const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
+pub(super) const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
 
 /// How long a batch is tried while nothing but broken connections and faults of the service comes back. Throttles do not
 /// count: they are an answer.
@@ -57,9 +57,8 @@ impl Tally {
 /// Puts batches into one table. The futures of many batches share it.
 #[derive(Debug)]
 pub struct Writer {
-    client: Client,
-    table: String,
-    limits: Arc<Limits>,
+    pub(super) table: Table,
+    pub(super) limits: Arc<Limits>,
     permit: Arc<Permit>,
     tally: Mutex<Tally>,
     warned: AtomicBool,
@@ -75,11 +74,11 @@ pub struct Limits {
 }
 
 impl Writer {
-    /// A writer to `table` within `limits`, for as long as `permit` holds. The client must not retry by itself: its
+    /// A writer to `table` within `limits`, for as long as `permit` holds. The table's client must not retry by itself: its
     /// retries do not see leftovers, and would pass the ceiling by.
     #[must_use]
-    pub fn new(client: Client, table: String, limits: Arc<Limits>, permit: Arc<Permit>) -> Self {
-        Self { client, table, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
+    pub fn new(table: Table, limits: Arc<Limits>, permit: Arc<Permit>) -> Self {
+        Self { table, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
     }
 
     /// What this writer has done so far.
@@ -106,11 +105,9 @@ impl Writer {
             let estimate = batch.write_units(&pending);
             let pass = self.limits.flight.enter().await;
             self.limits.ceiling.take(estimate).await;
-            if !self.permit.holds() {
-                return Err(WriteError::LeaseOver { table: self.table.clone() });
-            }
+            self.check_permit()?;
             self.count(|tally| tally.calls += 1);
-            match call::put(&self.client, &self.table, &batch, &pending).await? {
+            match call::put(&self.table.client, &self.table.name, &batch, &pending).await? {
                 Answer::Done { unprocessed, consumed_units } => {
                     outage = None;
                     let done = pending.len() - unprocessed.len();
@@ -154,7 +151,11 @@ impl Writer {
         Ok(batch.tag)
     }
 
-    fn check_outage(&self, since: Instant, message: String) -> Result<(), WriteError> {
+    pub(super) fn check_permit(&self) -> Result<(), WriteError> {
+        if self.permit.holds() { Ok(()) } else { Err(WriteError::LeaseOver { table: self.table.name.clone() }) }
+    }
+
+    pub(super) fn check_outage(&self, since: Instant, message: String) -> Result<(), WriteError> {
         let lasted = since.elapsed();
         if lasted > SILENCE_LIMIT && !self.warned.swap(true, Ordering::Relaxed) {
             let seconds = OUTAGE_LIMIT.as_secs();
@@ -163,10 +164,10 @@ impl Writer {
         if lasted < OUTAGE_LIMIT {
             return Ok(());
         }
-        Err(WriteError::Unavailable { table: self.table.clone(), seconds: lasted.as_secs(), message })
+        Err(WriteError::Unavailable { table: self.table.name.clone(), seconds: lasted.as_secs(), message })
     }
 
-    async fn acknowledge(&self, items: usize, consumed_units: Option<f64>, estimate: u64) {
+    pub(super) async fn acknowledge(&self, items: usize, consumed_units: Option<f64>, estimate: u64) {
         #[allow(clippy::cast_precision_loss, reason = "a call consumes some thousand units, far below 2^52")]
         let estimate = estimate as f64;
         let consumed = consumed_units.unwrap_or(estimate);
@@ -179,7 +180,7 @@ impl Writer {
         self.limits.ceiling.take((consumed - estimate).max(0.0).ceil() as u64).await;
     }
 
-    fn count(&self, change: impl FnOnce(&mut Tally)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut Tally)) {
         change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
