@@ -9,6 +9,8 @@
 //! | `WORKERS` | ingestions that may run at once; each has an equal share of the ceiling; 1 if unset |
 //! | `QUEUE_URL` | the queue that messages come from, where what is left is sent when time is up |
 //! | `MAX_REJECTS` | rejects above which nothing is written: a number or a percentage; no limit if unset |
+//! | `LAYOUT_RULES` | layouts by what an object's key begins with, like `erp/=sped,xero/=xero`; by the header if unset |
+//! | `STRICT` | `true` rejects what is odd about a record instead of storing it with a warning |
 //! | `LEASE_MS`, `CHECKPOINT_MS`, `BLOCK_BYTES` | for tests: see [`Settings`] |
 
 use std::env;
@@ -18,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use aws_lambda_events::event::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use jiff::Timestamp;
 use lambda_runtime::{Error, LambdaEvent, service_fn};
+use notaflux::ingest::choice::Rule;
 use notaflux::ingest::queue::{Body, Delivery, Sqs, Task};
 use notaflux::ingest::{self, Engine, Halt, Outcome, RejectLimit, Settings, WorkStore, deliver, event, metrics};
 use notaflux::table::Table;
@@ -66,6 +69,8 @@ fn settings() -> Result<Settings, Error> {
         retry_ended: false,
         ..Settings::default()
     };
+    settings.layouts.rules = optional("LAYOUT_RULES", |text| Rule::parse_all(text).ok())?.unwrap_or_default();
+    settings.layouts.strict = optional("STRICT", |text| text.parse().ok())?.unwrap_or(false);
     let millis = |text: &str| text.parse().ok().map(Duration::from_millis);
     settings.lease = optional("LEASE_MS", millis)?.unwrap_or(settings.lease);
     settings.checkpoint_pace = optional("CHECKPOINT_MS", millis)?.unwrap_or(settings.checkpoint_pace);

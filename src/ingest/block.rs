@@ -5,11 +5,15 @@
 //! bytes: doing it again gives the same object, so repetition and overwriting are harmless.
 //!
 //! ```text
-//! magic | header length | header (JSON) | buckets | keys, sorted | superseded, in order | rejects (NDJSON)
+//! magic | header length | header (JSON) | buckets of the keys | buckets of the cancellations
+//!       | keys, sorted | cancellations, sorted | superseded, in order | rejects (NDJSON)
 //! ```
 //!
-//! A block holds a key once, with its last position; the earlier positions are its own superseded list. So a file of one
-//! key repeated a million times costs the merge no more than a file of a million keys.
+//! A block holds a key once, with its last place; the earlier places are its own superseded list. So a file of one key
+//! repeated a million times costs the merge no more than a file of a million keys.
+//!
+//! A *place* is a record's first byte and which of its items is meant: the one that the record is counted by, or the one
+//! [`Part::Besides`] it, which is the invoice of a row that is a line and repeats its invoice.
 
 use std::collections::BTreeMap;
 
@@ -28,15 +32,42 @@ const REJECTS_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// Stretches of the hash space that a block's keys can be read by.
 pub const BUCKETS: usize = 1024;
 
-/// Bytes of a key entry: the hash, then the position, both big endian, so that entries sort as bytes.
+/// Bytes of a key entry: the hash, then the place, both big endian, so that entries sort as bytes.
 pub const KEY_BYTES: usize = 24;
 
-const MAGIC: &[u8; 8] = b"nfxblk1\n";
+/// Bytes of a cancellation: the hash of the invoice's key, the stamp, the event's place, all big endian.
+pub const CANCELLATION_BYTES: usize = 32;
+
+const MAGIC: &[u8; 8] = b"nfxblk2\n";
 const PREFIX_BYTES: usize = MAGIC.len() + 4;
 const BUCKETS_BYTES: usize = (BUCKETS + 1) * 4;
 
-/// A key's hash and the position of a record that has it.
+/// A key's hash and the place of an item that has it.
 pub type KeyEntry = [u8; KEY_BYTES];
+
+/// An invoice's hash, and the event that cancels it.
+pub type CancellationEntry = [u8; CANCELLATION_BYTES];
+
+/// Which item of a record is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The one that the record is counted by.
+    Record,
+    /// The invoice that a line's row repeats; of an event, what it makes of its invoice.
+    Besides,
+}
+
+/// The place of a part of the record that starts at `byte`: places sort as their records do.
+#[must_use]
+pub const fn place(byte: u64, part: Part) -> u64 {
+    byte << 1 | matches!(part, Part::Besides) as u64
+}
+
+/// Which part a place is of.
+#[must_use]
+pub const fn part_of(place: u64) -> Part {
+    if place & 1 == 0 { Part::Record } else { Part::Besides }
+}
 
 /// What a block counts. Everything is relative to the block, so that it depends on nothing before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,10 +82,16 @@ pub struct Header {
     pub records: u64,
     /// Records that were rejected.
     pub rejected: u64,
-    /// Distinct keys.
+    /// Rows that are no records, such as one of totals.
+    pub trailers: u64,
+    /// Distinct keys of items.
     pub keys: u64,
-    /// Records whose key comes again in the same block.
+    /// Events that cancel an invoice.
+    pub cancellations: u64,
+    /// Items whose key comes again in the same block.
     pub superseded: u64,
+    /// Of those, the ones that a record is counted by.
+    pub superseded_records: u64,
     /// Write units that its valid records would consume, superseded ones included.
     pub write_units: u64,
     /// Valid records with a warning, by kind.
@@ -86,6 +123,7 @@ pub struct BlockBuilder {
     header: Header,
     limit_byte: u64,
     keys: Vec<KeyEntry>,
+    cancellations: Vec<CancellationEntry>,
     rejects: Vec<u8>,
 }
 
@@ -94,13 +132,16 @@ impl BlockBuilder {
     #[must_use]
     pub fn new(first_byte: u64, block_bytes: u64) -> Self {
         let header = Header { first_byte, ..Header::default() };
-        Self { header, limit_byte: first_byte.saturating_add(block_bytes), keys: Vec::new(), rejects: Vec::new() }
+        let limit_byte = first_byte.saturating_add(block_bytes);
+        Self { header, limit_byte, keys: Vec::new(), cancellations: Vec::new(), rejects: Vec::new() }
     }
 
     /// Whether a record that starts at `byte` belongs to the next block.
     #[must_use]
     pub fn ends_before(&self, byte: u64) -> bool {
-        byte >= self.limit_byte || self.keys.len() >= KEYS_LIMIT || self.rejects.len() >= REJECTS_LIMIT_BYTES
+        byte >= self.limit_byte
+            || self.keys.len() + self.cancellations.len() >= KEYS_LIMIT
+            || self.rejects.len() >= REJECTS_LIMIT_BYTES
     }
 
     /// Records counted so far.
@@ -115,14 +156,37 @@ impl BlockBuilder {
         self.header.rejected
     }
 
-    /// Takes in a valid record.
+    /// Takes in a valid record, by the key that it is counted by.
     pub fn accept(&mut self, hash: u128, byte: u64, write_units: u32) {
         self.header.records += 1;
         self.header.write_units += u64::from(write_units);
+        self.add_key(hash, place(byte, Part::Record));
+    }
+
+    /// Takes in the invoice that the row of a line repeats.
+    pub fn accept_besides(&mut self, hash: u128, byte: u64) {
+        self.add_key(hash, place(byte, Part::Besides));
+    }
+
+    /// Takes in that the event at `byte` cancels the invoice with this hash, as `stamp` says.
+    pub fn cancel(&mut self, invoice: u128, byte: u64, stamp: u64) {
+        let mut entry = [0; CANCELLATION_BYTES];
+        let parts = invoice.to_be_bytes().into_iter().chain(stamp.to_be_bytes());
+        let parts = parts.chain(place(byte, Part::Besides).to_be_bytes());
+        entry.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        self.cancellations.push(entry);
+    }
+
+    /// Counts a row that is no record.
+    pub fn pass_over(&mut self) {
+        self.header.trailers += 1;
+    }
+
+    fn add_key(&mut self, hash: u128, place: u64) {
         let mut entry = [0; KEY_BYTES];
-        let (hash_part, position_part) = entry.split_at_mut(16);
+        let (hash_part, place_part) = entry.split_at_mut(16);
         hash_part.copy_from_slice(&hash.to_be_bytes());
-        position_part.copy_from_slice(&byte.to_be_bytes());
+        place_part.copy_from_slice(&place.to_be_bytes());
         self.keys.push(entry);
     }
 
@@ -153,36 +217,50 @@ impl BlockBuilder {
     /// None in practice: a header is text and numbers.
     pub fn finish(mut self, end_byte: u64, lines: u64) -> Result<(Header, Bytes), serde_json::Error> {
         let superseded = take_superseded(&mut self.keys);
+        self.cancellations.sort_unstable();
         self.header.end_byte = end_byte;
         self.header.lines = lines;
         self.header.keys = self.keys.len() as u64;
+        self.header.cancellations = self.cancellations.len() as u64;
         self.header.superseded = superseded.len() as u64;
+        self.header.superseded_records = count_records(superseded.iter().copied());
         let header = serde_json::to_vec(&self.header)?;
-        let body_bytes = self.keys.len() * KEY_BYTES + superseded.len() * 8 + self.rejects.len();
-        let mut block = Vec::with_capacity(PREFIX_BYTES + header.len() + BUCKETS_BYTES + body_bytes);
+        let body_bytes = self.keys.as_flattened().len()
+            + self.cancellations.as_flattened().len()
+            + superseded.len() * 8
+            + self.rejects.len();
+        let mut block = Vec::with_capacity(PREFIX_BYTES + header.len() + 2 * BUCKETS_BYTES + body_bytes);
         block.extend_from_slice(MAGIC);
         block.extend_from_slice(&u32::try_from(header.len()).unwrap_or(u32::MAX).to_le_bytes());
         block.extend_from_slice(&header);
         write_buckets(&self.keys, &mut block);
+        write_buckets(&self.cancellations, &mut block);
         block.extend_from_slice(self.keys.as_flattened());
-        for byte in &superseded {
-            block.extend_from_slice(&byte.to_be_bytes());
+        block.extend_from_slice(self.cancellations.as_flattened());
+        for place in &superseded {
+            block.extend_from_slice(&place.to_be_bytes());
         }
         block.extend_from_slice(&self.rejects);
         Ok((self.header, block.into()))
     }
 }
 
-/// Sorts `keys` and keeps the last position of each; gives the other positions in order.
+/// How many of these places are of records.
+#[must_use]
+pub fn count_records(places: impl Iterator<Item = u64>) -> u64 {
+    places.filter(|place| part_of(*place) == Part::Record).count() as u64
+}
+
+/// Sorts `keys` and keeps the last place of each; gives the other places in order.
 pub fn take_superseded(keys: &mut Vec<KeyEntry>) -> Vec<u64> {
     keys.sort_unstable();
     let mut superseded = Vec::new();
-    // `dedup_by` keeps the first of equal neighbours: walking it from the back keeps the last position.
+    // `dedup_by` keeps the first of equal neighbours: walking it from the back keeps the last place.
     keys.reverse();
     keys.dedup_by(|earlier, later| {
         let same = hash_of(earlier) == hash_of(later);
         if same {
-            superseded.push(position_of(earlier));
+            superseded.push(place_of(earlier));
         }
         same
     });
@@ -191,27 +269,29 @@ pub fn take_superseded(keys: &mut Vec<KeyEntry>) -> Vec<u64> {
     superseded
 }
 
-fn hash_of(entry: &KeyEntry) -> &[u8] {
-    entry.split_at(16).0
+/// The hash that an entry begins with.
+#[must_use]
+pub fn hash_of<const N: usize>(entry: &[u8; N]) -> &[u8] {
+    entry.get(..16).unwrap_or_default()
 }
 
-/// The position of a key entry.
+/// The place that an entry ends with.
 #[must_use]
-pub fn position_of(entry: &KeyEntry) -> u64 {
+pub fn place_of<const N: usize>(entry: &[u8; N]) -> u64 {
     entry.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-fn bucket_of(entry: &KeyEntry) -> usize {
+fn bucket_of<const N: usize>(entry: &[u8; N]) -> usize {
     let top = entry.first_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes));
     usize::from(top >> 6)
 }
 
-/// For each bucket how many keys lie before it, and how many there are.
-fn write_buckets(keys: &[KeyEntry], out: &mut Vec<u8>) {
+/// For each bucket how many entries lie before it, and how many there are.
+fn write_buckets<const N: usize>(entries: &[[u8; N]], out: &mut Vec<u8>) {
     let mut before = 0_u32;
-    let mut keys = keys.iter().peekable();
+    let mut entries = entries.iter().peekable();
     for bucket in 0..=BUCKETS {
-        while keys.next_if(|entry| bucket_of(entry) < bucket).is_some() {
+        while entries.next_if(|entry| bucket_of(entry) < bucket).is_some() {
             before += 1;
         }
         out.extend_from_slice(&before.to_le_bytes());
@@ -223,12 +303,50 @@ fn write_buckets(keys: &[KeyEntry], out: &mut Vec<u8>) {
 pub struct Head {
     /// Its counts.
     pub header: Header,
-    buckets: Bytes,
+    key_buckets: Buckets,
+    cancellation_buckets: Buckets,
     keys_at: u64,
 }
 
+/// How many entries lie before each bucket.
+#[derive(Debug, Clone)]
+enum Buckets {
+    /// As the block has it: a number for each bucket.
+    Whole(Bytes),
+    /// The buckets of the entries, in order: shorter where there are few.
+    Few(Box<[u16]>),
+}
+
+impl Buckets {
+    fn before(&self, bucket: usize) -> u64 {
+        match self {
+            Self::Whole(bytes) => {
+                let number = bytes.get(bucket * 4..).and_then(|rest| rest.first_chunk::<4>());
+                number.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
+            }
+            Self::Few(buckets) => buckets.partition_point(|each| usize::from(*each) < bucket) as u64,
+        }
+    }
+
+    /// The same in as little memory of its own as it takes.
+    fn detached(&self, entries: u64) -> Self {
+        match self {
+            Self::Whole(bytes) if entries >= FEW_ENTRIES => Self::Whole(Bytes::copy_from_slice(bytes)),
+            Self::Whole(_) => {
+                let bucket_of =
+                    |entry: u64| (0..=u16::MAX).take(BUCKETS).rfind(|at| self.before(usize::from(*at)) <= entry);
+                Self::Few((0..entries).filter_map(bucket_of).collect())
+            }
+            Self::Few(_) => self.clone(),
+        }
+    }
+}
+
+/// Entries of a block from which on the numbers of its buckets take less memory than the buckets of its entries.
+const FEW_ENTRIES: u64 = BUCKETS as u64;
+
 /// Bytes from a block's start that surely hold its head.
-pub const HEAD_LIMIT_BYTES: u64 = (PREFIX_BYTES + BUCKETS_BYTES + 4096) as u64;
+pub const HEAD_LIMIT_BYTES: u64 = (PREFIX_BYTES + 2 * BUCKETS_BYTES + 4096) as u64;
 
 impl Head {
     /// Reads the head from the first bytes of a block; none if they are not a block's.
@@ -237,36 +355,46 @@ impl Head {
         let length = bytes.get(MAGIC.len()..PREFIX_BYTES)?.first_chunk::<4>()?;
         let header_end = PREFIX_BYTES + usize::try_from(u32::from_le_bytes(*length)).ok()?;
         let header = serde_json::from_slice(bytes.get(PREFIX_BYTES..header_end)?).ok()?;
-        let keys_at = header_end + BUCKETS_BYTES;
+        let buckets_end = header_end + BUCKETS_BYTES;
+        let keys_at = buckets_end + BUCKETS_BYTES;
         if !bytes.starts_with(MAGIC) || bytes.len() < keys_at {
             return None;
         }
-        Some(Self { header, buckets: bytes.slice(header_end..keys_at), keys_at: keys_at as u64 })
+        let key_buckets = Buckets::Whole(bytes.slice(header_end..buckets_end));
+        let cancellation_buckets = Buckets::Whole(bytes.slice(buckets_end..keys_at));
+        Some(Self { header, key_buckets, cancellation_buckets, keys_at: keys_at as u64 })
     }
 
-    /// The same, holding no more memory than it needs: nearly none for a block without keys, of which a file of nothing
-    /// but rejects has very many.
+    /// The same, holding no more memory than it needs: nearly none for a block of few keys. A file of nothing but rejects has
+    /// very many of those, and so has an archive of small files.
     #[must_use]
     pub fn detached(self) -> Self {
-        let buckets = if self.header.keys == 0 { Bytes::new() } else { Bytes::copy_from_slice(&self.buckets) };
-        Self { buckets, ..self }
+        let key_buckets = self.key_buckets.detached(self.header.keys);
+        let cancellation_buckets = self.cancellation_buckets.detached(self.header.cancellations);
+        Self { key_buckets, cancellation_buckets, ..self }
     }
 
     /// Start and length in bytes of the keys in the buckets from `from` up to `to`, as they lie in the block.
     #[must_use]
     pub fn keys_range(&self, from: usize, to: usize) -> (u64, u64) {
-        let before = |bucket: usize| {
-            let number = self.buckets.get(bucket * 4..).and_then(|rest| rest.first_chunk::<4>());
-            number.map_or(0, |bytes| u64::from(u32::from_le_bytes(*bytes)))
-        };
-        let (start, end) = (before(from), before(to));
-        (self.keys_at + start * KEY_BYTES as u64, end.saturating_sub(start) * KEY_BYTES as u64)
+        range_of(&self.key_buckets, from, to, self.keys_at, KEY_BYTES)
     }
 
-    /// Start and length in bytes of the superseded positions.
+    /// The same of the cancellations.
+    #[must_use]
+    pub fn cancellations_range(&self, from: usize, to: usize) -> (u64, u64) {
+        range_of(&self.cancellation_buckets, from, to, self.cancellations_at(), CANCELLATION_BYTES)
+    }
+
+    fn cancellations_at(&self) -> u64 {
+        self.keys_at + self.header.keys * KEY_BYTES as u64
+    }
+
+    /// Start and length in bytes of the superseded places.
     #[must_use]
     pub fn superseded_range(&self) -> (u64, u64) {
-        (self.keys_at + self.header.keys * KEY_BYTES as u64, self.header.superseded * 8)
+        let start = self.cancellations_at() + self.header.cancellations * CANCELLATION_BYTES as u64;
+        (start, self.header.superseded * 8)
     }
 
     /// Where the rejects start; they reach to the end.
@@ -275,6 +403,12 @@ impl Head {
         let (start, length) = self.superseded_range();
         start + length
     }
+}
+
+/// Start and length in bytes of the entries in the buckets from `from` up to `to`, of a list that starts at `at`.
+fn range_of(buckets: &Buckets, from: usize, to: usize, at: u64, entry_bytes: usize) -> (u64, u64) {
+    let (start, end) = (buckets.before(from), buckets.before(to));
+    (at + start * entry_bytes as u64, end.saturating_sub(start) * entry_bytes as u64)
 }
 
 #[cfg(test)]
@@ -305,12 +439,32 @@ mod tests {
     #[test]
     fn a_key_stays_once_with_its_last_position() {
         let (header, block) = built(&[(hash(9, 1), 10), (hash(3, 2), 20), (hash(9, 1), 30), (hash(9, 1), 40)]);
-        assert_eq!((header.records, header.keys, header.superseded), (4, 2, 2));
+        assert_eq!((header.records, header.keys, header.superseded, header.superseded_records), (4, 2, 2, 2));
         let head = Head::parse(&block).unwrap();
-        assert_eq!(positions(part(&block, head.superseded_range())), [10, 30]);
+        assert_eq!(positions(part(&block, head.superseded_range())), [10, 30].map(|byte| place(byte, Part::Record)));
         let keys = part(&block, head.keys_range(0, BUCKETS));
-        let last: Vec<u64> = keys.chunks(KEY_BYTES).map(|entry| position_of(entry.try_into().unwrap())).collect();
-        assert_eq!(last, [20, 40]);
+        let last: Vec<u64> =
+            keys.chunks(KEY_BYTES).map(|entry| place_of::<KEY_BYTES>(entry.try_into().unwrap())).collect();
+        assert_eq!(last, [20, 40].map(|byte| place(byte, Part::Record)));
+    }
+
+    #[test]
+    fn what_lies_besides_a_record_is_counted_as_no_record() {
+        let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
+        for (line, byte) in [(1, 10), (2, 20), (1, 30)] {
+            builder.accept(hash(5, line), byte, 4);
+            builder.accept_besides(hash(9, 9), byte);
+        }
+        builder.cancel(hash(9, 9), 20, 7);
+        let (header, block) = builder.finish(1000, 10).unwrap();
+        assert_eq!((header.records, header.keys, header.cancellations), (3, 3, 1));
+        assert_eq!((header.superseded, header.superseded_records), (3, 1));
+        let head = Head::parse(&block).unwrap();
+        let expected = [(10, Part::Record), (10, Part::Besides), (20, Part::Besides)];
+        assert_eq!(positions(part(&block, head.superseded_range())), expected.map(|(byte, part)| place(byte, part)));
+        let cancellation: &CancellationEntry = part(&block, head.cancellations_range(0, BUCKETS)).try_into().unwrap();
+        assert_eq!(hash_of(cancellation), hash(9, 9).to_be_bytes());
+        assert_eq!(place_of(cancellation), place(20, Part::Besides));
     }
 
     #[test]
@@ -324,8 +478,15 @@ mod tests {
         let parts: Vec<u8> =
             cuts.windows(2).flat_map(|cut| part(&block, head.keys_range(cut[0], cut[1])).to_vec()).collect();
         assert_eq!(parts, whole);
+        for count in [0, 1, 3, 700, 5000] {
+            let (_, block) = built(&records[..count]);
+            let (head, detached) = (Head::parse(&block).unwrap(), Head::parse(&block).unwrap().detached());
+            for cut in cuts.windows(2) {
+                assert_eq!(detached.keys_range(cut[0], cut[1]), head.keys_range(cut[0], cut[1]), "{count} keys");
+            }
+        }
         for entry in part(&block, head.keys_range(500, 501)).chunks(KEY_BYTES) {
-            assert_eq!(bucket_of(entry.try_into().unwrap()), 500);
+            assert_eq!(bucket_of::<KEY_BYTES>(entry.try_into().unwrap()), 500);
         }
     }
 

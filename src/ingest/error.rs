@@ -45,6 +45,14 @@ pub enum Error {
         /// What was tried and what is missing.
         detection: Box<Detection>,
     },
+    /// A layout that is named is not there, or is none.
+    #[error("layout {name}: {message}")]
+    Layout {
+        /// Its name or file.
+        name: String,
+        /// What is wrong, and what to do about it.
+        message: String,
+    },
     /// Nothing in it to ingest.
     #[error("{name}: {}", nothing(skipped))]
     NoData {
@@ -67,7 +75,7 @@ pub enum Error {
         /// The last reject, or where they lie.
         hint: String,
     },
-    /// The layout that the plan names is gone or has changed.
+    /// The built-in layout that the plan names is gone or has changed.
     #[error("layout {layout:?} has changed since this ingestion was planned: ingest again with --force")]
     LayoutChanged {
         /// Name of the layout.
@@ -138,11 +146,13 @@ pub enum Error {
         accounted: u64,
     },
     /// The two passes disagree: a defect of the engine, told instead of a wrong count.
-    #[error("the survey found {expected} keys to write, but {found} were acknowledged: please report this as a defect")]
+    #[error(
+        "the survey found {expected} records or items to write, but {found} were acknowledged: please report this as a defect"
+    )]
     Accounting {
-        /// Keys that the survey found.
+        /// What the survey found.
         expected: u64,
-        /// Items that DynamoDB acknowledged.
+        /// What DynamoDB acknowledged.
         found: u64,
     },
 }
@@ -154,7 +164,7 @@ impl Error {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Read(error) => error.is_permanent(),
-            Self::Write(error) => matches!(error, WriteError::Refused { .. }),
+            Self::Write(error) => matches!(error, WriteError::Refused { .. } | WriteError::Update(_)),
             Self::Store(error) => error.is_permanent(),
             Self::Table(error) => error.is_permanent(),
             Self::LeaseLost | Self::Interrupted { .. } | Self::NoQueue | Self::Queue(_) => false,

@@ -2,15 +2,42 @@
 
 use super::work::Work;
 use crate::layout::{Mapping, Reason, Record, Reject, Row};
-use crate::table::item::{self, Measured, SourceRef};
+use crate::table::item::{self, Measured, Refusal, SourceRef};
+use crate::table::keys;
 
 /// A valid record and what its items take.
 #[derive(Debug)]
 pub(super) struct Judged<'r> {
     /// The record.
     pub(super) record: Record<'r>,
-    /// Size and write units.
-    pub(super) measured: Measured,
+    /// Write units of all its items.
+    pub(super) write_units: u32,
+}
+
+/// What names the items of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hashes {
+    /// Of the item that the record is counted by.
+    pub(super) record: u128,
+    /// Of the invoice that is another item of it.
+    pub(super) besides: Option<u128>,
+}
+
+/// The hashes of a record's keys.
+pub(super) fn hashes(record: &Record<'_>) -> Hashes {
+    let besides = matches!(record, Record::InvoiceLine(_)).then(|| invoice_hash(record.id()));
+    let record = match record {
+        Record::Invoice(invoice) => invoice_hash(&invoice.id),
+        Record::Line(line) => keys::key_hash(&line.invoice, &keys::line_sk(&line.key)),
+        Record::InvoiceLine(both) => keys::key_hash(&both.1.invoice, &keys::line_sk(&both.1.key)),
+        Record::Event(event) => keys::key_hash(&event.invoice, &keys::event_sk(event)),
+    };
+    Hashes { record, besides }
+}
+
+/// The hash of the key of the invoice with this id.
+pub(super) fn invoice_hash(id: &str) -> u128 {
+    keys::key_hash(id, "")
 }
 
 /// Maps a row and checks that DynamoDB will take it.
@@ -19,11 +46,23 @@ pub(super) struct Judged<'r> {
 /// The reject that the row is.
 pub(super) fn judge<'r>(mapping: &'r Mapping, row: &'r Row<'r>, work: &Work<'_>) -> Result<Judged<'r>, Reject> {
     let record = mapping.map(row)?;
+    match measure(&record, work) {
+        Ok(write_units) => Ok(Judged { record, write_units }),
+        Err(refusal) => Err(Reject { reason: Reason::ItemTooLarge, message: refusal.to_string() }),
+    }
+}
+
+fn measure(record: &Record<'_>, work: &Work<'_>) -> Result<u32, Refusal> {
     // The number of the record is part of the item; the survey does not know it yet, so both passes take the longest.
     let source = SourceRef { ingestion: work.plan.ingestion.as_str().into(), record: u64::MAX };
-    let Record::Invoice(invoice) = &record;
-    match item::measure_invoice(invoice, &source, work.schema) {
-        Ok(measured) => Ok(Judged { record, measured }),
-        Err(refusal) => Err(Reject { reason: Reason::ItemTooLarge, message: refusal.to_string() }),
+    let units = |measured: Measured| measured.write_units;
+    match record {
+        Record::Invoice(invoice) => item::measure_invoice(invoice, &source, work.schema).map(units),
+        Record::Line(line) => item::measure_line(line, &source).map(units),
+        Record::Event(event) => item::measure_event(event, &source).map(units),
+        Record::InvoiceLine(both) => {
+            let invoice = item::measure_invoice(&both.0, &source, work.schema)?;
+            Ok(invoice.write_units + item::measure_line(&both.1, &source)?.write_units)
+        }
     }
 }

@@ -1,15 +1,17 @@
-//! The merge: which record of each key is the last.
+//! The merge: which record of each key is the last, and which invoices the events of the source cancel.
 //!
 //! The hash space is cut into partitions of bounded size, each a unit of work. The keys of every block that fall into it are
-//! read by range and sorted: of the records that share a key the last in the source stays, the others' positions go into the
-//! partition's list. What a partition leaves depends on the blocks alone, so it may be done twice.
+//! read by range and sorted: of the items that share a key the last in the source stays, the others' positions go into the
+//! partition's list of superseded ones. Where an event cancels an invoice of the same source, the invoice's position and the
+//! event's stamp go into its list of cancelled ones: the invoice is then put as cancelled at once, so that all puts of it are
+//! alike, and the event need not change it. What a partition leaves depends on the blocks alone, so it may be done twice.
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
-use super::block::{self, BUCKETS, HEAD_LIMIT_BYTES, Head, KEY_BYTES, KeyEntry};
+use super::block::{self, BUCKETS, CANCELLATION_BYTES, CancellationEntry, HEAD_LIMIT_BYTES, Head, KEY_BYTES, KeyEntry};
 use super::error::Error;
-use super::progress::Progress;
+use super::progress::{Found, Progress};
 use super::work::{Ended, Work};
 
 /// Bytes of keys that a partition should hold: the memory of the merge.
@@ -18,13 +20,16 @@ const PARTITION_BYTES: u64 = 8 * 1024 * 1024;
 /// Ranged reads of the work store at once.
 const READS_AT_ONCE: usize = 8;
 
-/// Bits of a position that say the byte; the bits above say the segment. 256 TB a segment, 65,536 segments.
-const BYTE_BITS: u32 = 48;
+/// Bits of a position that say the place; the bits above say the segment. 128 TB a segment, 65,536 segments.
+const PLACE_BITS: u32 = 48;
 
-/// The position of a record among all segments, in the order of the source.
+/// Bytes of a cancelled invoice's entry: its position and the stamp.
+pub(super) const CANCELLED_BYTES: usize = 16;
+
+/// The position of a [`block::place`] among all segments, in the order of the source.
 #[must_use]
-pub(super) const fn position(segment: usize, byte: u64) -> u64 {
-    ((segment as u64) << BYTE_BITS) | byte
+pub(super) const fn position(segment: usize, place: u64) -> u64 {
+    ((segment as u64) << PLACE_BITS) | place
 }
 
 /// A block, with its place among all.
@@ -35,7 +40,12 @@ pub(super) struct Placed {
     pub(super) head: Head,
 }
 
-/// How many partitions so many keys are merged by.
+/// What a block's entries take in the merge, in keys.
+pub(super) const fn weight(header: &block::Header) -> u64 {
+    header.keys + header.cancellations * CANCELLATION_BYTES.div_ceil(KEY_BYTES) as u64
+}
+
+/// How many partitions entries of so many keys' weight are merged by.
 pub(super) fn partitions(keys: u64) -> u32 {
     let wanted = usize::try_from((keys * KEY_BYTES as u64).div_ceil(PARTITION_BYTES)).unwrap_or(BUCKETS);
     u32::try_from(wanted.clamp(1, BUCKETS)).unwrap_or(u32::MAX)
@@ -53,14 +63,48 @@ fn buckets_of(number: u32, count: u32) -> (usize, usize) {
 /// The work store; a block that is not there or damaged.
 pub(super) async fn merge(work: &Work<'_>, blocks: &[Placed], number: u32, count: u32) -> Result<Ended, Error> {
     let (from, to) = buckets_of(number, count);
-    let mut keys = keys_between(work, blocks, from, to).await?;
-    let superseded = block::take_superseded(&mut keys);
+    let mut keys = between(work, blocks, |head| head.keys_range(from, to)).await?;
+    let mut superseded = block::take_superseded(&mut keys);
+    let mut cancellations = between(work, blocks, |head| head.cancellations_range(from, to)).await?;
+    cancellations.sort_unstable();
+    let mut found = Found { written: block::count_records(keys.iter().map(block::place_of)), ..Found::default() };
+    found.besides = keys.len() as u64 - found.written;
+    found.superseded = block::count_records(superseded.iter().copied());
+    let (cancelled, settled) = join(&keys, &cancellations);
+    if !settled.is_empty() {
+        superseded.extend(settled);
+        superseded.sort_unstable();
+    }
+    (found.listed, found.cancelled) = (superseded.len() as u64, cancelled.len() as u64);
     if !superseded.is_empty() {
         let list: Vec<u8> = superseded.iter().flat_map(|position| position.to_be_bytes()).collect();
         work.store.put(&work.superseded_key(number as usize), list.into()).await?;
     }
-    let (written, superseded) = (keys.len() as u64, superseded.len() as u64);
-    Ok(Ended::Done(Progress::Merge { written, superseded }))
+    if !cancelled.is_empty() {
+        work.store.put(&work.cancelled_key(number as usize), cancelled.as_flattened().to_vec().into()).await?;
+    }
+    Ok(Ended::Done(Progress::Merge(found)))
+}
+
+/// Finds the invoices among `keys` that `cancellations` are of. Gives their positions, each with the latest stamp, and the
+/// positions of the events that need not change the invoice any more.
+fn join(keys: &[KeyEntry], cancellations: &[CancellationEntry]) -> (Vec<[u8; CANCELLED_BYTES]>, Vec<u64>) {
+    let (mut cancelled, mut settled) = (Vec::new(), Vec::new());
+    let mut keys = keys.iter().peekable();
+    for events in cancellations.chunk_by(|a, b| block::hash_of(a) == block::hash_of(b)) {
+        let Some(last) = events.last() else { continue };
+        let hash = block::hash_of(last);
+        while keys.next_if(|key| block::hash_of(key) < hash).is_some() {}
+        let Some(invoice) = keys.next_if(|key| block::hash_of(key) == hash) else { continue };
+        let mut entry = [0; CANCELLED_BYTES];
+        // Of the events of one invoice the last in order has the latest stamp.
+        let parts = block::place_of(invoice).to_be_bytes().into_iter().chain(last.iter().skip(16).take(8).copied());
+        entry.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
+        cancelled.push(entry);
+        settled.extend(events.iter().map(block::place_of));
+    }
+    cancelled.sort_unstable();
+    (cancelled, settled)
 }
 
 /// The heads of all blocks, given how many each segment has, in the order of the source.
@@ -79,30 +123,36 @@ pub(super) async fn heads(work: &Work<'_>, blocks: &[u32]) -> Result<Vec<Placed>
     stream::iter(reads).buffered(READS_AT_ONCE).try_collect().await
 }
 
-async fn keys_between(work: &Work<'_>, blocks: &[Placed], from: usize, to: usize) -> Result<Vec<KeyEntry>, Error> {
-    let reads = blocks.iter().map(|placed| async move {
-        let (start, length) = placed.head.keys_range(from, to);
+/// The entries of all blocks that lie where `range` says, with their segments in their positions.
+async fn between<const N: usize>(
+    work: &Work<'_>,
+    blocks: &[Placed],
+    range: impl Fn(&Head) -> (u64, u64),
+) -> Result<Vec<[u8; N]>, Error> {
+    let reads = blocks.iter().map(|placed| (placed, range(&placed.head))).filter(|(_, (_, length))| *length > 0);
+    let reads = reads.map(async |(placed, (start, length))| {
         let bytes = work.store.get_range(&placed.key, start, length).await?;
         Ok::<_, Error>((placed.segment, bytes))
     });
-    let fold = |mut keys: Vec<KeyEntry>, (segment, bytes): (usize, Bytes)| async move {
-        let (entries, _rest) = bytes.as_chunks::<KEY_BYTES>();
-        keys.extend(entries.iter().map(|entry| placed_in(segment, entry)));
-        Ok(keys)
+    let fold = async |mut entries: Vec<[u8; N]>, (segment, bytes): (usize, Bytes)| {
+        let (found, _rest) = bytes.as_chunks::<N>();
+        entries.extend(found.iter().map(|entry| placed_in(segment, entry)));
+        Ok(entries)
     };
     stream::iter(reads).buffered(READS_AT_ONCE).try_fold(Vec::new(), fold).await
 }
 
-/// The entry with the segment in the upper bits of its position.
-fn placed_in(segment: usize, entry: &KeyEntry) -> KeyEntry {
+/// The entry with the segment in the upper bits of its place.
+fn placed_in<const N: usize>(segment: usize, entry: &[u8; N]) -> [u8; N] {
     let mut placed = *entry;
     if let Some(part) = placed.last_chunk_mut::<8>() {
-        *part = position(segment, block::position_of(entry)).to_be_bytes();
+        *part = position(segment, block::place_of(entry)).to_be_bytes();
     }
     placed
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
     use super::*;
 
@@ -118,6 +168,25 @@ mod tests {
             );
         }
         assert_eq!(partitions(2_000_000), 6);
+    }
+
+    #[test]
+    fn an_invoice_is_cancelled_by_its_latest_event_and_an_event_without_one_stays() {
+        let key = |hash: u128, position: u64| -> KeyEntry {
+            [&hash.to_be_bytes()[..], &position.to_be_bytes()].concat().try_into().unwrap()
+        };
+        let event = |hash: u128, stamp: u64, position: u64| -> CancellationEntry {
+            [&hash.to_be_bytes()[..], &stamp.to_be_bytes(), &position.to_be_bytes()].concat().try_into().unwrap()
+        };
+        let keys = [key(1, 40), key(3, 20), key(7, 60)];
+        let mut events = [event(3, 5, 91), event(3, 9, 81), event(2, 1, 71), event(7, 2, 61), event(9, 9, 51)];
+        events.sort_unstable();
+        let (cancelled, settled) = join(&keys, &events);
+        let entry = |position: u64, stamp: u64| -> [u8; CANCELLED_BYTES] {
+            [position.to_be_bytes(), stamp.to_be_bytes()].concat().try_into().unwrap()
+        };
+        assert_eq!(cancelled, [entry(20, 9), entry(60, 2)]);
+        assert_eq!(settled, [91, 81, 61]);
     }
 
     #[test]

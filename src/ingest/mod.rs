@@ -11,15 +11,20 @@
 //! | [`machine`], [`progress`] | which unit of work is next, and how far each is; pure |
 //! | `worker` | leases, works, hands over |
 //! | [`halt`] | when to stop |
-//! | [`plan`] | what is decided once for the whole source |
+//! | [`plan`], [`choice`] | what is decided once for the whole source; which layout it is read by |
 //! | `survey`, [`block`] | the first reading, and what it leaves in the work store |
-//! | `merge`, `settle`, `superseded` | which record of each key is the last; the counts and the rejects |
+//! | `merge`, `settle` | which record of each key is the last, what is cancelled; the counts and the rejects |
+//! | `lists`, `superseded`, `cancelled` | what the merge found, as the write pass meets it |
 //! | `write_pass` | the second reading, which puts |
 //! | `judge` | what becomes of a row; both passes ask here |
 //! | [`ledger`], [`store`], [`spool`] | where all that is kept |
 //! | [`report`], [`metrics`], [`error`] | what goes out |
+//! | [`check`] | the survey alone, for people |
 
 pub mod block;
+mod cancelled;
+pub mod check;
+pub mod choice;
 pub mod claim;
 pub mod deliver;
 pub mod error;
@@ -27,6 +32,7 @@ pub mod event;
 pub mod halt;
 mod judge;
 pub mod ledger;
+mod lists;
 pub mod machine;
 mod merge;
 pub mod metrics;
@@ -55,6 +61,7 @@ use crate::read::source::Source;
 use crate::table::Table;
 use crate::write::{Ceiling, Flight, Limits};
 
+pub use choice::Choice;
 pub use error::Error;
 pub use halt::Halt;
 pub use report::{Report, State};
@@ -74,6 +81,8 @@ pub struct Settings {
     pub max_write_units: Option<NonZeroU32>,
     /// Rejects above which nothing is written.
     pub max_rejects: Option<RejectLimit>,
+    /// What is said of layouts.
+    pub layouts: Choice,
     /// Whether to ingest again what is completed.
     pub force: bool,
     /// Whether to begin anew what has failed or was cancelled.
@@ -96,6 +105,7 @@ impl Default for Settings {
         Self {
             max_write_units: None,
             max_rejects: None,
+            layouts: Choice::default(),
             force: false,
             retry_ended: true,
             calls_in_flight: 32,

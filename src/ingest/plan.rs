@@ -1,19 +1,32 @@
 //! The plan: what is decided once for a whole source, and obeyed by every worker that ever works on it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::Settings;
+use super::choice::{self, Catalog};
 use super::error::Error;
 use super::store::WorkStore;
-use crate::layout::{self, Detection, Mapping};
+use crate::layout::{self, ConventionVotes, Conventions, Detection, Layout, Mapping, Row, Scratch, Yields};
 use crate::read::ReadError;
 use crate::read::container::{self, Contents, Entry};
-use crate::read::csv;
+use crate::read::csv::{self, CsvOptions, CsvReader, Head};
 use crate::read::source::{Identity, Source};
 
+/// Entries that are looked at at once.
+const LOOKS_AT_ONCE: usize = 8;
+
+/// Records, and bytes of them, that show how the amounts and dates of a source are written.
+const SAMPLE_RECORDS: usize = 2_000;
+const SAMPLE_LIMIT_BYTES: usize = 1024 * 1024;
+
 /// Version of what the engine leaves in the work store. Work of another version is done anew.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Everything that is decided for a source before the first record is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +43,12 @@ pub struct Plan {
     pub segments: Vec<Segment>,
     /// What is not, and why.
     pub skipped: Vec<Skipped>,
+    /// Whether what is odd about a record rejects it.
+    #[serde(default)]
+    pub strict: bool,
+    /// The texts of the layouts that are not built in, by their hashes.
+    #[serde(default)]
+    pub layouts: BTreeMap<String, String>,
 }
 
 /// One entry of the source that is ingested.
@@ -49,6 +68,8 @@ pub struct Segment {
     pub layout: String,
     /// Hash of the layout's text, so that a changed layout is noticed.
     pub layout_hash: String,
+    /// How amounts and dates are written in all of it.
+    pub conventions: Conventions,
 }
 
 /// One entry of the source that is not ingested.
@@ -76,13 +97,13 @@ impl Plan {
     ///
     /// # Errors
     /// A source that cannot be read or that no layout fits; a plan in the store that this engine cannot obey.
-    pub async fn obtain(source: &Source, store: &WorkStore, folder: &str, block_bytes: u64) -> Result<Self, Error> {
+    pub async fn obtain(source: &Source, store: &WorkStore, folder: &str, settings: &Settings) -> Result<Self, Error> {
         let key = format!("{folder}/plan.json");
         let stored = if let Some(stored) = store.get_if_there(&key).await? {
             stored
         } else {
-            let drafted = Self::draft(source, block_bytes).await?;
-            let text = Bytes::from(serde_json::to_vec_pretty(&drafted).map_err(Error::corrupt("a plan"))?);
+            let drafted = Self::draft(source, store, settings).await?;
+            let text = Bytes::from(serde_json::to_vec(&drafted).map_err(Error::corrupt("a plan"))?);
             store.put_if_absent(&key, text).await?
         };
         let plan: Self = serde_json::from_slice(&stored).map_err(Error::corrupt("the plan"))?;
@@ -95,18 +116,37 @@ impl Plan {
     /// Looks at the source and decides.
     ///
     /// # Errors
-    /// A source that cannot be read, is empty, or that no layout fits.
-    pub async fn draft(source: &Source, block_bytes: u64) -> Result<Self, Error> {
-        let contents = Contents::inspect(source).await?;
-        let (mut segments, mut skipped, mut unknown) = (Vec::new(), Vec::new(), None);
-        for entry in contents.entries {
+    /// A source that cannot be read, is empty, or that no layout fits; a layout that is named and is not there.
+    pub async fn draft(source: &Source, store: &WorkStore, settings: &Settings) -> Result<Self, Error> {
+        let identity = source.identity().clone();
+        let catalog = Catalog::open(&settings.layouts, &identity, store).await?;
+        let mut plan = Self {
+            format_version: FORMAT_VERSION,
+            ingestion: ingestion_id(&identity),
+            source: identity,
+            block_bytes: settings.block_bytes,
+            segments: Vec::new(),
+            skipped: Vec::new(),
+            strict: settings.layouts.strict,
+            layouts: BTreeMap::new(),
+        };
+        let entries = Contents::inspect(source).await?.entries;
+        let looks = entries.into_iter().map(async |entry| {
             let name = entry.name.clone().unwrap_or_else(|| source.to_string());
-            match look_at(source, entry).await? {
-                Look::Segment(segment) => segments.push(*segment),
-                Look::Empty => skipped.push(Skipped { name, reason: "it is empty".to_owned() }),
-                Look::Unsupported(reason) => skipped.push(Skipped { name, reason }),
+            Ok::<_, Error>((name, look_at(source, entry, &catalog).await?))
+        });
+        let mut looks = std::pin::pin!(stream::iter(looks).buffered(LOOKS_AT_ONCE));
+        let (mut segments, mut unknown) = (Vec::new(), None);
+        while let Some((name, look)) = looks.try_next().await? {
+            match look {
+                Look::Segment(segment, layout) => {
+                    choice::keep(&layout, &mut plan);
+                    segments.push((rank(layout.yields()), *segment));
+                }
+                Look::Empty => plan.skipped.push(Skipped { name, reason: "it is empty".to_owned() }),
+                Look::Unsupported(reason) => plan.skipped.push(Skipped { name, reason }),
                 Look::Unknown(detection) => {
-                    skipped.push(Skipped { name: name.clone(), reason: "no layout fits its header".to_owned() });
+                    plan.skipped.push(Skipped { name: name.clone(), reason: "no layout fits its header".to_owned() });
                     unknown.get_or_insert((name, detection));
                 }
             }
@@ -114,35 +154,46 @@ impl Plan {
         if segments.is_empty() {
             return Err(match unknown {
                 Some((name, detection)) => Error::NoLayout { name, detection: Box::new(detection) },
-                None => Error::NoData { name: source.to_string(), skipped },
+                None => Error::NoData { name: source.to_string(), skipped: plan.skipped },
             });
         }
-        let identity = source.identity().clone();
-        let ingestion = ingestion_id(&identity);
-        Ok(Self { format_version: FORMAT_VERSION, ingestion, source: identity, block_bytes, segments, skipped })
+        segments.sort_by_key(|(rank, _)| *rank);
+        plan.segments = segments.into_iter().map(|(_, segment)| segment).collect();
+        Ok(plan)
     }
-}
 
-impl Segment {
-    /// The mapping that this segment was planned with.
+    /// The mapping that a segment was planned with.
     ///
     /// # Errors
     /// A layout that is gone or has changed since.
-    pub fn mapping(&self) -> Result<Mapping, Error> {
-        let layout = layout::by_name(&self.layout).filter(|layout| layout.content_hash() == self.layout_hash);
-        let layout = layout.ok_or_else(|| Error::LayoutChanged { layout: self.layout.clone() })?;
-        Mapping::new(layout, &self.header).map_err(|error| Error::Mapping { source: Box::new(error) })
+    pub fn mapping(&self, segment: &Segment) -> Result<Mapping, Error> {
+        let layout = match self.layouts.get(&segment.layout_hash) {
+            Some(text) => Layout::parse(text).ok().map(Arc::new),
+            None => layout::by_name(&segment.layout).filter(|layout| layout.content_hash() == segment.layout_hash),
+        };
+        let layout = layout.ok_or_else(|| Error::LayoutChanged { layout: segment.layout.clone() })?;
+        let mapping = Mapping::with_conventions(layout, &segment.header, segment.conventions);
+        Ok(mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?.strict(self.strict))
+    }
+}
+
+/// The order of entries: what belongs to invoices comes behind them.
+const fn rank(yields: Yields) -> u8 {
+    match yields {
+        Yields::Invoice | Yields::InvoiceLine => 0,
+        Yields::Line => 1,
+        Yields::Event => 2,
     }
 }
 
 enum Look {
-    Segment(Box<Segment>),
+    Segment(Box<Segment>, Arc<Layout>),
     Empty,
     Unsupported(String),
     Unknown(Detection),
 }
 
-async fn look_at(source: &Source, entry: Entry) -> Result<Look, Error> {
+async fn look_at(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Look, Error> {
     if let Some(reason) = &entry.unsupported {
         return Ok(Look::Unsupported(reason.clone()));
     }
@@ -157,16 +208,42 @@ async fn look_at(source: &Source, entry: Entry) -> Result<Look, Error> {
         }
         Err(error) => return Err(error.called(&place).into()),
     };
-    match layout::detect(&head.fields) {
-        Detection::Fits(layout) => Ok(Look::Segment(Box::new(Segment {
-            entry,
-            delimiter: head.delimiter,
-            header: head.fields,
-            data_byte: head.data.byte,
-            data_line: head.data.line,
-            layout: layout.name().to_owned(),
-            layout_hash: layout.content_hash().to_owned(),
-        }))),
-        other => Ok(Look::Unknown(other)),
+    let layout = match catalog.choose(&head.fields) {
+        Detection::Fits(layout) => layout,
+        other => return Ok(Look::Unknown(other)),
+    };
+    let conventions = conventions(source, &entry, &head, &layout).await?;
+    let segment = Segment {
+        entry,
+        delimiter: head.delimiter,
+        header: head.fields,
+        data_byte: head.data.byte,
+        data_line: head.data.line,
+        layout: layout.name().to_owned(),
+        layout_hash: layout.content_hash().to_owned(),
+        conventions,
+    };
+    Ok(Look::Segment(Box::new(segment), layout))
+}
+
+/// The conventions of an entry, by what its first records show. Where those cannot be read, reading tells it later.
+async fn conventions(source: &Source, entry: &Entry, head: &Head, layout: &Arc<Layout>) -> Result<Conventions, Error> {
+    let mapping =
+        Mapping::new(layout.clone(), &head.fields).map_err(|error| Error::Mapping { source: Box::new(error) })?;
+    let mut votes = ConventionVotes::new(&mapping);
+    if !votes.matters() {
+        return Ok(votes.decide());
     }
+    let reader = container::open_entry(source, entry, head.data.byte, false).await?;
+    let options = CsvOptions { delimiter: head.delimiter, record_limit_bytes: SAMPLE_LIMIT_BYTES };
+    let mut csv = CsvReader::new(reader, options, head.data);
+    let mut scratch = Scratch::default();
+    for _ in 0..SAMPLE_RECORDS {
+        let Ok(Some(raw)) = csv.next().await else { break };
+        if raw.end > head.data.byte + SAMPLE_LIMIT_BYTES as u64 {
+            break;
+        }
+        votes.see(&Row::decode(raw.fields, &mut scratch));
+    }
+    Ok(votes.decide())
 }

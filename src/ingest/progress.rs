@@ -24,6 +24,37 @@ impl Cursor {
     }
 }
 
+/// What the merge of one partition found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Distinct keys by which a record is counted.
+    pub written: u64,
+    /// Further items: invoices that the rows of lines repeat.
+    pub besides: u64,
+    /// Records whose key comes again.
+    pub superseded: u64,
+    /// Positions in the list of superseded items.
+    pub listed: u64,
+    /// Invoices in the list of cancelled ones.
+    pub cancelled: u64,
+}
+
+/// Records and the items that they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Put {
+    /// Records of which all items are acknowledged.
+    pub records: u64,
+    /// Their items.
+    pub items: u64,
+}
+
+impl std::ops::AddAssign for Put {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.items += other.items;
+    }
+}
+
 /// Progress of a unit. Behind it everything is done. A cursor, never a list, so that its size is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "pass", rename_all = "snake_case")]
@@ -34,18 +65,13 @@ pub enum Progress {
         block: u32,
         /// Where it begins.
         cursor: Cursor,
-        /// Distinct keys in each of those blocks, added up.
+        /// What their entries take in the merge, in keys.
         keys: u64,
         /// Rejects in them.
         rejected: u64,
     },
     /// A partition is merged as a whole.
-    Merge {
-        /// Distinct keys.
-        written: u64,
-        /// Positions in the list of superseded records.
-        superseded: u64,
-    },
+    Merge(Found),
     /// Rejects of the blocks before this one lie in their place.
     Settle {
         /// Next block, counted over all segments.
@@ -55,8 +81,9 @@ pub enum Progress {
     Write {
         /// First record that is not acknowledged.
         cursor: Cursor,
-        /// Items of the records before it, all of them acknowledged.
-        items: u64,
+        /// Those of the records before it that were put.
+        #[serde(flatten)]
+        put: Put,
         /// What all hops did to get there.
         tally: Tally,
     },

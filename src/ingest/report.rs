@@ -10,9 +10,8 @@ use crate::read::source::Identity;
 /// Most entries, and most skipped ones, that a report lists: it is an item of the ledger, and an archive may have thousands.
 const LISTED_LIMIT: usize = 100;
 
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "what serde asks for")]
-fn is_zero(number: &usize) -> bool {
-    *number == 0
+fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
+    *number == N::default()
 }
 
 /// Where an ingestion stands.
@@ -85,6 +84,9 @@ pub struct Report {
     pub superseded: u64,
     /// Records that lie in the rejects.
     pub rejected: u64,
+    /// Rows that are no records, such as one of totals at the end.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trailers: u64,
     /// Records with a warning, by kind, superseded ones included.
     pub warnings: BTreeMap<String, u64>,
     /// Items acknowledged.
@@ -166,6 +168,7 @@ impl Report {
             written: 0,
             superseded: 0,
             rejected: 0,
+            trailers: 0,
             warnings: BTreeMap::new(),
             items_written: 0,
             write_units: 0.0,

@@ -8,7 +8,7 @@ use super::block::BlockReject;
 use super::error::Error;
 use super::halt::Halt;
 use super::merge::Placed;
-use super::progress::Progress;
+use super::progress::{Found, Progress};
 use super::report::Report;
 use super::work::{Ended, Slot, Work};
 
@@ -17,17 +17,23 @@ use super::work::{Ended, Slot, Work};
 pub(super) struct Merged {
     /// Records of all segments.
     pub(super) records: u64,
-    /// Distinct keys.
+    /// Rows that are no records.
+    pub(super) trailers: u64,
+    /// Distinct keys by which a record is counted.
     pub(super) written: u64,
+    /// Items of those records.
+    pub(super) items: u64,
     /// Records whose key comes again.
     pub(super) superseded: u64,
     /// Rejected records.
     pub(super) rejected: u64,
     /// Records with a warning, by kind.
     pub(super) warnings: BTreeMap<String, u64>,
-    /// Superseded positions in each partition's list.
+    /// Positions in each partition's list of superseded items.
     pub(super) partitions: Vec<u64>,
-    /// The blocks that have superseded records of their own.
+    /// Invoices in each partition's list of cancelled ones.
+    pub(super) cancelled: Vec<u64>,
+    /// The blocks that have superseded items of their own.
     pub(super) repeating: Vec<Repeating>,
     /// Records of each segment.
     pub(super) segment_records: Vec<u64>,
@@ -35,7 +41,7 @@ pub(super) struct Merged {
     pub(super) segment_bytes: Vec<u64>,
 }
 
-/// Where a block's list of its own superseded records lies.
+/// Where a block's list of its own superseded items lies.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Repeating {
     /// Its segment, and which block of it.
@@ -56,6 +62,7 @@ impl Merged {
         report.records_read = self.records;
         report.superseded = self.superseded;
         report.rejected = self.rejected;
+        report.trailers = self.trailers;
         report.warnings.clone_from(&self.warnings);
         report.bytes_decoded = self.segment_bytes.iter().sum();
         for (entry, records) in report.entries.iter_mut().zip(&self.segment_records) {
@@ -64,15 +71,15 @@ impl Merged {
     }
 }
 
-/// Counts what the blocks and the partitions hold, given `(distinct keys, superseded positions)` of each partition, and
-/// lays down the rejects from where the slot says.
+/// Counts what the blocks and the partitions hold, given what was found in each partition, and lays down the rejects from
+/// where the slot says.
 ///
 /// # Errors
 /// The work store; a block that is damaged.
 pub(super) async fn settle(
     work: &Work<'_>,
     blocks: &[Placed],
-    partitions: &[(u64, u64)],
+    partitions: &[Found],
     slot: &Slot,
     halt: &Halt,
 ) -> Result<Ended, Error> {
@@ -100,23 +107,29 @@ pub(super) async fn settle(
     Ok(Ended::Done(Progress::Settle { block: blocks.len() as u64 }))
 }
 
-/// What [`settle`] has found.
+/// What [`settle`] has found, read once.
 ///
 /// # Errors
 /// The work store.
-pub(super) async fn merged(work: &Work<'_>) -> Result<Merged, Error> {
-    let text = work.store.get(&work.merged_key()).await?;
-    serde_json::from_slice(&text).map_err(Error::corrupt("the result of the merge"))
+pub(super) async fn merged<'w>(work: &'w Work<'_>) -> Result<&'w Merged, Error> {
+    let read = async || {
+        let text = work.store.get(&work.merged_key()).await?;
+        serde_json::from_slice(&text).map_err(Error::corrupt("the result of the merge"))
+    };
+    work.merged.get_or_try_init(read).await
 }
 
-fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[(u64, u64)]) -> Merged {
+/// What all blocks and partitions hold together.
+pub(super) fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[Found]) -> Merged {
     let segments = work.plan.segments.len();
     let mut merged = Merged {
-        superseded: partitions.iter().map(|(_, superseded)| *superseded).sum(),
+        superseded: partitions.iter().map(|found| found.superseded).sum(),
         segment_records: vec![0; segments],
         segment_bytes: vec![0; segments],
-        written: partitions.iter().map(|(written, _)| written).sum(),
-        partitions: partitions.iter().map(|(_, superseded)| *superseded).collect(),
+        written: partitions.iter().map(|found| found.written).sum(),
+        items: partitions.iter().map(|found| found.written + found.besides).sum(),
+        partitions: partitions.iter().map(|found| found.listed).collect(),
+        cancelled: partitions.iter().map(|found| found.cancelled).collect(),
         ..Merged::default()
     };
     let (mut last, mut number) = (usize::MAX, 0);
@@ -128,7 +141,8 @@ fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[(u64, u64)]) -> Merged
             let (segment, end_byte) = (*segment, header.end_byte);
             merged.repeating.push(Repeating { segment, number, end_byte, start, length });
         }
-        merged.superseded += header.superseded;
+        merged.superseded += header.superseded_records;
+        merged.trailers += header.trailers;
         merged.records += header.records;
         merged.rejected += header.rejected;
         for (kind, count) in &header.warnings {

@@ -46,6 +46,25 @@ impl WorkStore {
         format!("s3://{}/{prefix}", self.bucket)
     }
 
+    /// The keys that begin with `prefix`, and the sizes of their objects in bytes.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let mut pages = list.into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let objects = page.map_err(|error| self.error(prefix, error))?.contents.unwrap_or_default();
+            let named = objects.into_iter().map(|object| {
+                let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+                (object.key.unwrap_or_default(), size)
+            });
+            found.extend(named);
+        }
+        Ok(found)
+    }
+
     /// Removes an object, if it is there.
     ///
     /// # Errors

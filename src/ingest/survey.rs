@@ -10,15 +10,15 @@ use tracing::Instrument as _;
 use super::block::{BlockBuilder, BlockReject};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{Judged, judge};
+use super::judge::{self, Judged, judge};
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress};
 use super::store::StoreError;
 use super::work::{Ended, Slot, Work};
-use crate::layout::{Reject, Row, Scratch};
+use super::{cancelled, merge};
+use crate::layout::{Record, Reject, Row, Scratch};
 use crate::read::csv::{Position, RAW_LIMIT_BYTES, RawRecord};
-use crate::table::keys;
 
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
 const UPLOADS_LIMIT: usize = 3;
@@ -32,13 +32,20 @@ pub(super) fn beginning(segment: &Segment) -> Progress {
     Progress::Survey { block: 0, cursor, keys: 0, rejected: 0 }
 }
 
-/// Surveys segment number `at` of the plan, from where the slot says.
+/// Surveys segment number `at` of the plan, from where the slot says. Each record is shown to `seen`, and what it is found
+/// to be.
 ///
 /// # Errors
 /// A source that cannot be read on, is damaged, or has a record whose end is not certain; the work store.
-pub(super) async fn survey(work: &Work<'_>, at: usize, slot: &Slot, halt: &Halt) -> Result<Ended, Error> {
+pub(super) async fn survey(
+    work: &Work<'_>,
+    at: usize,
+    slot: &Slot,
+    halt: &Halt,
+    mut seen: impl FnMut(&RawRecord<'_>, &Row<'_>, &Result<Judged<'_>, Reject>),
+) -> Result<Ended, Error> {
     let segment = work.segment(at)?;
-    let mapping = segment.mapping()?;
+    let mapping = work.plan.mapping(segment)?;
     let mut blocks = Blocks::new(work, at, slot)?;
     let mut csv = work.read(segment, blocks.begun.position(), true).await?;
     let mut scratch = Scratch::default();
@@ -59,15 +66,18 @@ pub(super) async fn survey(work: &Work<'_>, at: usize, slot: &Slot, halt: &Halt)
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
         let row = Row::decode(raw.fields, &mut scratch);
-        match judge(&mapping, &row, work) {
-            Ok(Judged { record, measured }) => {
-                blocks.open.accept(keys::key_hash(record.id(), ""), raw.byte, measured.write_units);
-                record.warnings().iter().for_each(|warning| blocks.open.warn(warning.as_str()));
-            }
-            Err(reject) => {
-                blocks.reject(&raw, &reject)?;
-                let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
-                work.check_rejects(blocks.rejected(), blocks.records(), false, last)?;
+        if mapping.is_trailer(&row) {
+            blocks.open.pass_over();
+        } else {
+            let judged = judge(&mapping, &row, work);
+            seen(&raw, &row, &judged);
+            match judged {
+                Ok(Judged { record, write_units }) => accept(&record, raw.byte, write_units, &mut blocks.open),
+                Err(reject) => {
+                    blocks.reject(&raw, &reject)?;
+                    let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
+                    work.check_rejects(blocks.rejected(), blocks.records(), false, last)?;
+                }
             }
         }
         if raw.unclosed_quote {
@@ -77,6 +87,21 @@ pub(super) async fn survey(work: &Work<'_>, at: usize, slot: &Slot, halt: &Halt)
     }
     let end = csv.position();
     blocks.finish(end).await
+}
+
+/// Takes a valid record into its block.
+fn accept(record: &Record<'_>, byte: u64, write_units: u32, block: &mut BlockBuilder) {
+    record.warnings().for_each(|warning| block.warn(warning.as_str()));
+    let hashes = judge::hashes(record);
+    block.accept(hashes.record, byte, write_units);
+    if let Some(besides) = hashes.besides {
+        block.accept_besides(besides, byte);
+    }
+    if let Record::Event(event) = record
+        && event.kind.cancels()
+    {
+        block.cancel(judge::invoice_hash(&event.invoice), byte, cancelled::stamp(event));
+    }
 }
 
 /// The blocks of one segment in the making.
@@ -132,7 +157,7 @@ impl<'a> Blocks<'a> {
         let key = self.work.block_key(self.segment, self.closed);
         self.begun = Cursor { byte: end.byte, line: end.line, record: self.begun.record + header.records };
         self.closed += 1;
-        self.keys += header.keys;
+        self.keys += merge::weight(&header);
         self.rejected += header.rejected;
         while self.uploads.len() >= UPLOADS_LIMIT {
             self.join_one().await?;

@@ -3,10 +3,13 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use tokio::sync::OnceCell;
+
 use super::error::Error;
 use super::machine::Pause;
 use super::plan::{Plan, Segment};
 use super::progress::Progress;
+use super::settle::Merged;
 use super::store::WorkStore;
 use super::{Engine, Observer, Settings, Told};
 use crate::read::Place;
@@ -18,6 +21,10 @@ use crate::table::Schema;
 /// Decoded bytes between two tellings of progress.
 const TELL_BYTES: u64 = 1024 * 1024;
 
+/// Rejects from which on a source of nearly nothing else is given up, and the share that it has then.
+const HOPELESS_REJECTS: u64 = 100_000;
+const HOPELESS_LIMIT: &str = "99.9% (which is meant where it is not given)";
+
 /// One attempt at one plan.
 pub(super) struct Work<'a> {
     pub(super) source: &'a Source,
@@ -28,6 +35,7 @@ pub(super) struct Work<'a> {
     folder: String,
     observer: Option<&'a Observer>,
     told_bytes: AtomicU64,
+    pub(super) merged: OnceCell<Merged>,
 }
 
 impl std::fmt::Debug for Work<'_> {
@@ -96,20 +104,36 @@ impl<'a> Work<'a> {
     ) -> Result<Self, Error> {
         let folder = folder_of(ingestion, attempt);
         let plan_folder = format!("ingestions/{folder}");
-        let plan = Plan::obtain(source, &engine.store, &plan_folder, engine.settings.block_bytes).await?;
-        Ok(Self {
-            source,
-            store: &engine.store,
-            settings: &engine.settings,
-            schema: &engine.table.schema,
-            plan,
-            folder,
-            observer: engine.observer.as_ref(),
-            told_bytes: AtomicU64::new(0),
-        })
+        let plan = Plan::obtain(source, &engine.store, &plan_folder, &engine.settings).await?;
+        let Engine { store, settings, table, observer, .. } = engine;
+        Ok(Self { folder, ..Self::of_plan(source, store, settings, &table.schema, plan, observer.as_ref()) })
     }
 
-    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end.
+    /// What a plan says, for an attempt that is the first.
+    pub(super) fn of_plan(
+        source: &'a Source,
+        store: &'a WorkStore,
+        settings: &'a Settings,
+        schema: &'a Schema,
+        plan: Plan,
+        observer: Option<&'a Observer>,
+    ) -> Self {
+        let folder = folder_of(&plan.ingestion, 1);
+        Self {
+            source,
+            store,
+            settings,
+            schema,
+            plan,
+            folder,
+            observer,
+            told_bytes: AtomicU64::new(0),
+            merged: OnceCell::new(),
+        }
+    }
+
+    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end; where none is
+    /// given, records of which nearly all are rejects are of another layout, or mean harm.
     pub(super) fn check_rejects(
         &self,
         rejected: u64,
@@ -117,7 +141,11 @@ impl<'a> Work<'a> {
         is_all: bool,
         hint: impl Fn() -> String,
     ) -> Result<(), Error> {
+        let is_hopeless = rejected >= HOPELESS_REJECTS && (records - rejected).saturating_mul(1_000) < records;
         match self.settings.max_rejects {
+            None if is_hopeless => {
+                Err(Error::TooManyRejects { rejected, records, limit: HOPELESS_LIMIT.to_owned(), hint: hint() })
+            }
             Some(limit) if (is_all || limit.is_absolute()) && limit.is_exceeded(rejected, records) => {
                 Err(Error::TooManyRejects { rejected, records, limit: limit.to_string(), hint: hint() })
             }
@@ -152,6 +180,10 @@ impl<'a> Work<'a> {
 
     pub(super) fn superseded_key(&self, partition: usize) -> String {
         format!("ingestions/{}/superseded/{partition:05}", self.folder)
+    }
+
+    pub(super) fn cancelled_key(&self, partition: usize) -> String {
+        format!("ingestions/{}/cancelled/{partition:05}", self.folder)
     }
 
     pub(super) fn merged_key(&self) -> String {

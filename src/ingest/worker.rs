@@ -4,6 +4,7 @@
 //! Leases only save work. What keeps the end the same whatever happens are blocks that depend on their bytes alone, puts
 //! that are all alike, and ledger writes that name the revision they read.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,11 +17,12 @@ use super::halt::Halt;
 use super::ledger::{Ledger, Meta, Patience, Swap};
 use super::machine::{self, Lease, Pause, Phase, STALLS_LIMIT, Step, Unit, UnitId};
 use super::merge::{self, Placed};
-use super::progress::Progress;
+use super::progress::{Found, Progress, Put};
 use super::queue::{Delivery, Task};
 use super::report::State;
 use super::work::{Ended, Slot, Work};
 use super::{Engine, Outcome, Told, Worked, now_ms, settle, survey, write_pass};
+use crate::table::Table;
 use crate::write::{Permit, Tally, WriteError, Writer};
 
 /// How long a message stays invisible beyond the lease that it belongs to, so that whoever receives it next finds the lease
@@ -48,6 +50,8 @@ pub(super) struct Worker<'a> {
 
 /// How a hop ended, for the loop.
 enum Hop {
+    /// The unit is done, as is recorded here.
+    Done(Unit),
     /// The ledger says what is next.
     On,
     /// The worker has to stop.
@@ -73,14 +77,22 @@ impl<'a> Worker<'a> {
 
     /// Works until there is nothing to do for this worker.
     pub(super) async fn drive(&self) -> Result<Worked, Error> {
+        // What is done stays done, and a lease on a unit that another has leased since is lost: so the units are read again
+        // only where nothing is left to do by what is known of them. An archive may have thousands.
+        let mut known: Option<(Phase, HashMap<UnitId, Unit>)> = None;
         loop {
             let meta = self.meta().await?;
             if meta.attempt != self.attempt || meta.report.state.is_end() {
                 // Another has ended it, and has told so.
                 return Ok(Worked::Over(Outcome { repeated: true, ..Outcome::of(meta.report) }));
             }
-            let units = self.ledger.units(self.ingestion(), self.attempt, meta.stage.phase).await?;
+            let phase = meta.stage.phase;
+            let (mut units, is_fresh) = match known.take().filter(|(of, _)| *of == phase) {
+                Some((_, units)) => (units, false),
+                None => (self.ledger.units(self.ingestion(), self.attempt, phase).await?, true),
+            };
             match machine::next_step(&meta.stage, |id| units.get(&id), self.engine.lease_time_ms()) {
+                Step::Wait { .. } if !is_fresh => {}
                 Step::Wait { until_ms } => {
                     return Ok(Worked::Busy { look_at_ms: until_ms + millis(LOOK_PAUSE), report: meta.report });
                 }
@@ -90,6 +102,10 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Step::Work(id) => match Box::pin(self.hop(id, units.get(&id), &meta)).await? {
+                    Hop::Done(unit) => {
+                        units.insert(id, unit);
+                        known = Some((phase, units));
+                    }
                     Hop::On => {}
                     Hop::Halted(why) => return Ok(Worked::Paused { why, report: meta.report }),
                     Hop::Failed(outcome) => return Ok(Worked::Over(*outcome)),
@@ -150,18 +166,21 @@ impl<'a> Worker<'a> {
 
     async fn complete(&self, next: &mut Meta, done: impl Iterator<Item = Progress>) -> Result<(), Error> {
         let merged = settle::merged(&self.work).await?;
-        let (mut written, mut sum) = (0, Tally::default());
+        let (mut all, mut sum) = (Put::default(), Tally::default());
         for progress in done {
-            if let Progress::Write { items, tally, .. } = progress {
-                written += items;
+            if let Progress::Write { put, tally, .. } = progress {
+                all += put;
                 sum = sum.plus(tally);
             }
         }
-        if written != merged.written {
-            return Err(Error::Accounting { expected: merged.written, found: written });
+        if all.records != merged.written {
+            return Err(Error::Accounting { expected: merged.written, found: all.records });
+        }
+        if all.items != merged.items {
+            return Err(Error::Accounting { expected: merged.items, found: all.items });
         }
         let report = &mut next.report;
-        (report.written, report.items_written, report.write_units) = (written, written, sum.write_units);
+        (report.written, report.items_written, report.write_units) = (all.records, all.items, sum.write_units);
         (report.calls, report.retried, report.throttled) = (sum.calls, sum.retried, sum.throttled);
         report.write_ms = now_ms().saturating_sub(next.began_ms.1);
         report.elapsed_ms = now_ms().saturating_sub(next.began_ms.0);
@@ -189,8 +208,8 @@ impl<'a> Worker<'a> {
         };
         match ended {
             Ok(Ended::Done(progress)) => {
-                self.end_hop(&held, Patience::Outage, |unit| unit.finished(progress)).await?;
-                Ok(Hop::On)
+                let there = self.end_hop(&held, Patience::Outage, |unit| unit.finished(progress)).await?;
+                Ok(if there.done { Hop::Done(there) } else { Hop::On })
             }
             Ok(paused @ (Ended::Paused(progress, why) | Ended::CutOff(progress, why))) => {
                 let is_cut_off = matches!(paused, Ended::CutOff(..)) && id.phase == Phase::Write;
@@ -244,7 +263,7 @@ impl<'a> Worker<'a> {
     fn untouched(&self, id: UnitId) -> Result<Progress, Error> {
         Ok(match id.phase {
             Phase::Survey => survey::beginning(self.work.segment(id.number as usize)?),
-            Phase::Merge => Progress::Merge { written: 0, superseded: 0 },
+            Phase::Merge => Progress::Merge(Found::default()),
             Phase::Settle => Progress::Settle { block: 0 },
             Phase::Write => write_pass::beginning(self.work.segment(id.number as usize)?),
         })
@@ -264,22 +283,22 @@ impl<'a> Worker<'a> {
     async fn run(&self, id: UnitId, meta: &Meta, held: &Held) -> Result<Ended, Error> {
         let number = id.number as usize;
         match id.phase {
-            Phase::Survey => survey::survey(&self.work, number, &held.slot, &held.halt).await,
+            Phase::Survey => survey::survey(&self.work, number, &held.slot, &held.halt, |_, _, _| {}).await,
             Phase::Merge => merge::merge(&self.work, self.heads().await?, id.number, meta.stage.partitions).await,
             Phase::Settle => {
                 let merged = self.ledger.units(self.ingestion(), self.attempt, Phase::Merge).await?;
                 let mut merged: Vec<_> = merged.into_iter().collect();
                 merged.sort_by_key(|(id, _)| id.number);
-                let counts = merged.into_iter().filter_map(|(_, unit)| match unit.progress {
-                    Progress::Merge { written, superseded } => Some((written, superseded)),
+                let found = merged.into_iter().filter_map(|(_, unit)| match unit.progress {
+                    Progress::Merge(found) => Some(found),
                     _ => None,
                 });
-                let counts: Vec<_> = counts.collect();
-                settle::settle(&self.work, self.heads().await?, &counts, &held.slot, &held.halt).await
+                let found: Vec<_> = found.collect();
+                settle::settle(&self.work, self.heads().await?, &found, &held.slot, &held.halt).await
             }
             Phase::Write => {
-                let (client, table) = (self.engine.write_client.clone(), self.engine.table.name.clone());
-                let writer = Writer::new(client, table, self.engine.limits.clone(), held.permit.clone());
+                let table = Table { client: self.engine.write_client.clone(), ..self.engine.table.clone() };
+                let writer = Writer::new(table, self.engine.limits.clone(), held.permit.clone());
                 Box::pin(write_pass::write(&self.work, &writer, number, &held.slot, &held.halt)).await
             }
         }
@@ -357,9 +376,9 @@ impl<'a> Worker<'a> {
     }
 
     /// Gives a unit back unfinished.
-    async fn give_back(&self, held: &Held, progress: Progress, why: Pause) -> Result<u32, Error> {
+    async fn give_back(&self, held: &Held, progress: Progress, why: Pause) -> Result<(), Error> {
         let began = held.began;
-        self.end_hop(held, Patience::Outage, |unit| unit.paused(progress, &began, why)).await
+        self.end_hop(held, Patience::Outage, |unit| unit.paused(progress, &began, why)).await.map(drop)
     }
 
     /// Ends a hop whose time is up. Gives how often in a row the unit got no further for want of time. There is no time to wait
@@ -371,7 +390,13 @@ impl<'a> Worker<'a> {
             if is_cut_off { unit.cut_off(progress, &began, why) } else { unit.paused(progress, &began, why) }
         };
         match timeout(held.halt.drain(), self.end_hop(held, Patience::None, end)).await {
-            Ok(Ok(stalls)) => stalls,
+            Ok(Ok(there)) => {
+                if there.hop == held.unit().hop {
+                    there.stalls
+                } else {
+                    0
+                }
+            }
             unrecorded => {
                 tracing::warn!(?unrecorded, "a unit of work stays leased until its lease ends");
                 0
@@ -379,18 +404,18 @@ impl<'a> Worker<'a> {
         }
     }
 
-    /// Writes how a hop ended, unless another has begun since. Gives the stalls that are then recorded.
-    async fn end_hop(&self, held: &Held, patience: Patience, end: impl Fn(&Unit) -> Unit) -> Result<u32, Error> {
+    /// Writes how a hop ended, unless another has begun since. Gives what is then recorded.
+    async fn end_hop(&self, held: &Held, patience: Patience, end: impl Fn(&Unit) -> Unit) -> Result<Unit, Error> {
         loop {
             let next = end(&held.unit());
             if self.swap(held.id, &next, patience).await? == Swap::Done {
-                return Ok(next.stalls);
+                return Ok(next);
             }
             match self.ledger.unit(self.ingestion(), self.attempt, held.id).await? {
                 // A renewal was under way when the work ended.
                 Some(there) if there.is_hop_of(&held.unit()) => held.adopt(there),
                 // This very write came first, and its answer was lost; or another hop has begun.
-                Some(there) => return Ok(if there.hop == next.hop { there.stalls } else { 0 }),
+                Some(there) => return Ok(there),
                 None => return Err(Error::damaged("the ledger")),
             }
         }

@@ -1,25 +1,27 @@
 //! The write pass: reads a segment again and puts every record that is neither rejected nor superseded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, TryStreamExt};
 use tokio::sync::Notify;
 
+use super::block::Part;
+use super::cancelled::{self, Cancelled};
 use super::error::Error;
 use super::halt::Halt;
 use super::judge::{Judged, judge};
 use super::machine::Pause;
 use super::plan::Segment;
-use super::progress::{Cursor, Progress};
-use super::settle;
+use super::progress::{Cursor, Progress, Put};
+use super::settle::{self, Merged};
 use super::superseded::Superseded;
 use super::work::{Ended, Slot, Work};
 use crate::layout::{Mapping, Record, Row, Scratch};
 use crate::read::container::DecodedReader;
 use crate::read::csv::CsvReader;
 use crate::table::item::{self, SourceRef};
-use crate::write::{Batch, BatchBuilder, Tally, Writer};
+use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
 const WINDOW_BATCHES: u64 = 1024;
@@ -27,7 +29,7 @@ const WINDOW_BATCHES: u64 = 1024;
 /// Where the write pass of a segment begins.
 pub(super) fn beginning(segment: &Segment) -> Progress {
     let cursor = Cursor { byte: segment.data_byte, line: segment.data_line, record: 0 };
-    Progress::Write { cursor, items: 0, tally: Tally::default() }
+    Progress::Write { cursor, put: Put::default(), tally: Tally::default() }
 }
 
 /// Writes segment number `at` of the plan, from where the slot says.
@@ -41,14 +43,13 @@ pub(super) async fn write(
     slot: &Slot,
     halt: &Halt,
 ) -> Result<Ended, Error> {
-    let mapping = work.segment(at)?.mapping()?;
+    let mapping = work.plan.mapping(work.segment(at)?)?;
     let merged = settle::merged(work).await?;
-    let Progress::Write { cursor, items, tally } = slot.get() else {
+    let Progress::Write { cursor, put, tally } = slot.get() else {
         return Err(Error::damaged("the ledger's progress of a write pass"));
     };
-    let mut superseded = Superseded::open(work, &merged, at, cursor.byte).await?;
-    let window = Window::new(cursor, items);
-    let feed = Feed::open(work, at, &mapping, &mut superseded, cursor, writer.batch_limit_units()).await?;
+    let window = Window::new(cursor, put);
+    let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batch_limit_units()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
         let batch = feed.next_batch(&window, halt).await?;
         if batch.is_some() {
@@ -56,12 +57,18 @@ pub(super) async fn write(
         }
         Ok::<_, Error>(batch.map(|batch| (batch, feed)))
     });
-    let mut acknowledged = std::pin::pin!(
-        batches.map_ok(async |batch| Ok(writer.put(batch).await?)).try_buffer_unordered(work.settings.calls_in_flight)
-    );
+    let send = async |batch: Batch<Tag>| {
+        let Tag { number, cancellations } = writer.put(batch).await?;
+        // Behind the puts, so that an event whose update is done is there.
+        for cancellation in &cancellations {
+            writer.cancel(cancellation).await?;
+        }
+        Ok(number)
+    };
+    let mut acknowledged = std::pin::pin!(batches.map_ok(send).try_buffer_unordered(work.settings.calls_in_flight));
     let progress = || {
-        let (cursor, items) = window.progress();
-        Progress::Write { cursor, items, tally: tally.plus(writer.tally()) }
+        let (cursor, put) = window.progress();
+        Progress::Write { cursor, put, tally: tally.plus(writer.tally()) }
     };
     while let Some(number) = acknowledged.try_next().await? {
         window.acknowledge(number);
@@ -73,35 +80,67 @@ pub(super) async fn write(
     })
 }
 
+/// What a batch is known by.
+#[derive(Debug)]
+struct Tag {
+    number: u64,
+    /// What its events do to invoices of other sources.
+    cancellations: Vec<Cancellation>,
+}
+
 /// Turns records into batches.
-struct Feed<'a, 's> {
+struct Feed<'a> {
     work: &'a Work<'a>,
     segment: usize,
     mapping: &'a Mapping,
     csv: CsvReader<DecodedReader>,
     scratch: Scratch,
-    superseded: &'a mut Superseded<'s>,
+    superseded: Superseded<'a>,
+    cancelled: Cancelled<'a>,
     builder: BatchBuilder,
+    /// The records whose items are in the builder, in order.
+    queued: VecDeque<Queued>,
     records: u64,
     batches: u64,
 }
 
-impl<'a, 's> Feed<'a, 's> {
+/// A record that is not in a batch yet, or not with all of its items.
+#[derive(Debug)]
+struct Queued {
+    /// Where it starts.
+    first: Cursor,
+    /// Its items, and how many of them are in no batch yet.
+    items: usize,
+    left: usize,
+    cancellation: Option<Cancellation>,
+}
+
+impl<'a> Feed<'a> {
     async fn open(
         work: &'a Work<'a>,
         segment: usize,
         mapping: &'a Mapping,
-        superseded: &'a mut Superseded<'s>,
+        merged: &Merged,
         start: Cursor,
         limit_units: u64,
     ) -> Result<Self, Error> {
-        let csv = work.read(work.segment(segment)?, start.position(), false).await?;
-        let (scratch, builder) = (Scratch::default(), BatchBuilder::new(limit_units));
-        Ok(Self { work, segment, mapping, csv, scratch, superseded, builder, records: start.record, batches: 0 })
+        Ok(Self {
+            work,
+            segment,
+            mapping,
+            csv: work.read(work.segment(segment)?, start.position(), false).await?,
+            scratch: Scratch::default(),
+            superseded: Superseded::open(work, merged, segment, start.byte).await?,
+            cancelled: Cancelled::open(work, merged, segment).await?,
+            builder: BatchBuilder::new(limit_units),
+            queued: VecDeque::new(),
+            records: start.record,
+            batches: 0,
+        })
     }
 
     /// The next batch, when the window has room for it; none at the end of the segment, or when it is time to stop.
-    async fn next_batch(&mut self, window: &Window, halt: &Halt) -> Result<Option<Batch<u64>>, Error> {
+    async fn next_batch(&mut self, window: &Window, halt: &Halt) -> Result<Option<Batch<Tag>>, Error> {
         let mut halted = std::pin::pin!(halt.due());
         tokio::select! {
             biased;
@@ -111,40 +150,96 @@ impl<'a, 's> Feed<'a, 's> {
         if let Some(why) = halt.is_due() {
             return Ok(window.halt(why));
         }
-        let mut first = None;
         while !self.builder.is_full() {
-            let raw = tokio::select! {
+            let is_more = tokio::select! {
                 biased;
-                raw = self.csv.next() => raw?,
-                // What is in the batch so far was not sent, and is read again.
+                read = self.read_one() => read?,
+                // What is in the builder so far was not sent, and is read again.
                 why = &mut halted => return Ok(window.halt(why)),
             };
-            let Some(raw) = raw else { break };
-            let before = Cursor { byte: raw.byte, line: raw.line, record: self.records };
-            self.records += 1;
-            self.work.observe("write", self.segment, raw.end, self.records);
-            if self.superseded.contains(self.segment, raw.byte).await? {
-                continue;
+            if !is_more {
+                break;
             }
-            let row = Row::decode(raw.fields, &mut self.scratch);
-            let Ok(Judged { record, .. }) = judge(self.mapping, &row, self.work) else { continue };
-            first.get_or_insert(before);
-            let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
-            let start = self.builder.buffer().len();
-            let Record::Invoice(invoice) = &record;
-            let encoded = item::encode_invoice(invoice, &source, self.work.schema, self.builder.buffer());
-            self.builder.push(start, &encoded);
         }
-        let end = self.csv.position();
-        let end = Cursor { byte: end.byte, line: end.line, record: self.records };
-        let Some(first) = first else {
-            window.read_to(end);
+        let read_to = self.end();
+        if self.builder.is_empty() {
+            window.read_to(read_to);
             return Ok(None);
-        };
-        let batch = self.builder.take(self.batches);
-        window.send(self.batches, first, batch.len() as u64, end);
+        }
+        let first = self.queued.front().map_or(read_to, |record| record.first);
+        let (put, cancellations) = self.dequeue(self.builder.next_len());
+        let batch = self.builder.take(Tag { number: self.batches, cancellations });
+        let end = self.queued.front().map_or(read_to, |record| record.first);
+        window.send(self.batches, first, put, end);
         self.batches += 1;
         Ok(Some(batch))
+    }
+
+    fn end(&self) -> Cursor {
+        let end = self.csv.position();
+        Cursor { byte: end.byte, line: end.line, record: self.records }
+    }
+
+    /// Reads a row and puts its items into the builder; false at the end of the segment.
+    async fn read_one(&mut self) -> Result<bool, Error> {
+        let Some(raw) = self.csv.next().await? else { return Ok(false) };
+        let row = Row::decode(raw.fields, &mut self.scratch);
+        if self.mapping.is_trailer(&row) {
+            return Ok(true);
+        }
+        let first = Cursor { byte: raw.byte, line: raw.line, record: self.records };
+        self.records += 1;
+        self.work.observe("write", self.segment, raw.end, self.records);
+        if self.superseded.contains(first.byte, Part::Record).await? {
+            return Ok(true);
+        }
+        let Ok(Judged { mut record, .. }) = judge(self.mapping, &row, self.work) else { return Ok(true) };
+        let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
+        let mut queued = Queued { first, items: 1, left: 1, cancellation: None };
+        let builder = &mut self.builder;
+        match &mut record {
+            Record::Invoice(invoice) => {
+                if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Record).await? {
+                    cancelled::apply(stamp, invoice, &source, self.work.schema);
+                }
+                builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
+            }
+            Record::Line(line) => builder.push_with(|out| item::encode_line(line, &source, out)),
+            Record::InvoiceLine(both) => {
+                let (invoice, line) = &mut **both;
+                builder.push_with(|out| item::encode_line(line, &source, out));
+                if !self.superseded.contains(first.byte, Part::Besides).await? {
+                    if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Besides).await? {
+                        cancelled::apply(stamp, invoice, &source, self.work.schema);
+                    }
+                    builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
+                    (queued.items, queued.left) = (2, 2);
+                }
+            }
+            Record::Event(event) => {
+                builder.push_with(|out| item::encode_event(event, &source, out));
+                if event.kind.cancels() && !self.superseded.contains(first.byte, Part::Besides).await? {
+                    queued.cancellation = Some(Cancellation::of(event));
+                }
+            }
+        }
+        self.queued.push_back(queued);
+        Ok(true)
+    }
+
+    /// Takes `items` items off the queue. Gives the records that end with them, and what those cancel.
+    fn dequeue(&mut self, mut items: usize) -> (Put, Vec<Cancellation>) {
+        let (mut put, mut cancellations) = (Put::default(), Vec::new());
+        while let Some(record) = self.queued.front_mut().filter(|_| items > 0) {
+            let now = record.left.min(items);
+            (record.left, items) = (record.left - now, items - now);
+            if record.left == 0 {
+                put += Put { records: 1, items: record.items as u64 };
+                cancellations.extend(record.cancellation.take());
+                self.queued.pop_front();
+            }
+        }
+        (put, cancellations)
     }
 }
 
@@ -158,9 +253,9 @@ struct Window {
 #[derive(Debug)]
 struct Sent {
     batches: BTreeMap<u64, SentBatch>,
-    /// Items of the batches before those.
-    items: u64,
-    /// Behind the newest of them.
+    /// The records that end before those.
+    put: Put,
+    /// Behind the newest of them: the first record that is not in them with all of its items.
     end: Cursor,
     /// Why no more are sent, if it is not for the end of the segment.
     halted: Option<Pause>,
@@ -168,15 +263,16 @@ struct Sent {
 
 #[derive(Debug)]
 struct SentBatch {
-    /// Its first record.
+    /// The record of its first item.
     first: Cursor,
-    items: u64,
+    /// The records that end in it.
+    put: Put,
     acknowledged: bool,
 }
 
 impl Window {
-    fn new(start: Cursor, items: u64) -> Self {
-        let sent = Sent { batches: BTreeMap::new(), items, end: start, halted: None };
+    fn new(start: Cursor, put: Put) -> Self {
+        let sent = Sent { batches: BTreeMap::new(), put, end: start, halted: None };
         Self { state: Mutex::new(sent), moved: Notify::new() }
     }
 
@@ -192,9 +288,9 @@ impl Window {
         }
     }
 
-    fn send(&self, number: u64, first: Cursor, items: u64, end: Cursor) {
+    fn send(&self, number: u64, first: Cursor, put: Put, end: Cursor) {
         let mut state = self.state();
-        state.batches.insert(number, SentBatch { first, items, acknowledged: false });
+        state.batches.insert(number, SentBatch { first, put, acknowledged: false });
         state.end = end;
     }
 
@@ -219,18 +315,18 @@ impl Window {
             batch.acknowledged = true;
         }
         while let Some(oldest) = state.batches.first_entry().filter(|oldest| oldest.get().acknowledged) {
-            let items = oldest.remove().items;
-            state.items += items;
+            let put = oldest.remove().put;
+            state.put += put;
         }
         drop(state);
         self.moved.notify_waiters();
     }
 
-    /// How far everything is acknowledged, and the items up to there.
-    fn progress(&self) -> (Cursor, u64) {
+    /// How far everything is acknowledged, and what was put up to there.
+    fn progress(&self) -> (Cursor, Put) {
         let state = self.state();
         let cursor = state.batches.first_key_value().map_or(state.end, |(_, oldest)| oldest.first);
-        (cursor, state.items)
+        (cursor, state.put)
     }
 
     fn state(&self) -> MutexGuard<'_, Sent> {
@@ -246,31 +342,35 @@ mod tests {
         Cursor { byte: record * 100, line: record + 2, record }
     }
 
+    fn put(records: u64) -> Put {
+        Put { records, items: 2 * records }
+    }
+
     #[tokio::test]
     async fn progress_is_the_first_record_not_acknowledged_and_the_items_before_it() {
-        let window = Window::new(cursor(0), 7);
-        assert_eq!(window.progress(), (cursor(0), 7));
+        let window = Window::new(cursor(0), put(7));
+        assert_eq!(window.progress(), (cursor(0), put(7)));
         for number in 0..4 {
             window.room_for(number).await;
-            window.send(number, cursor(number * 30), 25, cursor(number * 30 + 30));
+            window.send(number, cursor(number * 30), put(25), cursor(number * 30 + 30));
         }
         window.acknowledge(1);
-        assert_eq!(window.progress(), (cursor(0), 7), "a later batch does not move it");
+        assert_eq!(window.progress(), (cursor(0), put(7)), "a later batch does not move it");
         window.acknowledge(0);
-        assert_eq!(window.progress(), (cursor(60), 57));
+        assert_eq!(window.progress(), (cursor(60), put(57)));
         window.acknowledge(3);
-        assert_eq!(window.progress(), (cursor(60), 57));
+        assert_eq!(window.progress(), (cursor(60), put(57)));
         window.acknowledge(2);
-        assert_eq!(window.progress(), (cursor(120), 107), "all of them: what comes behind the last");
+        assert_eq!(window.progress(), (cursor(120), put(107)), "all of them: what comes behind the last");
         window.read_to(cursor(150));
-        assert_eq!(window.progress(), (cursor(150), 107), "superseded records need no write");
+        assert_eq!(window.progress(), (cursor(150), put(107)), "superseded records need no write");
     }
 
     #[tokio::test]
     async fn the_window_holds_back_what_is_too_far_ahead() {
-        let window = Window::new(cursor(0), 0);
-        window.send(0, cursor(0), 25, cursor(25));
-        window.send(1, cursor(25), 25, cursor(50));
+        let window = Window::new(cursor(0), put(0));
+        window.send(0, cursor(0), put(25), cursor(25));
+        window.send(1, cursor(25), put(25), cursor(50));
         window.acknowledge(1);
         let ahead = window.room_for(WINDOW_BATCHES);
         tokio::pin!(ahead);

@@ -19,6 +19,9 @@ use super::error::{Place, ReadError};
 use super::source::Identity;
 use crate::backoff::Backoff;
 
+/// Name of the metadata of an object that names its layout.
+const LAYOUT_METADATA: &str = "layout";
+
 /// How long to try.
 #[derive(Debug, Clone, Copy)]
 pub struct Patience {
@@ -107,7 +110,9 @@ impl ObjectSource {
         let size_bytes = head.content_length.and_then(|length| u64::try_from(length).ok());
         let size_bytes = size_bytes.ok_or_else(|| self.refused("the service does not tell the object's length"))?;
         let version_id = head.version_id.or_else(|| self.identity.version_id.clone());
-        Ok(Identity { version_id, etag: head.e_tag, modified, size_bytes, ..Identity::clone(&self.identity) })
+        let layout =
+            head.metadata.and_then(|mut metadata| metadata.remove(LAYOUT_METADATA)).filter(|name| !name.is_empty());
+        Ok(Identity { version_id, etag: head.e_tag, modified, size_bytes, layout, ..Identity::clone(&self.identity) })
     }
 
     /// A body that begins at `range.start`.

@@ -40,6 +40,9 @@ pub struct Identity {
     pub modified: Option<jiff::Timestamp>,
     /// Length in bytes, as it is stored.
     pub size_bytes: u64,
+    /// Layout that the metadata of an S3 object names (`x-amz-meta-layout`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
 }
 
 impl Identity {
@@ -256,6 +259,7 @@ mod tests {
             modified: jiff::Timestamp::from_second(5).ok(),
             size_bytes: 3,
             path: None,
+            layout: None,
         };
         assert_eq!(object.fingerprint(), r#"["s3","b","k","v1"]"#);
         let unversioned = r#"["s3","b","k","\"e\"","5000000000"]"#;

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::*;
-use crate::ingest::progress::Cursor;
+use crate::ingest::progress::{Cursor, Put};
 use crate::write::Tally;
 
 const WORKERS: usize = 2;
@@ -47,7 +47,7 @@ impl Row {
 }
 
 fn nowhere() -> Progress {
-    Progress::Write { cursor: Cursor::default(), items: 0, tally: Tally::default() }
+    Progress::Write { cursor: Cursor::default(), put: Put::default(), tally: Tally::default() }
 }
 
 /// What a worker is about to do next.
@@ -290,7 +290,7 @@ fn leased(hop: u32, until_ms: u64) -> Unit {
 }
 
 fn at(byte: u64) -> Progress {
-    Progress::Write { cursor: Cursor { byte, line: 1, record: byte }, items: 0, tally: Tally::default() }
+    Progress::Write { cursor: Cursor { byte, line: 1, record: byte }, put: Put::default(), tally: Tally::default() }
 }
 
 #[test]
