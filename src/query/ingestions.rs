@@ -9,7 +9,7 @@ use axum::response::Response;
 
 use super::parameters::Parameters;
 use super::problem::Problem;
-use super::{Api, invoices, json};
+use super::{Api, get_item, json};
 use crate::table::keys;
 
 /// No such ingestion.
@@ -26,7 +26,7 @@ pub(super) async fn one(
     if id.len() > keys::ID_LIMIT_BYTES {
         return Err(NO_INGESTION);
     }
-    let item = invoices::get(&api, keys::ingestion_pk(&id), keys::INGESTION_SK).await?.ok_or(NO_INGESTION)?;
+    let item = get_item(&api, keys::ingestion_pk(&id), keys::INGESTION_SK).await?.ok_or(NO_INGESTION)?;
     let report = item.get("report").and_then(|report| report.as_s().ok());
     let report = report.ok_or_else(|| {
         tracing::error!(ingestion = id, "the ledger has no report of an ingestion");

@@ -1,0 +1,248 @@
+//! `/v1/invoices/{id}`, and its lines and events by page.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use axum::response::Response;
+use futures::future::try_join;
+use serde::Serialize;
+
+use super::answer::{self, Array, BODY_LIMIT_BYTES};
+use super::collection::{self, Part, Piece, last_line};
+use super::index::Item;
+use super::parameters::{self, LIMIT_DEFAULT, Parameters};
+use super::problem::Problem;
+use super::{Api, cursor, get_item, json};
+use crate::invoice::{Event, Invoice};
+use crate::table::keys::{self, EVENT_SK_PREFIX, ID_LIMIT_BYTES, INVOICE_SK, LINE_SK_PREFIX};
+use crate::table::status;
+use crate::table::stored::{DecodeError, decode_event, decode_invoice, decode_line};
+
+/// Lines that the answer by id has; the others are on further pages.
+const LINES_SHOWN_LIMIT: usize = 100;
+/// Events that the answer by id has; the others are on further pages.
+const EVENTS_SHOWN_LIMIT: usize = 100;
+/// Most bytes of events in the answer by id, so that the invoice and lines have room besides.
+const EVENTS_ROOM_BYTES: usize = BODY_LIMIT_BYTES / 4;
+/// Items that are read at first for the answer by id: the lines that it shows, one more that tells whether there are
+/// further ones, the invoice, and as many events as hardly any invoice has.
+const FIRST_READ: usize = LINES_SHOWN_LIMIT + 20;
+
+/// No such invoice.
+const NO_INVOICE: Problem = Problem::NotFound("No invoice has this id.");
+
+/// An id in a path. What is no text or fits into no key is the id of nothing.
+fn id_of(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    let Ok(Path(id)) = path else { return Err(NO_INVOICE) };
+    if id.len() <= ID_LIMIT_BYTES { Ok(id) } else { Err(NO_INVOICE) }
+}
+
+/// `GET /v1/invoices/{id}`: the invoice with the first of its lines and events.
+pub(super) async fn one(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    Parameters::of(&uri).finish()?;
+    let id = id_of(id)?;
+    let mut whole = Whole::new();
+    let (mut behind, mut limit) = (None, Some(FIRST_READ));
+    loop {
+        let Piece { items, end } = collection::read(&api.table, &id, Part::WHOLE, behind.as_deref(), limit).await?;
+        for (sort_key, item) in &items {
+            whole.take(sort_key, item)?;
+        }
+        if whole.is_done || end.is_none() {
+            break;
+        }
+        (behind, limit) = (end, whole.next_read());
+    }
+    whole.finish(&api, &id)
+}
+
+/// The answer by id, while the collection is read in its order.
+struct Whole {
+    events: Array,
+    /// The latest event that cancels. If that one is older than the invoice's status, all of them are.
+    cancellation: Option<Event<'static>>,
+    invoice: Option<Header>,
+    lines: Array,
+    /// Nothing that is still to be read belongs to the answer.
+    is_done: bool,
+}
+
+/// The invoice itself.
+struct Header {
+    json: Vec<u8>,
+    last_line: String,
+}
+
+impl Whole {
+    fn new() -> Self {
+        Self {
+            events: Array::part(EVENTS_SHOWN_LIMIT, EVENTS_ROOM_BYTES),
+            cancellation: None,
+            invoice: None,
+            lines: Array::part(LINES_SHOWN_LIMIT, 0),
+            is_done: false,
+        }
+    }
+
+    fn take(&mut self, sort_key: &str, item: &Item) -> Result<(), Problem> {
+        if sort_key.starts_with(EVENT_SK_PREFIX) {
+            let event = decode_event(item)?;
+            self.events.push(sort_key, &event)?;
+            if event.event.kind.cancels() {
+                self.cancellation = Some(event.event);
+            }
+        } else if sort_key == INVOICE_SK {
+            self.take_invoice(item)?;
+        } else if sort_key.starts_with(LINE_SK_PREFIX) && !self.is_done {
+            self.is_done = match &self.invoice {
+                // Lines may be there before their invoice.
+                None => true,
+                Some(invoice) if sort_key > invoice.last_line.as_str() => true,
+                Some(_) => !self.lines.push(sort_key, &decode_line(item)?)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn take_invoice(&mut self, item: &Item) -> Result<(), Problem> {
+        let mut stored = decode_invoice(item)?;
+        if let Some(cancellation) = &self.cancellation {
+            status::apply(cancellation, &mut stored.invoice);
+        }
+        let json = serde_json::to_vec(&stored)?;
+        let room_bytes = BODY_LIMIT_BYTES.saturating_sub(json.len() + self.events.size_bytes());
+        self.lines = Array::part(LINES_SHOWN_LIMIT, room_bytes);
+        self.invoice = Some(Header { json, last_line: (LINES.last)(&stored.invoice) });
+        Ok(())
+    }
+
+    /// Items to read next: all events, for any of them may cancel; behind them no more lines than are wanted.
+    fn next_read(&self) -> Option<usize> {
+        self.invoice.as_ref().map(|_| LINES_SHOWN_LIMIT + 1 - self.lines.len())
+    }
+
+    fn finish(self, api: &Api, id: &str) -> Result<Response, Problem> {
+        let mut body = self.invoice.ok_or(NO_INVOICE)?.json;
+        // The object is opened again at its end.
+        body.pop();
+        for (pages, array) in [(LINES, self.lines), (EVENTS, self.events)] {
+            let behind = array.last().unwrap_or(pages.part.lower).to_owned();
+            let cursor = array.is_full().then(|| api.cursors.seal(&behind, &pages.binding(api, id))).transpose()?;
+            body.extend_from_slice(pages.member);
+            body.append(&mut array.finish());
+            answer::write_cursor(pages.cursor_member, cursor.as_deref(), &mut body)?;
+        }
+        body.push(b'}');
+        Ok(json(body))
+    }
+}
+
+/// Pages of what belongs to an invoice.
+struct Pages {
+    /// What a cursor is bound to, besides the id.
+    path: &'static str,
+    part: Part,
+    /// Sort key behind which nothing belongs to the invoice any more.
+    last: fn(&Invoice<'_>) -> String,
+    /// How the first of them begin in the answer by id.
+    member: &'static [u8],
+    /// What the cursor of the others is called there.
+    cursor_member: &'static str,
+}
+
+const LINES: Pages = Pages {
+    path: "/v1/invoices/{id}/lines",
+    part: Part::LINES,
+    last: |invoice| last_line(invoice.line_count),
+    member: br#","lines":"#,
+    cursor_member: "next_lines_cursor",
+};
+
+const EVENTS: Pages = Pages {
+    path: "/v1/invoices/{id}/events",
+    part: Part::EVENTS,
+    last: |_| Part::EVENTS.upper.to_owned(),
+    member: br#","events":"#,
+    cursor_member: "next_events_cursor",
+};
+
+/// `GET /v1/invoices/{id}/lines`.
+pub(super) async fn lines(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    LINES.answer(&api, id, &uri, decode_line).await
+}
+
+/// `GET /v1/invoices/{id}/events`.
+pub(super) async fn events(
+    State(api): State<Arc<Api>>,
+    id: Result<Path<String>, PathRejection>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    EVENTS.answer(&api, id, &uri, decode_event).await
+}
+
+impl Pages {
+    /// What a cursor is bound to: everything but the limit.
+    fn binding(&self, api: &Api, id: &str) -> Vec<u8> {
+        cursor::binding(&[&api.table.name, self.path, id])
+    }
+
+    async fn answer<T: Serialize>(
+        &self,
+        api: &Api,
+        id: Result<Path<String>, PathRejection>,
+        uri: &Uri,
+        decode: impl Fn(&Item) -> Result<T, DecodeError>,
+    ) -> Result<Response, Problem> {
+        let mut parameters = Parameters::of(uri);
+        let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
+        let cursor = parameters.optional("cursor", |text| Ok(text.to_owned()));
+        let mut given = parameters.finish()?;
+        given.retain(|(name, _)| *name != "cursor");
+        let id = id_of(id)?;
+        let binding = self.binding(api, &id);
+        let behind = cursor.map(|cursor| api.cursors.open(&cursor, &binding)).transpose()?;
+        let array = self.read(api, &id, behind, limit, decode).await?;
+        let last = array.last().filter(|_| array.is_full());
+        let cursor = last.map(|last| api.cursors.seal(last, &binding)).transpose()?;
+        answer::page(array, cursor.as_deref(), &given)
+    }
+
+    /// Reads a page, and the invoice at the same time.
+    async fn read<T: Serialize>(
+        &self,
+        api: &Api,
+        id: &str,
+        behind: Option<String>,
+        limit: usize,
+        decode: impl Fn(&Item) -> Result<T, DecodeError>,
+    ) -> Result<Array, Problem> {
+        let mut array = Array::page(limit);
+        // One more than the page tells whether there is another page.
+        let first = self.piece(api, id, behind.as_deref(), limit + 1);
+        let (invoice, mut piece) = try_join(get_item(api, keys::invoice_pk(id), INVOICE_SK), first).await?;
+        let last = (self.last)(&decode_invoice(&invoice.ok_or(NO_INVOICE)?)?.invoice);
+        loop {
+            for (sort_key, item) in &piece.items {
+                if *sort_key > last || !array.push(sort_key, &decode(item)?)? {
+                    return Ok(array);
+                }
+            }
+            let Some(end) = piece.end else { return Ok(array) };
+            piece = self.piece(api, id, Some(&end), limit + 1 - array.len()).await?;
+        }
+    }
+
+    async fn piece(&self, api: &Api, id: &str, behind: Option<&str>, limit: usize) -> Result<Piece, Problem> {
+        Ok(collection::read(&api.table, id, self.part, behind, Some(limit)).await?)
+    }
+}
