@@ -2,12 +2,17 @@
 
 use encoding_rs::WINDOWS_1252;
 
+use super::events::EventKind;
+use super::products::Product;
 use super::random::Random;
-use super::{LayoutVersion, last_digit};
+use super::text::{digits, last_digit};
+use super::{LayoutVersion, PortalFile};
 use crate::invoice::check_digit::{HIGHEST_WEIGHT, check_digit};
 
 /// Index of the cancellation among the events.
 pub(super) const CANCELLATION: usize = 2;
+/// Index of the denial among the events.
+pub(super) const DENIAL: usize = 5;
 /// Index of the event that is none.
 pub(super) const NO_EVENT: usize = 6;
 
@@ -17,21 +22,15 @@ const RECIPIENTS: u64 = 400;
 /// A CPF has no cycle of weights: they run on to 11.
 const CPF_HIGHEST_WEIGHT: u32 = 11;
 
-const HEADER_TO_ISSUER: [&str; 13] = [
-    "CHAVE DE ACESSO",
-    "MODELO",
-    "SÉRIE",
-    "NÚMERO",
-    "NATUREZA DA OPERAÇÃO",
-    "DATA EMISSÃO",
-    "EVENTO MAIS RECENTE",
-    "DATA/HORA EVENTO MAIS RECENTE",
-    "CPF/CNPJ Emitente",
-    "RAZÃO SOCIAL EMITENTE",
-    "INSCRIÇÃO ESTADUAL EMITENTE",
-    "UF EMITENTE",
-    "MUNICÍPIO EMITENTE",
-];
+const HEADER_TO_ISSUE: [&str; 6] =
+    ["CHAVE DE ACESSO", "MODELO", "SÉRIE", "NÚMERO", "NATUREZA DA OPERAÇÃO", "DATA EMISSÃO"];
+
+const HEADER_OF_LATEST_EVENT: [&str; 2] = ["EVENTO MAIS RECENTE", "DATA/HORA EVENTO MAIS RECENTE"];
+
+const HEADER_OF_EVENT: [&str; 4] = ["EVENTO", "DATA/HORA EVENTO", "DESCRIÇÃO EVENTO", "MOTIVO EVENTO"];
+
+const HEADER_OF_ISSUER: [&str; 5] =
+    ["CPF/CNPJ Emitente", "RAZÃO SOCIAL EMITENTE", "INSCRIÇÃO ESTADUAL EMITENTE", "UF EMITENTE", "MUNICÍPIO EMITENTE"];
 
 const HEADER_OF_AGENCY: [&str; 4] = [
     "CÓDIGO ÓRGÃO SUPERIOR DESTINATÁRIO",
@@ -40,7 +39,7 @@ const HEADER_OF_AGENCY: [&str; 4] = [
     "ÓRGÃO DESTINATÁRIO",
 ];
 
-const HEADER_FROM_RECIPIENT: [&str; 8] = [
+const HEADER_OF_RECIPIENT: [&str; 7] = [
     "CNPJ DESTINATÁRIO",
     "NOME DESTINATÁRIO",
     "UF DESTINATÁRIO",
@@ -48,7 +47,20 @@ const HEADER_FROM_RECIPIENT: [&str; 8] = [
     "DESTINO DA OPERAÇÃO",
     "CONSUMIDOR FINAL",
     "PRESENÇA DO COMPRADOR",
-    "VALOR NOTA FISCAL",
+];
+
+const HEADER_OF_TOTAL: [&str; 1] = ["VALOR NOTA FISCAL"];
+
+const HEADER_OF_LINE: [&str; 9] = [
+    "NÚMERO PRODUTO",
+    "DESCRIÇÃO DO PRODUTO/SERVIÇO",
+    "CÓDIGO NCM/SH",
+    "NCM/SH (TIPO DE PRODUTO)",
+    "CFOP",
+    "QUANTIDADE",
+    "UNIDADE",
+    "VALOR UNITÁRIO",
+    "VALOR TOTAL",
 ];
 
 /// State, its IBGE code, a city.
@@ -98,7 +110,7 @@ const TRADES: [&str; 16] = [
     "COOPERATIVA AGRÍCOLA",
 ];
 
-const NAMES: [&str; 20] = [
+pub(super) const NAMES: [&str; 20] = [
     "SÃO JOÃO",
     "AURORA",
     "TRÊS IRMÃOS",
@@ -190,7 +202,6 @@ const PRESENCES: [&str; 4] = [
 /// All tables of a file.
 #[derive(Debug)]
 pub(super) struct Tables {
-    pub(super) header: Vec<u8>,
     /// The model with the quotes around it: from the one that closes the key to the one that opens the series.
     pub(super) model: Vec<u8>,
     pub(super) months: Vec<Month>,
@@ -203,6 +214,9 @@ pub(super) struct Tables {
     pub(super) between: Vec<u8>,
     pub(super) consumers: Vec<Vec<u8>>,
     pub(super) presences: Vec<Vec<u8>>,
+    pub(super) products: Vec<Product>,
+    pub(super) hard_products: Vec<Product>,
+    pub(super) event_kinds: Vec<EventKind>,
 }
 
 #[derive(Debug)]
@@ -239,7 +253,6 @@ impl Tables {
         let recipient = |at| Recipient::new(version, &mut Random::new(seed, at, u64::MAX - 1));
         let texts = |texts: &[&str]| texts.iter().map(|text| field(text)).collect();
         Self {
-            header: header(version),
             model: field_and_next("\";\"55 - NF-E EMITIDA EM SUBSTITUIÇÃO AO MODELO 1 OU 1A\";\""),
             months: (0..24).map(Month::new).collect(),
             issuers: (0..ISSUERS).map(issuer).collect(),
@@ -250,6 +263,9 @@ impl Tables {
             between: field_and_next("2 - OPERAÇÃO INTERESTADUAL\";\""),
             consumers: texts(&CONSUMERS),
             presences: texts(&PRESENCES),
+            products: Product::all(),
+            hard_products: Product::hard(),
+            event_kinds: EventKind::all(),
         }
     }
 
@@ -278,7 +294,7 @@ impl Month {
     /// Month `at` from January 2023.
     fn new(at: u64) -> Self {
         let (year, month) = (23 + at / 12, 1 + at % 12);
-        let [y1, y2, m1, m2] = super::digits::<4>(year * 100 + month);
+        let [y1, y2, m1, m2] = digits::<4>(year * 100 + month);
         Self { in_key: [y1, y2, m1, m2], in_date: [b'/', m1, m2, b'/', b'2', b'0', y1, y2, b' '] }
     }
 }
@@ -329,7 +345,7 @@ impl Recipient {
 
 /// A CNPJ with right check digits, as a key and as a column have it.
 fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
-    let mut id = super::digits::<8>(1_000_000 + random.below(98_000_000)).to_vec();
+    let mut id = digits::<8>(1_000_000 + random.below(98_000_000)).to_vec();
     id.extend_from_slice(b"000");
     id.push(last_digit(1 + random.below(5)));
     id.push(check_digit(&id, HIGHEST_WEIGHT));
@@ -339,7 +355,7 @@ fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
 
 /// A CPF with right check digits, as a key has it and as a column masks it.
 fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
-    let mut id = super::digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
+    let mut id = digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
     id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
     id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
     let mut masked = b"***.".to_vec();
@@ -354,18 +370,30 @@ fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     (in_key, masked)
 }
 
-fn header(version: LayoutVersion) -> Vec<u8> {
+/// The first row of a file.
+pub(super) fn header(file: PortalFile, version: LayoutVersion) -> Vec<u8> {
     let agency: &[&str] = if version == LayoutVersion::V2 { &HEADER_OF_AGENCY } else { &[] };
-    let names: Vec<&str> = HEADER_TO_ISSUER.iter().chain(agency).chain(&HEADER_FROM_RECIPIENT).copied().collect();
-    field_and_next(&format!("\"{}\"\r\n", names.join("\";\"")))
+    let groups: &[&[&str]] = match file {
+        PortalFile::Invoices => &[
+            &HEADER_TO_ISSUE,
+            &HEADER_OF_LATEST_EVENT,
+            &HEADER_OF_ISSUER,
+            agency,
+            &HEADER_OF_RECIPIENT,
+            &HEADER_OF_TOTAL,
+        ],
+        PortalFile::Events => &[&HEADER_TO_ISSUE, &HEADER_OF_EVENT],
+        PortalFile::Lines => &[&HEADER_TO_ISSUE, &HEADER_OF_ISSUER, agency, &HEADER_OF_RECIPIENT, &HEADER_OF_LINE],
+    };
+    field_and_next(&format!("\"{}\"\r\n", groups.concat().join("\";\"")))
 }
 
 /// What stands between the quotes of a field: quotes doubled, windows-1252.
-fn field(text: &str) -> Vec<u8> {
+pub(super) fn field(text: &str) -> Vec<u8> {
     field_and_next(&text.replace('"', "\"\""))
 }
 
 /// Text with its quotes in place already, in windows-1252.
-fn field_and_next(text: &str) -> Vec<u8> {
+pub(super) fn field_and_next(text: &str) -> Vec<u8> {
     WINDOWS_1252.encode(text).0.into_owned()
 }

@@ -7,10 +7,17 @@ use std::collections::HashMap;
 use csv_async::ByteRecord;
 
 use super::*;
+use crate::invoice::AccessKey;
 use crate::layout::{Detection, Mapping, Reason, Record, Row, Scratch, detect};
+use crate::read::container::{Contents, open_entry};
+use crate::read::source::Source;
 
 fn generated(options: GenerateOptions) -> Vec<u8> {
-    let mut generator = Generator::new(options);
+    file(PortalFile::Invoices, options)
+}
+
+fn file(file: PortalFile, options: GenerateOptions) -> Vec<u8> {
+    let mut generator = Generator::of(file, options);
     let mut bytes = Vec::new();
     while generator.fill(&mut bytes) {}
     bytes
@@ -90,7 +97,7 @@ fn good_records_map_without_reject_or_warning_under_keys_of_their_own() {
         let (mut hard, mut people) = (0, 0);
         for fields in &rows {
             let row = Row::decode(fields, &mut scratch);
-            let Record::Invoice(invoice) = mapping.map(&row).unwrap();
+            let Record::Invoice(invoice) = mapping.map(&row).unwrap() else { unreachable!() };
             assert_eq!(invoice.warnings, [], "{invoice:?}");
             let key = invoice.access_key.unwrap();
             assert!(key.check_digit_ok() && keys.insert(invoice.id.to_string()), "{invoice:?}");
@@ -130,11 +137,11 @@ fn bad_records_and_only_they_are_rejected() {
         let row = Row::decode(fields, &mut scratch);
         match mapping.map(&row) {
             Ok(record) => {
-                assert!(!matches!(generator.class(index), Class::Bad(_)), "record {index}");
+                assert_ne!(generator.class(index), Class::Bad, "record {index}");
                 keys.insert(record.id().to_owned());
             }
             Err(reject) => {
-                assert!(matches!(generator.class(index), Class::Bad(_)), "record {index}: {reject:?}");
+                assert_eq!(generator.class(index), Class::Bad, "record {index}: {reject:?}");
                 *reasons.entry(reject.reason).or_default() += 1;
                 with_an_earlier_key += u64::from(row.get(0).is_some_and(|key| keys.contains(key)));
             }
@@ -192,4 +199,312 @@ fn shares_at_their_ends() {
     assert_eq!(counted(0.0, 1.0), (300, 0, 0));
     assert_eq!(counted(9.0, f64::NAN), (300, 300, 1));
     assert_eq!(counted(-1.0, 0.0), (300, 300, 300));
+}
+
+/// Rows of text, decoded, with the header first.
+fn rows(bytes: &[u8]) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).has_headers(false).from_reader(bytes);
+    let decode = |field: &[u8]| encoding_rs::WINDOWS_1252.decode(field).0.into_owned();
+    reader.byte_records().map(|record| record.unwrap().iter().map(decode).collect()).collect()
+}
+
+fn cents(text: &str) -> Option<u64> {
+    let (whole, hundredths) = text.split_once(',')?;
+    (hundredths.len() == 2).then_some(())?;
+    Some(whole.parse::<u64>().ok()? * 100 + hundredths.parse::<u64>().ok()?)
+}
+
+fn is_key(text: &str) -> bool {
+    AccessKey::parse(text).is_ok()
+}
+
+fn is_date(text: &str) -> bool {
+    jiff::civil::DateTime::strptime("%d/%m/%Y %H:%M:%S", text).is_ok()
+}
+
+/// Of each key of the invoice file its first row without flaw.
+fn invoices(options: GenerateOptions) -> HashMap<String, Vec<String>> {
+    let columns = if options.layout_version == LayoutVersion::V1 { 21 } else { 25 };
+    let mut invoices = HashMap::new();
+    for row in rows(&generated(options)).into_iter().skip(1) {
+        let is_good = row.len() == columns
+            && is_key(&row[0])
+            && is_date(&row[5])
+            && row[8].len() <= 14
+            && cents(&row[columns - 1]).is_some();
+        if is_good {
+            invoices.entry(row[0].clone()).or_insert(row);
+        }
+    }
+    invoices
+}
+
+/// Whether a row of lines, of 27 columns without those of the agency, is right.
+fn is_good_line(row: &[String]) -> bool {
+    let tail = &row[row.len() - 9..];
+    is_key(&row[0])
+        && tail[0].parse::<u32>().is_ok_and(|number| number > 0)
+        && [5, 7, 8].iter().all(|&at| cents(&tail[at]).is_some())
+}
+
+#[test]
+fn headers_are_those_of_the_portal() {
+    let header =
+        |of, layout_version| rows(&file(of, GenerateOptions { records: 0, layout_version, ..MIXED })).remove(0);
+    let invoices = header(PortalFile::Invoices, LayoutVersion::V2);
+    for layout_version in [LayoutVersion::V1, LayoutVersion::V2] {
+        let lines = header(PortalFile::Lines, layout_version);
+        assert_eq!(lines.len(), if layout_version == LayoutVersion::V1 { 27 } else { 31 });
+        // Those of invoices that stand in lines too stand there in the same order.
+        let common: Vec<&String> = lines.iter().filter(|name| invoices.contains(name)).collect();
+        assert_eq!(common.len(), lines.len() - 9);
+        assert!(invoices.iter().filter(|name| lines.contains(name)).eq(common));
+        assert_eq!(lines[lines.len() - 9], "NÚMERO PRODUTO");
+        assert_eq!(header(PortalFile::Events, layout_version).len(), 10);
+    }
+    assert_eq!(
+        header(PortalFile::Events, LayoutVersion::V1)[6..],
+        ["EVENTO", "DATA/HORA EVENTO", "DESCRIÇÃO EVENTO", "MOTIVO EVENTO"]
+    );
+}
+
+#[test]
+fn lines_and_events_are_functions_of_seed_and_index() {
+    use sha2::{Digest, Sha256};
+    let options = GenerateOptions { records: 2_000, ..MIXED };
+    for (of, hash) in [(PortalFile::Lines, [219, 3, 167, 240]), (PortalFile::Events, [238, 9, 74, 76])] {
+        let bytes = file(of, options);
+        assert_ne!(bytes, file(of, GenerateOptions { seed: 8, ..options }));
+        assert!(file(of, GenerateOptions { records: 3_000, ..options }).starts_with(&bytes));
+        assert_eq!(Sha256::digest(&bytes)[..4], hash, "if the generator was changed on purpose, change this too");
+    }
+}
+
+#[test]
+fn every_invoice_has_its_lines_and_they_add_up() {
+    for layout_version in [LayoutVersion::V1, LayoutVersion::V2] {
+        let options = GenerateOptions { layout_version, bad: 0.0, duplicates: 0.0, ..MIXED };
+        let bytes = file(PortalFile::Lines, options);
+        let rows = rows(&bytes).split_off(1);
+        let columns = if layout_version == LayoutVersion::V1 { 27 } else { 31 };
+        let mut lines = HashMap::<String, Vec<Vec<String>>>::new();
+        for row in rows {
+            assert!(row.len() == columns && is_good_line(&row), "{row:?}");
+            lines.entry(row[0].clone()).or_default().push(row);
+        }
+        let invoices = invoices(options);
+        assert_eq!((invoices.len(), lines.len()), (20_000, 20_000));
+        let (mut count, mut adding_up, mut hard, mut long) = (0, 0, 0, 0);
+        for (key, lines) in &lines {
+            let invoice = &invoices[key];
+            // All columns but those of the event and the total are the invoice's.
+            let of_invoice: Vec<&String> = invoice[..6].iter().chain(&invoice[8..invoice.len() - 1]).collect();
+            let mut sum = 0;
+            for (number, line) in (1..).zip(lines) {
+                assert!(line[..columns - 9].iter().eq(of_invoice.iter().copied()), "{line:?}");
+                let line = &line[columns - 9..];
+                assert_eq!(line[0].parse(), Ok(number), "{line:?}");
+                assert_eq!((line[2].len(), line[4].len()), (8, 4));
+                let [quantity, price, total] = [5, 7, 8].map(|at| cents(&line[at]).unwrap());
+                assert!(quantity > 0 && price > 0 && quantity * price == total * 100, "{line:?}");
+                hard += u64::from(line[1].contains(['"', ';', '\n']));
+                sum += total;
+            }
+            count += lines.len();
+            long += u64::from(lines.len() >= 20);
+            adding_up += u64::from(Some(sum) == cents(invoice.last().unwrap()));
+        }
+        assert!((70_000..75_000).contains(&count), "3.6 of each: {count}");
+        assert!((18_800..19_200).contains(&adding_up), "nineteen in twenty: {adding_up}");
+        assert!((1_000..1_900).contains(&hard) && (8..40).contains(&long), "{hard} {long}");
+        assert!((480..720).contains(&(bytes.len() / count)), "{} bytes a row", bytes.len() / count);
+    }
+}
+
+#[test]
+fn lines_repeat_and_are_bad_as_asked() {
+    let rows = rows(&file(PortalFile::Lines, MIXED)).split_off(1);
+    let invoices = invoices(MIXED);
+    let mut first = HashMap::<(String, String), Vec<String>>::new();
+    let (mut keys, mut latest) = (std::collections::HashSet::new(), String::new());
+    let (mut bad, mut exact, mut changed, mut far) = (0, 0, 0, 0);
+    for row in &rows {
+        if row.len() != 27 || !is_good_line(row) {
+            bad += 1;
+            continue;
+        }
+        assert!(invoices.contains_key(&row[0]), "{row:?}");
+        if keys.insert(row[0].clone()) {
+            latest.clone_from(&row[0]);
+        }
+        match first.get(&(row[0].clone(), row[18].clone())) {
+            None => {
+                first.insert((row[0].clone(), row[18].clone()), row.clone());
+            }
+            Some(earlier) => {
+                let differing: Vec<usize> = (0..27).filter(|&at| earlier[at] != row[at]).collect();
+                assert!(differing.is_empty() || differing == [23, 26], "{differing:?}");
+                *(if differing.is_empty() { &mut exact } else { &mut changed }) += 1;
+                far += usize::from(row[0] != latest);
+            }
+        }
+    }
+    assert_eq!(keys.len(), invoices.len(), "every invoice has lines");
+    for count in [bad, exact, changed, far] {
+        let in_a_thousand = count * 1_000 / rows.len();
+        assert!((90..=110).contains(&in_a_thousand), "a tenth: {bad} {exact} {changed} {far}");
+    }
+}
+
+#[test]
+fn each_flaw_of_a_line_or_an_event_is_there_and_is_one() {
+    let mut seen = HashMap::<&str, u64>::new();
+    for row in rows(&file(PortalFile::Lines, GenerateOptions { duplicates: 0.0, ..MIXED })).iter().skip(1) {
+        let flaws = match row.len() {
+            26 => vec!["column less"],
+            28 => vec!["column more"],
+            _ => [
+                (!is_key(&row[0]), "key"),
+                (row[18].is_empty(), "no number"),
+                (row[18] == "0", "number 0"),
+                (row[18] == "A1", "letters"),
+                (cents(&row[23]).is_none(), "quantity"),
+                (cents(&row[25]).is_none(), "price"),
+                (cents(&row[26]).is_none(), "total"),
+            ]
+            .into_iter()
+            .filter_map(|(is_there, flaw)| is_there.then_some(flaw))
+            .collect(),
+        };
+        assert!(flaws.len() <= 1, "{flaws:?} {row:?}");
+        for flaw in flaws {
+            *seen.entry(flaw).or_default() += 1;
+        }
+    }
+    assert!(seen.len() == 9 && seen.values().all(|&count| count > 300), "{seen:?}");
+    let mut seen = HashMap::<&str, u64>::new();
+    for row in rows(&file(PortalFile::Events, GenerateOptions { records: 100_000, ..MIXED })).iter().skip(1) {
+        let flaw = match row.len() {
+            9 => "column less",
+            11 => "column more",
+            _ if !is_key(&row[0]) => "key",
+            _ if row[7].is_empty() => "no date",
+            _ if !is_date(&row[7]) => "date",
+            _ => "none",
+        };
+        *seen.entry(flaw).or_default() += 1;
+    }
+    assert!(seen.len() == 6 && seen.values().all(|&count| count > 20), "{seen:?}");
+}
+
+#[test]
+fn events_are_later_than_their_invoices_and_a_fifth_cancel() {
+    let options = GenerateOptions { records: 40_000, bad: 0.0, ..MIXED };
+    let rows = rows(&file(PortalFile::Events, options)).split_off(1);
+    let invoices = invoices(options);
+    let date = |text: &str| jiff::civil::DateTime::strptime("%d/%m/%Y %H:%M:%S", text).unwrap();
+    let mut first = HashMap::<(String, String), Vec<String>>::new();
+    let (mut with_events, mut texts) = (HashMap::<String, bool>::new(), HashMap::<String, u64>::new());
+    let (mut exact, mut changed, mut only_here) = (0, 0, 0);
+    for row in &rows {
+        assert_eq!(row.len(), 10);
+        let invoice = &invoices[&row[0]];
+        assert_eq!(row[..6], invoice[..6]);
+        assert_ne!(invoice[6], "Uso Denegado");
+        match first.get(&(row[0].clone(), row[7].clone())) {
+            Some(earlier) if earlier == row => exact += 1,
+            Some(earlier) => {
+                assert!(earlier[..9] == row[..9] && earlier[9] != row[9], "{row:?}");
+                changed += 1;
+            }
+            None => {
+                first.insert((row[0].clone(), row[7].clone()), row.clone());
+                *texts.entry(row[6].clone()).or_default() += 1;
+                let cancels = row[6].starts_with("Cancelamento");
+                let is_over = with_events.insert(row[0].clone(), cancels);
+                assert_ne!(is_over, Some(true), "nothing after a cancellation");
+                let at = date(&row[7]);
+                assert!(at >= date(&invoice[5]));
+                if cancels {
+                    assert!(at > date(&invoice[7]), "{row:?}");
+                    only_here += u64::from(!invoice[6].starts_with("Cancelamento"));
+                }
+            }
+        }
+    }
+    let invoices_with_events = with_events.len() * 1_000 / invoices.len();
+    assert!((40..60).contains(&invoices_with_events), "{invoices_with_events} in a thousand");
+    let cancellations = with_events.values().filter(|cancels| **cancels).count() * 100 / first.len();
+    assert!((15..28).contains(&cancellations) && only_here > 200, "{cancellations} % {only_here}");
+    assert!(texts.len() == 8 && texts.values().all(|&count| count > 20), "{texts:?}");
+    let repeated = (exact + changed) * 100 / rows.len();
+    assert!((17..24).contains(&repeated) && exact * 3 > changed && changed * 3 > exact, "{exact} {changed}");
+}
+
+#[test]
+fn lines_end_however_high_the_shares() {
+    for (duplicates, bad) in [(1.0, 0.0), (0.0, 1.0), (f64::NAN, 9.0), (-1.0, -1.0)] {
+        let options = GenerateOptions { records: 300, duplicates, bad, ..MIXED };
+        let of_keys: usize = rows(&file(PortalFile::Lines, options)).len() - 1;
+        let good = duplicates < 0.0;
+        assert!(if good { of_keys > 900 } else { of_keys <= 8 * (EXTRA_ROWS_LIMIT + 1) }, "{of_keys}");
+    }
+}
+
+#[test]
+fn the_archive_holds_the_three_files() {
+    use std::io::Read;
+    for layout_version in [LayoutVersion::V1, LayoutVersion::V2] {
+        let options = GenerateOptions { records: 3_000, layout_version, ..MIXED };
+        let mut bytes = Vec::new();
+        write_archive(options, &mut bytes).unwrap();
+        let mut again = Vec::new();
+        write_archive(options, &mut again).unwrap();
+        assert!(bytes == again, "the same options give the same bytes");
+        let mut archive = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
+        assert_eq!(archive.len(), 3);
+        for (at, of) in PortalFile::ALL.into_iter().enumerate() {
+            let mut entry = archive.by_index(at).unwrap();
+            assert_eq!(entry.name().unwrap(), of.name());
+            let mut contents = Vec::new();
+            entry.read_to_end(&mut contents).unwrap();
+            assert!(contents == file(of, options), "{of:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn our_reader_opens_the_archive() {
+    use tokio::io::AsyncReadExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("202412_NFe.zip");
+    let options = GenerateOptions { records: 3_000, ..MIXED };
+    write_archive(options, std::fs::File::create(&path).unwrap()).unwrap();
+    let source = Source::file(&path).await.unwrap();
+    let entries = Contents::inspect(&source).await.unwrap().entries;
+    assert_eq!(entries.len(), 3);
+    for (entry, of) in entries.iter().zip(PortalFile::ALL) {
+        assert_eq!(entry.name.as_deref(), Some(of.name()));
+        let mut contents = Vec::new();
+        open_entry(&source, entry, 0, true).await.unwrap().read_to_end(&mut contents).await.unwrap();
+        assert!(contents == file(of, options), "{of:?}");
+    }
+}
+
+#[test]
+fn an_archive_tells_that_its_target_fails() {
+    struct Full(usize);
+    impl std::io::Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    for limit in [0, 10, 100_000] {
+        let error = write_archive(MIXED, Full(limit)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+    }
 }

@@ -1,0 +1,94 @@
+//! What mapping a row costs, by layout: records a second, and allocations a record.
+//!
+//! `cargo bench --bench mapping`. The rows are those of the fixtures, decoded from memory again and again; rows that are
+//! rejects are left out. An invoice needs one allocation, for what its layout keeps in `extra`; an id that is a hash, zeros that
+//! are added, and a line's key of several columns cost one more each.
+
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails by panicking is a bench that fails")]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use csv_async::ByteRecord;
+use notaflux::layout::{ConventionVotes, Detection, Layout, Mapping, Row, Scratch, built_in};
+
+/// Rows of each file: few enough that they lie in a cache, so that it is mapping that is measured.
+const RECORDS: usize = 1_000;
+
+const UCI: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\
+                   536365,85123A,WHITE HANGING HEART T-LIGHT HOLDER,6,12/1/2010 8:26,2.55,17850.0,United Kingdom\n\
+                   C536379,D,Discount,-1,12/1/2010 9:41,27.5,14527.0,United Kingdom\n";
+
+struct File {
+    mapping: Mapping,
+    rows: Vec<ByteRecord>,
+}
+
+fn file(bytes: &[u8], delimiter: u8, own: &[&str]) -> File {
+    let own: Vec<Arc<Layout>> = own.iter().map(|text| Arc::new(Layout::parse(text).unwrap())).collect();
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let mut reader =
+        csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(bytes);
+    let mut records = reader.byte_records().map(|record| record.unwrap().iter().collect::<ByteRecord>());
+    let mut scratch = Scratch::default();
+    let header: Vec<String> = Row::decode(&records.next().unwrap(), &mut scratch).iter().map(str::to_owned).collect();
+    let records: Vec<ByteRecord> = records.collect();
+    let Detection::Fits(layout) = Detection::of(&header, &own, built_in()) else { return unfit() };
+    let mapping = Mapping::new(Arc::clone(&layout), &header).unwrap();
+    let mut votes = ConventionVotes::new(&mapping);
+    for record in &records {
+        votes.see(&Row::decode(record, &mut scratch));
+    }
+    let conventions = votes.decide();
+    let mapping = Mapping::with_conventions(layout, &header, conventions).unwrap();
+    let mut good = |record: &&ByteRecord| {
+        let row = Row::decode(record, &mut scratch);
+        !mapping.is_trailer(&row) && mapping.map(&row).is_ok()
+    };
+    let good: Vec<&ByteRecord> = records.iter().filter(|record| good(record)).collect();
+    let rows = good.iter().copied().cycle().take(RECORDS).cloned().collect();
+    File { mapping, rows }
+}
+
+#[allow(clippy::panic, reason = "see above")]
+fn unfit() -> File {
+    panic!("a layout fits each of these files")
+}
+
+fn map_all(file: &File, scratch: &mut Scratch) {
+    for record in &file.rows {
+        let row = Row::decode(record, scratch);
+        if !file.mapping.is_trailer(&row) {
+            black_box(file.mapping.map(&row).unwrap());
+        }
+    }
+}
+
+fn mapping(criterion: &mut Criterion) {
+    let files = [
+        file(include_bytes!("../fixtures/portal-v1.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/portal-lines-v1.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/portal-events.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/mg-notes.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/mg-lines.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/sp-nfse.csv"), b';', &[]),
+        file(include_bytes!("../fixtures/sped-c100.csv"), b';', &[]),
+        file(UCI.as_bytes(), b',', &[include_str!("../docs/layouts/uci.toml")]),
+    ];
+    let mut group = criterion.benchmark_group("mapping");
+    group.throughput(Throughput::Elements(RECORDS as u64));
+    let mut scratch = Scratch::default();
+    for file in &files {
+        map_all(file, &mut scratch);
+        let counted = allocation_counter::measure(|| map_all(file, &mut scratch));
+        let name = file.mapping.layout().name();
+        let hundredths = counted.count_total * 100 / RECORDS as u64;
+        println!("{name}: {}.{:02} allocations a record", hundredths / 100, hundredths % 100);
+        group.bench_function(name, |bench| bench.iter(|| map_all(file, &mut scratch)));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, mapping);
+criterion_main!(benches);
