@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::bar::Bar;
 use super::place::{Place, PlaceArgs};
-use super::{Failure, say, stop, summary};
+use super::{Failure, layouts, say, stop, summary};
 use crate::ingest::{Error, Halt, Outcome, RejectLimit, Settings};
 use crate::local::progress::Display;
 
@@ -23,6 +23,8 @@ pub(super) struct Args {
     source: String,
     #[command(flatten)]
     place: PlaceArgs,
+    #[command(flatten)]
+    layouts: layouts::ChoiceArgs,
     /// Write the report as JSON to this file, or to standard output (-)
     #[arg(long, value_name = "FILE")]
     report: Option<String>,
@@ -46,7 +48,7 @@ pub(super) struct Args {
     quiet: bool,
 }
 
-fn source_name(text: &str) -> Result<String, String> {
+pub(super) fn source_name(text: &str) -> Result<String, String> {
     let is_whole =
         |object: &str| object.split_once('/').is_some_and(|(bucket, key)| !bucket.is_empty() && !key.is_empty());
     match text.strip_prefix("s3://") {
@@ -70,6 +72,7 @@ impl Args {
                 Some((path.to_owned(), Box::new(file)))
             }
         };
+        let layouts = self.layouts.choice()?;
         let stop = stop::on_signal()?;
         let place = Place::open(&self.place).await?;
         let source = match place.source(&self.source, &stop).await {
@@ -79,6 +82,7 @@ impl Args {
         let settings = Settings {
             max_write_units: self.max_write_units,
             max_rejects: self.max_rejects,
+            layouts,
             force: self.force,
             ..Settings::default()
         };

@@ -138,7 +138,7 @@ async fn show(table: &Table, id: &str) -> Result<(), Failure> {
                 Progress::Survey { cursor, .. } | Progress::Write { cursor, .. } => {
                     format!("{} records, byte {}", grouped(cursor.record), grouped(cursor.byte))
                 }
-                Progress::Merge { written, .. } => format!("{} keys", grouped(written)),
+                Progress::Merge(found) => format!("{} keys", grouped(found.written)),
                 Progress::Settle { block } => format!("{} blocks", grouped(block)),
             };
             let done = if unit.done { ", done" } else { "" };

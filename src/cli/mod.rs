@@ -4,12 +4,14 @@
 //! 130 interrupted.
 
 mod bar;
+mod check;
 mod cursor_key;
 mod demo;
 mod generate;
 mod http;
 mod ingest;
 mod ingestions;
+mod layouts;
 mod place;
 mod serve;
 mod stop;
@@ -54,12 +56,16 @@ enum Command {
     Serve(serve::Args),
     /// Ingest a file, an S3 object or standard input
     Ingest(ingest::Args),
+    /// Say what a file is, what would become of it and what that would cost; writes nothing
+    Check(check::Args),
     /// Write seeded, realistic invoices
     Generate(generate::Args),
     /// Create, show or delete the table
     Table(table::Args),
     /// List, show or cancel ingestions
     Ingestions(ingestions::Args),
+    /// List or print layouts
+    Layouts(layouts::Args),
 }
 
 /// Prints a line of a result on standard output.
@@ -99,9 +105,11 @@ impl Command {
             Self::Demo(args) => Box::pin(args.run()).await,
             Self::Serve(args) => Box::pin(args.run()).await,
             Self::Ingest(args) => Box::pin(args.run()).await,
+            Self::Check(args) => Box::pin(args.run()).await,
             Self::Generate(args) => args.run(),
             Self::Table(args) => args.run().await,
             Self::Ingestions(args) => args.run().await,
+            Self::Layouts(args) => args.run(),
         }
     }
 }

@@ -82,6 +82,15 @@ impl Services {
 }
 
 impl TableArgs {
+    /// The file or S3 object that the user named, without making or opening a table.
+    pub(super) async fn source(&self, name: &str) -> Result<Source, Failure> {
+        let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
+        let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
+        let (services, _) = self.open().await?;
+        let s3 = aws::s3_client(&services.s3);
+        Ok(Source::object(s3, bucket.to_owned(), key.to_owned(), None).await?)
+    }
+
     /// The services and the table's name.
     pub(super) async fn open(&self) -> Result<(Services, String), Failure> {
         match &self.table {

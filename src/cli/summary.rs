@@ -44,6 +44,9 @@ fn lines(report: &Report, with_effort: bool) -> String {
     line("written", grouped(report.written));
     line("superseded", grouped(report.superseded));
     line("rejected", grouped(report.rejected));
+    if report.trailers > 0 {
+        line("no records", format!("{} rows, such as totals", grouped(report.trailers)));
+    }
     if let Some(location) = &report.rejects_location {
         line("rejects", location.clone());
     }

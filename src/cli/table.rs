@@ -46,7 +46,7 @@ enum Command {
     },
 }
 
-fn index_set(text: &str) -> Result<IndexSet, String> {
+pub(super) fn index_set(text: &str) -> Result<IndexSet, String> {
     IndexSet::parse(text).ok_or_else(|| "expected a list like issuer,month, or none".to_owned())
 }
 
