@@ -24,7 +24,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt as _;
 use notaflux::aws;
 use notaflux::ingest::{Outcome, Settings, State};
-use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
+use notaflux::local::generate::{GenerateOptions, Generator, write_archive};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
@@ -32,10 +32,11 @@ use support::cloud::{self, Queue};
 use support::place::{Items, Place};
 use support::proxy::Proxy;
 use support::proxy::plan::Plan;
+use support::rows;
 use support::runtime_api::Function;
 
 /// Seeds of the default run, and seeds that failed once: each is run in every run.
-const SEEDS: std::ops::Range<u64> = 0..4;
+const SEEDS: std::ops::Range<u64> = 0..5;
 const REGRESSIONS: [u64; 1] = [13];
 
 /// Seeds at once, and workers of each: most of their time they wait.
@@ -63,26 +64,36 @@ struct Met {
 /// What must not depend on what happens on the way.
 type End = (Items, Vec<Value>, [u64; 4]);
 
-/// What is ingested: by seed plain, gzip, or a zip of two entries.
+/// What is ingested: by seed plain, gzip, a zip of two files of invoices, one of the Portal's three files, or rows that are
+/// lines with their invoice repeated.
 fn object(seed: u64) -> (&'static str, Vec<u8>) {
-    let file = |seed, records| {
-        let layout_version = LayoutVersion::V1;
-        let options = GenerateOptions { records, seed, layout_version, duplicates: 0.2, bad: 0.05 };
-        let (mut generator, mut bytes) = (Generator::new(options), Vec::new());
+    let options = |records| GenerateOptions { records, seed, duplicates: 0.2, bad: 0.05, ..GenerateOptions::default() };
+    let file = |records| {
+        let (mut generator, mut bytes) = (Generator::new(options(records)), Vec::new());
         while generator.fill(&mut bytes) {}
         bytes
     };
-    match seed % 3 {
-        0 => ("notas.csv", file(seed, 2_000)),
+    match seed % 5 {
+        0 => ("notas.csv", file(2_000)),
         1 => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            encoder.write_all(&file(seed, 2_000)).unwrap();
+            encoder.write_all(&file(2_000)).unwrap();
             ("notas.csv.gz", encoder.finish().unwrap())
         }
-        _ => {
+        2 => {
             // The second entry has invoices of the first again: the last in the archive stays.
-            let entries = [("a.csv", file(seed, 1_000)), ("b.csv", file(seed, 1_500))];
-            ("notas.zip", support::rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
+            let entries = [("a.csv", file(1_000)), ("b.csv", file(1_500))];
+            ("notas.zip", rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
+        }
+        3 => {
+            let mut bytes = Vec::new();
+            write_archive(options(400), &mut bytes).unwrap();
+            ("portal.zip", bytes)
+        }
+        _ => {
+            let amount = |n: u32| if n % 23 == 5 { "12,3,4".to_owned() } else { format!("{n}.50") };
+            let mut dice = fastrand::Rng::with_seed(seed);
+            ("retail.csv", rows::retail((0..1_200).map(|n| (dice.u32(..150), dice.u32(1..12), amount(n)))))
         }
     }
 }
@@ -113,7 +124,7 @@ async fn whatever_happens_to_the_workers_the_end_is_the_same() {
     let more = (asked("NOTAFLUX_CHAOS_FIRST").unwrap_or(SEEDS.end)..).take_while(|_| Instant::now() < until);
     let seeds = REGRESSIONS.into_iter().chain(SEEDS).chain(more);
     let seeds = futures::stream::iter(seeds).for_each_concurrent(SEEDS_AT_ONCE, async |seed| {
-        chaos(&base, seed, &met).await;
+        Box::pin(chaos(&base, seed, &met)).await;
         run.fetch_add(1, Ordering::Relaxed);
     });
     Box::pin(seeds).await;
@@ -131,9 +142,11 @@ async fn chaos(base: &Place, seed: u64, met: &Arc<Met>) {
     let s3 = aws::s3_client(&base.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key(&key).body(ByteStream::from(bytes)).send().await.unwrap();
     let source = Source::object(s3, UPLOADS_BUCKET, key.as_str(), None).await.unwrap();
-    let expected = undisturbed(&base.another().await, &source).await;
-
-    let place = base.another().await;
+    let (calm, place) = (base.another().await, base.another().await);
+    for place in [&calm, &place] {
+        place.put_layout("retail", rows::RETAIL_LAYOUT).await;
+    }
+    let expected = undisturbed(&calm, &source).await;
     let queue = Arc::new(Queue::default());
     let endpoint = cloud::start(place.stack.endpoints().aws.clone(), queue.clone()).await;
     let proxy = Proxy::start(&endpoint, plan(seed));

@@ -216,7 +216,8 @@ async fn files_without_invoices_say_so() {
 
     let unknown = place.ingest(b"fruta;quantidade\nbanana;3\n", Settings::default()).await;
     let message = unknown.error.unwrap().to_string();
-    assert!(message.contains("portal-invoice") && message.contains("CHAVE DE ACESSO"), "{message}");
+    assert!(message.contains("portal-line") && message.contains("CHAVE DE ACESSO"), "{message}");
+    assert!(message.contains("--layout"), "{message}");
 
     let missing = Source::file("no-such-file.csv").await.unwrap_err();
     assert!(missing.to_string().contains("no-such-file.csv"), "{missing}");

@@ -60,7 +60,7 @@ const ITEMS_A_CALL: u64 = 25;
 async fn recorded_items(place: &Place, source: &Source) -> u64 {
     let ingestion = plan::ingestion_id(source.identity());
     let units = Ledger::new(place.table.clone()).units(&ingestion, 1, Phase::Write).await.unwrap();
-    let items = |unit: &Unit| if let Progress::Write { items, .. } = unit.progress { items } else { 0 };
+    let items = |unit: &Unit| if let Progress::Write { put, .. } = unit.progress { put.items } else { 0 };
     units.values().map(items).sum()
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::ledger::Ledger;
 use notaflux::ingest::machine::Phase;
@@ -64,6 +65,12 @@ impl Place {
         aws::s3_client(&config).create_bucket().bucket(&work).send().await.unwrap();
         let table = table::create(aws::dynamodb_worker(&config), name, Schema::default()).await.unwrap();
         Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
+    }
+
+    /// Puts a layout where the engine finds the user's own.
+    pub async fn put_layout(&self, name: &str, text: &str) {
+        let (s3, body) = (aws::s3_client(&self.config), ByteStream::from(text.as_bytes().to_vec()));
+        s3.put_object().bucket(&self.work).key(format!("layouts/{name}.toml")).body(body).send().await.unwrap();
     }
 
     /// A file with these bytes.

@@ -75,3 +75,39 @@ pub fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
     out.extend([0, 0]);
     out
 }
+
+/// A layout whose rows are lines that repeat their invoice.
+pub const RETAIL_LAYOUT: &str = r#"
+name = "retail"
+title = "Rows that are lines, with their invoice repeated"
+requires = ["InvoiceNo", "Line", "InvoiceDate"]
+
+[conventions]
+decimal = "point"
+date = "iso"
+
+[id.natural_key]
+name = "retail"
+from = ["InvoiceNo"]
+
+[invoice]
+number = "InvoiceNo"
+issued_at = "InvoiceDate"
+operation = "Memo"
+
+[line]
+number = "Line"
+description = "Description"
+total = "Amount"
+"#;
+
+/// A file of that layout: `rows` are invoice, line and amount. The memo of an invoice is the number of its row, so that the
+/// last row of each is told by it.
+pub fn retail(rows: impl IntoIterator<Item = (u32, u32, String)>) -> Vec<u8> {
+    let header = "InvoiceNo,Line,InvoiceDate,Memo,Description,Amount\n".to_owned();
+    let row = |(at, (invoice, line, amount)): (usize, (u32, u32, String))| {
+        format!("{invoice},{line},2026-11-02,row {at},thing {line},{amount}\n")
+    };
+    let rows = rows.into_iter().enumerate().map(row);
+    std::iter::once(header).chain(rows).collect::<String>().into_bytes()
+}
