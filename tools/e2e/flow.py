@@ -225,7 +225,28 @@ class Flow:
         self.check(f"each of these {len(seen)} invoices is field by field the row in the file", len(seen) > 100, len(seen))
         chosen = next(invoice for invoice in seen.values() if invoice["status"] == "cancelled")
         alone, _ = self.ask(f"/v1/invoices/{chosen['id']}")
-        self.check("an invoice by its id is the one in the list", alone == chosen, f"{alone}\n{chosen}")
+        self.check("an invoice by its id is the one in the list", alone == chosen | {"lines": [], "events": []},
+                   f"{alone}\n{chosen}")
+        self.standing = next(invoice for invoice in seen.values() if invoice["status"] == "authorized")
+
+    def lines_and_events(self):
+        """Files of another source belong to an invoice that is there: its lines, and an event that cancels it."""
+        invoice = self.standing
+        for key, content, metadata in (
+            ("depois/itens.csv", portal.lines(invoice["id"], 3), {}),
+            ("depois/eventos.csv", portal.cancellation(invoice["id"]), {"layout": "portal-event"}),
+        ):
+            self.s3.put_object(Bucket=self.outputs["UploadsBucketName"], Key=key, Body=content, Metadata=metadata)
+            report = self.wait(f"{key} is ingested", lambda: self.ended([key]))[key]
+            self.check(f"{key} is ingested", report["state"] == "completed" and report["rejected"] == 0, report)
+        found, _ = self.ask(f"/v1/invoices/{invoice['id']}")
+        numbers = [line["number"] for line in found["lines"]]
+        self.check("the invoice answers with its lines in order", numbers == ["1", "2", "3"], found)
+        kinds = [event["kind"] for event in found["events"]]
+        self.check("and with its event, which cancels it", (kinds, found["status"]) == (["cancellation"], "cancelled"), found)
+        listed, _ = self.pages(invoice["issuer"]["tax_id"], 1000)
+        listed = next(each for each in listed if each["id"] == invoice["id"])
+        self.check("in the list it is cancelled too", listed["status"] == "cancelled", listed)
 
     def compare(self, found, row, ingestion):
         source, rest = found["source"], {name: value for name, value in found.items() if name not in ("source", "warnings")}
@@ -405,6 +426,7 @@ def run(name, call):
         flow.stand_between()
         flow.refusals()
         flow.one_archive()
+        flow.lines_and_events()
         flow.other_events()
         flow.poison()
         flow.burst()

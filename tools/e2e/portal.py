@@ -32,6 +32,23 @@ def generate(notaflux, path, records, seed, layout="portal-v1"):
     return path
 
 
+def lines(key, count):
+    """A file of this many lines of one invoice."""
+    columns = ["CHAVE DE ACESSO", "NÚMERO PRODUTO", "DESCRIÇÃO DO PRODUTO/SERVIÇO", "QUANTIDADE", "VALOR UNITÁRIO", "VALOR TOTAL"]
+    return table(columns, [[key, number, f"CAFÉ {number}", "2,00", "10,50", "21,00"] for number in range(count, 0, -1)])
+
+
+def cancellation(key):
+    """A file of one event, later than any status."""
+    columns = ["CHAVE DE ACESSO", "EVENTO", "DATA/HORA EVENTO", "DESCRIÇÃO EVENTO", "MOTIVO EVENTO"]
+    return table(columns, [[key, "Cancelamento", "31/12/2026 23:59:59", "Cancelamento", "ERRO DE EMISSÃO"]])
+
+
+def table(columns, rows):
+    text = "".join(";".join(f'"{cell}"' for cell in row) + "\r\n" for row in [columns, *rows])
+    return text.encode("cp1252")
+
+
 def archive(path, members):
     """A zip of these files, of which not all are invoices, under these names."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
