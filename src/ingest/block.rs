@@ -94,6 +94,10 @@ pub struct Header {
     pub superseded_records: u64,
     /// Write units that its valid records would consume, superseded ones included.
     pub write_units: u64,
+    /// Invoices that rows of lines repeat, superseded ones included.
+    pub besides: u64,
+    /// Write units that those would consume.
+    pub besides_units: u64,
     /// Valid records with a warning, by kind.
     pub warnings: BTreeMap<String, u64>,
 }
@@ -164,7 +168,9 @@ impl BlockBuilder {
     }
 
     /// Takes in the invoice that the row of a line repeats.
-    pub fn accept_besides(&mut self, hash: u128, byte: u64) {
+    pub fn accept_besides(&mut self, hash: u128, byte: u64, write_units: u32) {
+        self.header.besides += 1;
+        self.header.besides_units += u64::from(write_units);
         self.add_key(hash, place(byte, Part::Besides));
     }
 
@@ -453,7 +459,7 @@ mod tests {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
         for (line, byte) in [(1, 10), (2, 20), (1, 30)] {
             builder.accept(hash(5, line), byte, 4);
-            builder.accept_besides(hash(9, 9), byte);
+            builder.accept_besides(hash(9, 9), byte, 4);
         }
         builder.cancel(hash(9, 9), 20, 7);
         let (header, block) = builder.finish(1000, 10).unwrap();

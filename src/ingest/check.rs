@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use arrayvec::ArrayString;
 use serde::Serialize;
 
+use super::block::Header;
 use super::error::Error;
 use super::halt::Halt;
 use super::judge::Judged;
@@ -272,7 +273,10 @@ impl Notes {
             without_column,
         });
         let valid = merged.records - merged.rejected;
-        let all_units: u64 = heads.iter().map(|placed| placed.head.header.write_units).sum();
+        let sum = |of: fn(&Header) -> u64| heads.iter().map(|placed| of(&placed.head.header)).sum::<u64>();
+        let of_records = share(sum(|header| header.write_units), merged.written, valid);
+        let put_besides = merged.items - merged.written;
+        let of_besides = share(sum(|header| header.besides_units), put_besides, sum(|header| header.besides));
         Check {
             source: plan.source.clone(),
             entries: entries.collect(),
@@ -289,7 +293,7 @@ impl Notes {
             issuers_exact: !self.issuers.is_crowded,
             issuers: self.issuers.busiest(),
             items: merged.items,
-            write_units: share(all_units, merged.written, valid),
+            write_units: of_records + of_besides,
             bytes_decoded: merged.segment_bytes.iter().sum(),
         }
     }

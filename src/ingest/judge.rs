@@ -10,8 +10,17 @@ use crate::table::keys;
 pub(super) struct Judged<'r> {
     /// The record.
     pub(super) record: Record<'r>,
-    /// Write units of all its items.
-    pub(super) write_units: u32,
+    /// What its items take.
+    pub(super) units: Units,
+}
+
+/// Write units of a record's items.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Units {
+    /// Of the item that the record is counted by.
+    pub(super) record: u32,
+    /// Of the invoice that is another item of it.
+    pub(super) besides: u32,
 }
 
 /// What names the items of a record.
@@ -47,22 +56,22 @@ pub(super) fn invoice_hash(id: &str) -> u128 {
 pub(super) fn judge<'r>(mapping: &'r Mapping, row: &'r Row<'r>, work: &Work<'_>) -> Result<Judged<'r>, Reject> {
     let record = mapping.map(row)?;
     match measure(&record, work) {
-        Ok(write_units) => Ok(Judged { record, write_units }),
+        Ok(units) => Ok(Judged { record, units }),
         Err(refusal) => Err(Reject { reason: Reason::ItemTooLarge, message: refusal.to_string() }),
     }
 }
 
-fn measure(record: &Record<'_>, work: &Work<'_>) -> Result<u32, Refusal> {
+fn measure(record: &Record<'_>, work: &Work<'_>) -> Result<Units, Refusal> {
     // The number of the record is part of the item; the survey does not know it yet, so both passes take the longest.
     let source = SourceRef { ingestion: work.plan.ingestion.as_str().into(), record: u64::MAX };
-    let units = |measured: Measured| measured.write_units;
+    let alone = |measured: Measured| Units { record: measured.write_units, besides: 0 };
     match record {
-        Record::Invoice(invoice) => item::measure_invoice(invoice, &source, work.schema).map(units),
-        Record::Line(line) => item::measure_line(line, &source).map(units),
-        Record::Event(event) => item::measure_event(event, &source).map(units),
+        Record::Invoice(invoice) => item::measure_invoice(invoice, &source, work.schema).map(alone),
+        Record::Line(line) => item::measure_line(line, &source).map(alone),
+        Record::Event(event) => item::measure_event(event, &source).map(alone),
         Record::InvoiceLine(both) => {
-            let invoice = item::measure_invoice(&both.0, &source, work.schema)?;
-            Ok(invoice.write_units + item::measure_line(&both.1, &source)?.write_units)
+            let besides = item::measure_invoice(&both.0, &source, work.schema)?.write_units;
+            Ok(Units { record: item::measure_line(&both.1, &source)?.write_units, besides })
         }
     }
 }

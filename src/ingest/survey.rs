@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::block::{BlockBuilder, BlockReject};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{self, Judged, judge};
+use super::judge::{self, Judged, Units, judge};
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress};
@@ -72,7 +72,7 @@ pub(super) async fn survey(
             let judged = judge(&mapping, &row, work);
             seen(&raw, &row, &judged);
             match judged {
-                Ok(Judged { record, write_units }) => accept(&record, raw.byte, write_units, &mut blocks.open),
+                Ok(Judged { record, units }) => accept(&record, raw.byte, units, &mut blocks.open),
                 Err(reject) => {
                     blocks.reject(&raw, &reject)?;
                     let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
@@ -90,12 +90,12 @@ pub(super) async fn survey(
 }
 
 /// Takes a valid record into its block.
-fn accept(record: &Record<'_>, byte: u64, write_units: u32, block: &mut BlockBuilder) {
+fn accept(record: &Record<'_>, byte: u64, units: Units, block: &mut BlockBuilder) {
     record.warnings().for_each(|warning| block.warn(warning.as_str()));
     let hashes = judge::hashes(record);
-    block.accept(hashes.record, byte, write_units);
+    block.accept(hashes.record, byte, units.record);
     if let Some(besides) = hashes.besides {
-        block.accept_besides(besides, byte);
+        block.accept_besides(besides, byte, units.besides);
     }
     if let Record::Event(event) = record
         && event.kind.cancels()
