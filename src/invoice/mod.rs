@@ -7,7 +7,7 @@
 //! | [`tax_id`] | CNPJ, CPF, masked CPF |
 //! | [`amount`] | exact decimals, kept as text |
 //! | [`time`] | local date-times, with an offset only where the source has one |
-//! | [`line`], [`event`] | what belongs to an invoice |
+//! | [`mod@line`], [`event`] | what belongs to an invoice |
 
 pub mod access_key;
 pub mod amount;

@@ -3,7 +3,7 @@
 //! | file | item |
 //! | --- | --- |
 //! | [`invoice`] | an invoice, with its keys in the indexes |
-//! | [`line`] | a line |
+//! | [`mod@line`] | a line |
 //! | [`event`] | an event |
 //!
 //! What all of them have:

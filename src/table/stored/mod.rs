@@ -3,7 +3,7 @@
 //! | file | what it reads |
 //! | --- | --- |
 //! | [`invoice`] | an invoice |
-//! | [`line`] | a line |
+//! | [`mod@line`] | a line |
 //! | [`event`] | an event |
 
 pub mod event;
