@@ -13,9 +13,9 @@ use super::merge::{CANCELLED_BYTES, position};
 use super::settle::Merged;
 use super::work::Work;
 use crate::invoice::event::CANCELLATIONS;
-use crate::invoice::{Event, Invoice, Status, Timestamp};
-use crate::table::Schema;
+use crate::invoice::{Event, Invoice, Timestamp};
 use crate::table::item::{self, SourceRef};
+use crate::table::{Schema, status};
 
 /// Bits of a stamp: seconds since the year 1, then the offset, then the event's code.
 const OFFSET_BITS: u32 = 13;
@@ -85,12 +85,8 @@ impl<'a> Cancelled<'a> {
 /// the invoice so, as it is too large by then, it stays as its own row says; readers of it work its status out themselves.
 pub(super) fn apply(stamp: u64, invoice: &mut Invoice<'_>, source: &SourceRef<'_>, schema: &Schema) {
     let Some((at, name)) = read(stamp) else { return };
-    if invoice.status_at.as_ref().is_some_and(|own| own.local > at.local) {
-        return;
-    }
-    let own = (invoice.status, invoice.status_text.take(), invoice.status_at);
-    (invoice.status, invoice.status_text, invoice.status_at) = (Status::Cancelled, Some(name.into()), Some(at));
-    if item::measure_invoice(invoice, source, schema).is_err() {
+    let own = (invoice.status, invoice.status_text.clone(), invoice.status_at);
+    if status::cancel(invoice, at, Some(name.into())) && item::measure_invoice(invoice, source, schema).is_err() {
         (invoice.status, invoice.status_text, invoice.status_at) = own;
     }
 }

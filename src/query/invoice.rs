@@ -113,7 +113,7 @@ impl Whole {
     fn take_invoice(&mut self, item: &Item) -> Result<(), Problem> {
         let mut stored = decode_invoice(item)?;
         if let Some(cancellation) = &self.cancellation {
-            status::apply(cancellation, &mut stored.invoice);
+            status::cancel(&mut stored.invoice, cancellation.at, cancellation.text.clone());
         }
         let json = serde_json::to_vec(&stored)?;
         let room_bytes = BODY_LIMIT_BYTES.saturating_sub(json.len() + self.events.size_bytes());

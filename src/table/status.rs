@@ -4,7 +4,8 @@
 //! and is not older than that status ends it: when an invoice is read by its id that is worked out, and for lists the
 //! ingestion that brings the event writes it into the invoice's item.
 
-use aws_sdk_dynamodb::Client;
+use std::borrow::Cow;
+
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
@@ -14,7 +15,7 @@ use super::error::TableError;
 use super::keys::{self, INVOICE_SK, PK, SK};
 use super::schema::Index;
 use super::stored::{StatusOfItem, status_of_item};
-use crate::invoice::{Event, Invoice, Status, Timestamp};
+use crate::invoice::{Invoice, Status, Timestamp};
 
 /// Times that an update is tried again because the invoice has changed since it was read. Each time somebody else
 /// has written it, so that more than a few mean that something else is wrong.
@@ -37,16 +38,14 @@ pub fn ends_status(at: &Timestamp, since: Option<&Timestamp>) -> bool {
     since.is_none_or(|since| since.local <= at.local)
 }
 
-/// Makes `invoice` what it is after `event`: cancelled, if the event cancels and is not older than its status. Gives
-/// whether it did.
-pub fn apply(event: &Event<'static>, invoice: &mut Invoice<'static>) -> bool {
-    if !event.kind.cancels() || !ends_status(&event.at, invoice.status_at.as_ref()) {
-        return false;
+/// Makes `invoice` one that was cancelled `at`, in the words `text`, if that is not older than its status. Gives whether it
+/// did.
+pub fn cancel<'a>(invoice: &mut Invoice<'a>, at: Timestamp, text: Option<Cow<'a, str>>) -> bool {
+    let ends = ends_status(&at, invoice.status_at.as_ref());
+    if ends {
+        (invoice.status, invoice.status_text, invoice.status_at) = (Status::Cancelled, text, Some(at));
     }
-    invoice.status = Status::Cancelled;
-    invoice.status_text.clone_from(&event.text);
-    invoice.status_at = Some(event.at);
-    true
+    ends
 }
 
 /// Writes into the item of invoice `id` that it was cancelled `at`, in the words `text`, and lists it among the cancelled
@@ -57,19 +56,18 @@ pub fn apply(event: &Event<'static>, invoice: &mut Invoice<'static>) -> bool {
 /// What `DynamoDB` answers; an item that is none of ours; an invoice that others change all the time.
 pub async fn cancel_invoice(
     table: &Table,
-    client: &Client,
     id: &str,
     at: &Timestamp,
     text: Option<&str>,
 ) -> Result<Cancelled, TableError> {
     let mut tries = 0;
     loop {
-        let Some(read) = read(table, client, id).await? else { return Ok(Cancelled::default()) };
+        let Some(read) = read(table, id).await? else { return Ok(Cancelled::default()) };
         let is_done = read.status == Status::Cancelled && read.since.is_some_and(|since| since.local == at.local);
         if is_done || !ends_status(at, read.since.as_ref()) {
             return Ok(Cancelled::default());
         }
-        let error = match update(table, client, id, &read, at, text).send().await {
+        let error = match update(table, id, &read, at, text).send().await {
             Ok(answer) => {
                 let write_units = answer.consumed_capacity.and_then(|consumed| consumed.capacity_units);
                 return Ok(Cancelled { changed: true, write_units: write_units.unwrap_or_default() });
@@ -89,8 +87,9 @@ pub async fn cancel_invoice(
 }
 
 /// What the item of an invoice says of its status, as the last write left it.
-async fn read(table: &Table, client: &Client, id: &str) -> Result<Option<StatusOfItem>, TableError> {
-    let get = client
+async fn read(table: &Table, id: &str) -> Result<Option<StatusOfItem>, TableError> {
+    let get = table
+        .client
         .get_item()
         .table_name(&table.name)
         .key(PK, AttributeValue::S(keys::invoice_pk(id)))
@@ -111,18 +110,12 @@ async fn read(table: &Table, client: &Client, id: &str) -> Result<Option<StatusO
 }
 
 /// The update, on condition that what was read still holds.
-fn update(
-    table: &Table,
-    client: &Client,
-    id: &str,
-    read: &StatusOfItem,
-    at: &Timestamp,
-    text: Option<&str>,
-) -> UpdateItemFluentBuilder {
+fn update(table: &Table, id: &str, read: &StatusOfItem, at: &Timestamp, text: Option<&str>) -> UpdateItemFluentBuilder {
     let value = |text: &str| AttributeValue::S(text.to_owned());
     let mut set = "SET #status = :status, #since = :since".to_owned();
     let mut condition = "#at = :read_at AND #status = :read_status".to_owned();
-    let mut call = client
+    let mut call = table
+        .client
         .update_item()
         .table_name(&table.name)
         .key(PK, AttributeValue::S(keys::invoice_pk(id)))
@@ -171,7 +164,7 @@ mod tests {
     use super::*;
     use crate::table::item::{SourceRef, encode_invoice};
     use crate::table::stored::decode_invoice;
-    use crate::table::testing::{EXAMPLE_KEY, attributes, dynamodb, example, example_event};
+    use crate::table::testing::{EXAMPLE_KEY, attributes, dynamodb, example};
     use crate::table::{IndexSet, Schema, create};
 
     async fn table(indexes: &str) -> Table {
@@ -202,8 +195,8 @@ mod tests {
         Timestamp::from_plain(text).unwrap()
     }
 
-    async fn cancel(table: &Table, time: &str, text: Option<&str>) -> Cancelled {
-        cancel_invoice(table, &table.client, EXAMPLE_KEY, &at(time), text).await.unwrap()
+    async fn cancel_in(table: &Table, time: &str, text: Option<&str>) -> Cancelled {
+        cancel_invoice(table, EXAMPLE_KEY, &at(time), text).await.unwrap()
     }
 
     /// The item is the one that a put of the cancelled invoice would have left, index keys included.
@@ -215,7 +208,7 @@ mod tests {
                 for status in [Status::Authorized, Status::Unknown, Status::Denied] {
                     for status_at in [example().status_at, None] {
                         put(&table, &Invoice { status, status_at, ..example() }).await;
-                        let done = cancel(&table, "2019-11-13T08:09:10-03:00", text).await;
+                        let done = cancel_in(&table, "2019-11-13T08:09:10-03:00", text).await;
                         assert!(done.changed && done.write_units >= 1.0, "{done:?}");
                         let expected = Invoice {
                             status: Status::Cancelled,
@@ -234,16 +227,16 @@ mod tests {
     async fn an_older_event_and_a_repeated_one_change_nothing() {
         let table = table("state").await;
         put(&table, &example()).await;
-        assert_eq!(cancel(&table, "2019-11-12T13:01:51", Some("older")).await, Cancelled::default());
+        assert_eq!(cancel_in(&table, "2019-11-12T13:01:51", Some("older")).await, Cancelled::default());
         assert_eq!(found(&table, EXAMPLE_KEY).await, item(&table, &example()));
         // Not older on its clock, though earlier in the world.
-        assert!(cancel(&table, "2019-11-12T13:01:52+09:00", Some("same")).await.changed);
+        assert!(cancel_in(&table, "2019-11-12T13:01:52+09:00", Some("same")).await.changed);
         let cancelled = found(&table, EXAMPLE_KEY).await;
         for time in ["2019-11-12T13:01:52", "2019-11-12T13:01:52+09:00", "2019-11-12T00:00:00"] {
-            assert_eq!(cancel(&table, time, Some("again")).await, Cancelled::default(), "{time}");
+            assert_eq!(cancel_in(&table, time, Some("again")).await, Cancelled::default(), "{time}");
         }
         assert_eq!(found(&table, EXAMPLE_KEY).await, cancelled);
-        assert!(cancel(&table, "2019-11-12T13:01:53", Some("later")).await.changed);
+        assert!(cancel_in(&table, "2019-11-12T13:01:53", Some("later")).await.changed);
         let later = decode_invoice(&found(&table, EXAMPLE_KEY).await).unwrap().invoice;
         assert_eq!((later.status_text, later.status_at), (Some("later".into()), Some(at("2019-11-12T13:01:53"))));
     }
@@ -251,7 +244,7 @@ mod tests {
     #[tokio::test]
     async fn no_invoice_is_made() {
         let table = table("state").await;
-        assert_eq!(cancel(&table, "2019-11-13T08:09:10", None).await, Cancelled::default());
+        assert_eq!(cancel_in(&table, "2019-11-13T08:09:10", None).await, Cancelled::default());
         let items = table.client.scan().table_name(&table.name).send().await.unwrap().items.unwrap();
         assert_eq!(items.len(), 1, "the schema alone");
     }
@@ -261,7 +254,7 @@ mod tests {
         let table = table("state").await;
         put(&table, &example()).await;
         let times: Vec<String> = (10..22).map(|second| format!("2019-11-13T00:00:{second}")).collect();
-        let done = join_all(times.iter().map(|time| cancel(&table, time, Some(time)))).await;
+        let done = join_all(times.iter().map(|time| cancel_in(&table, time, Some(time)))).await;
         assert!(done.iter().any(|done| done.changed));
         let invoice = decode_invoice(&found(&table, EXAMPLE_KEY).await).unwrap().invoice;
         assert_eq!(invoice.status_text.as_deref(), Some("2019-11-13T00:00:21"));
@@ -274,7 +267,7 @@ mod tests {
         let mut damaged = item(&table, &example());
         damaged.insert("st_at".into(), AttributeValue::S("yesterday".into()));
         table.client.put_item().table_name(&table.name).set_item(Some(damaged)).send().await.unwrap();
-        let error = cancel_invoice(&table, &table.client, EXAMPLE_KEY, &at("2019-11-13T00:00:00"), None).await;
+        let error = cancel_invoice(&table, EXAMPLE_KEY, &at("2019-11-13T00:00:00"), None).await;
         assert_eq!(
             error.unwrap_err().to_string(),
             "table \"inv\" is not a notaflux table: expected invoices with a date-time like 2019-11-12T00:00:00 in \
@@ -283,21 +276,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cancels_and_is_not_older_changes_a_status() {
-        let applied = |event: Event<'static>, invoice: Invoice<'static>| {
+    fn only_what_is_not_older_changes_a_status() {
+        let cancelled = |time: &str, invoice: Invoice<'static>| {
             let mut after = invoice.clone();
-            let changed = apply(&event, &mut after);
-            assert_eq!(changed, after != invoice);
+            assert_eq!(cancel(&mut after, at(time), Some("Cancelamento".into())), after != invoice);
             (after.status, after.status_text, after.status_at)
         };
         let as_it_was = (Status::Authorized, example().status_text, example().status_at);
-        let cancelled = (Status::Cancelled, example_event().text, Some(example_event().at));
-        assert_eq!(applied(example_event(), example()), cancelled);
-        assert_eq!(applied(example_event(), Invoice { status_at: None, ..example() }), cancelled);
-        let older = Event { at: at("2019-11-12T13:01:51"), ..example_event() };
-        assert_eq!(applied(older, example()), as_it_was);
-        for kind in crate::invoice::EventKind::ALL.into_iter().filter(|kind| !kind.cancels()) {
-            assert_eq!(applied(Event { kind, ..example_event() }, example()), as_it_was, "{kind:?}");
+        let after = |time: &str| (Status::Cancelled, Some("Cancelamento".into()), Some(at(time)));
+        for time in ["2019-11-12T13:01:52", "2019-11-13T00:00:00"] {
+            assert_eq!(cancelled(time, example()), after(time));
         }
+        let long_ago = "1999-01-01T00:00:00";
+        assert_eq!(cancelled(long_ago, Invoice { status_at: None, ..example() }), after(long_ago));
+        assert_eq!(cancelled("2019-11-12T13:01:51", example()), as_it_was);
     }
 }

@@ -44,7 +44,7 @@ impl Writer {
             let pass = self.limits.flight.enter().await;
             self.limits.ceiling.take(ESTIMATE_UNITS).await;
             self.check_permit()?;
-            match table::status::cancel_invoice(&self.table, &self.table.client, id, at, text.as_deref()).await {
+            match table::status::cancel_invoice(&self.table, id, at, text.as_deref()).await {
                 Ok(updated) => {
                     pass.taken();
                     self.acknowledge(0, Some(updated.write_units), ESTIMATE_UNITS).await;
