@@ -37,9 +37,9 @@ pub(super) fn hashes(record: &Record<'_>) -> Hashes {
     let besides = matches!(record, Record::InvoiceLine(_)).then(|| invoice_hash(record.id()));
     let record = match record {
         Record::Invoice(invoice) => invoice_hash(&invoice.id),
-        Record::Line(line) => keys::key_hash(&line.invoice, &keys::line_sk(&line.key)),
-        Record::InvoiceLine(both) => keys::key_hash(&both.1.invoice, &keys::line_sk(&both.1.key)),
-        Record::Event(event) => keys::key_hash(&event.invoice, &keys::event_sk(event)),
+        Record::Line(line) => keys::line_hash(line),
+        Record::InvoiceLine(both) => keys::line_hash(&both.1),
+        Record::Event(event) => keys::event_hash(event),
     };
     Hashes { record, besides }
 }

@@ -21,7 +21,7 @@ use arrayvec::ArrayString;
 use jiff::civil::DateTime;
 use sha2::{Digest, Sha256};
 
-use crate::invoice::{Event, LineKey};
+use crate::invoice::{Event, Line, LineKey};
 
 /// Partition key attribute of the table.
 pub const PK: &str = "PK";
@@ -148,10 +148,28 @@ pub fn shard(id: &str, shards: u16) -> u16 {
 /// Two of n keys share a hash with a probability of about n²/2¹²⁹: 10⁻¹⁸ for 10¹⁰ keys.
 #[must_use]
 pub fn key_hash(id: &str, sort: &str) -> u128 {
+    hash_of_parts(id, &[sort])
+}
+
+/// [`key_hash`] of a line. Nothing is allocated.
+#[must_use]
+pub fn line_hash(line: &Line<'_>) -> u128 {
+    hash_of_parts(&line.invoice, &line_sk_parts(&line.key, &mut LineScratch::new()))
+}
+
+/// [`key_hash`] of an event. Nothing is allocated.
+#[must_use]
+pub fn event_hash(event: &Event<'_>) -> u128 {
+    hash_of_parts(&event.invoice, &event_sk_parts(&sort_time(event.at.local), &event.code))
+}
+
+fn hash_of_parts(id: &str, sort: &[&str]) -> u128 {
     let mut hasher = Sha256::new();
     hasher.update(id.as_bytes());
     hasher.update([0]);
-    hasher.update(sort.as_bytes());
+    for part in sort {
+        hasher.update(part.as_bytes());
+    }
     hasher.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes)
 }
 
@@ -216,6 +234,7 @@ fn push(text: &mut ArrayString<SORT_TIME_LENGTH>, character: char) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::testing::{example_event, example_line};
 
     #[test]
     fn a_shard_is_what_the_design_says() {
@@ -231,6 +250,13 @@ mod tests {
         let mut counts = [0_u32; 8];
         (0..8000).for_each(|n| counts[usize::from(shard(&format!("id-{n}"), 8))] += 1);
         assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn lines_and_events_are_hashed_by_their_keys() {
+        let (line, event) = (example_line(), example_event());
+        assert_eq!(line_hash(&line), key_hash(&line.invoice, &line_sk(&line.key)));
+        assert_eq!(event_hash(&event), key_hash(&event.invoice, &event_sk(&event)));
     }
 
     #[test]
