@@ -8,7 +8,7 @@ use super::plan::{Plan, Skipped};
 use crate::read::source::Identity;
 
 /// Most entries, and most skipped ones, that a report lists: it is an item of the ledger, and an archive may have thousands.
-const LISTED_LIMIT: usize = 100;
+pub(super) const LISTED_LIMIT: usize = 100;
 
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()

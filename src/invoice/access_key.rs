@@ -21,6 +21,7 @@ use thiserror::Error;
 use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
 use super::state;
 use super::tax_id::{TaxId, TaxIdKind};
+use super::text::without_leading_zeros;
 
 /// Characters of an access key.
 pub const ACCESS_KEY_LENGTH: usize = 44;
@@ -168,13 +169,6 @@ impl AccessKey {
 impl Serialize for AccessKey {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
-    }
-}
-
-fn without_leading_zeros(digits: &str) -> &str {
-    match digits.trim_start_matches('0') {
-        "" => "0",
-        rest => rest,
     }
 }
 

@@ -19,6 +19,7 @@ use thiserror::Error;
 use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
 use super::state;
 use super::tax_id::{TaxId, TaxIdKind};
+use super::text::without_leading_zeros;
 
 /// Digits of the key.
 pub const NFSE_KEY_LENGTH: usize = 50;
@@ -107,10 +108,7 @@ impl NfseKey {
     /// Number without leading zeros; `0` where it has none but zeros.
     #[must_use]
     pub fn number(&self) -> &str {
-        match self.part(NUMBER).trim_start_matches('0') {
-            "" => "0",
-            number => number,
-        }
+        without_leading_zeros(self.part(NUMBER))
     }
 
     /// Whether the last digit is what the others make it.

@@ -8,6 +8,14 @@ pub(crate) fn trimmed(text: &str) -> &str {
     if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
 }
 
+/// Digits without the zeros before them; `0` where there is nothing else.
+pub(crate) fn without_leading_zeros(digits: &str) -> &str {
+    match digits.trim_start_matches('0') {
+        "" => "0",
+        rest => rest,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -95,35 +95,18 @@ pub(in crate::layout) struct AmountSpec {
     pub(in crate::layout) convention: Option<DecimalConvention>,
 }
 
-impl From<Source> for TextSpec {
-    fn from(from: Source) -> Self {
-        Self { from, ..Self::default() }
-    }
+/// The short form of a field: where it comes from, and nothing more.
+macro_rules! from_source {
+    ($($spec:ty),+) => {$(
+        impl From<Source> for $spec {
+            fn from(from: Source) -> Self {
+                Self { from, ..Self::default() }
+            }
+        }
+    )+};
 }
 
-impl From<Source> for KeySpec {
-    fn from(from: Source) -> Self {
-        Self { from, ..Self::default() }
-    }
-}
-
-impl From<Source> for TaxIdSpec {
-    fn from(from: Source) -> Self {
-        Self { from, ..Self::default() }
-    }
-}
-
-impl From<Source> for DateSpec {
-    fn from(from: Source) -> Self {
-        Self { from, ..Self::default() }
-    }
-}
-
-impl From<Source> for AmountSpec {
-    fn from(from: Source) -> Self {
-        Self { from, ..Self::default() }
-    }
-}
+from_source!(TextSpec, KeySpec, TaxIdSpec, DateSpec, AmountSpec);
 
 /// Source columns, of which the first that has a value counts.
 #[derive(Debug, Clone, Default)]
