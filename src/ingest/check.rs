@@ -12,6 +12,7 @@ use super::judge::Judged;
 use super::merge::{self, Placed};
 use super::plan::{Plan, Segment, Skipped};
 use super::progress::{Found, Progress};
+use super::report::LISTED_LIMIT;
 use super::settle::{self, Merged};
 use super::store::WorkStore;
 use super::survey;
@@ -30,9 +31,6 @@ const EXAMPLES: usize = 3;
 const SAMPLES: usize = 3;
 const SAMPLE_CHARS: usize = 40;
 const SAMPLE_RECORDS: u64 = 1_000;
-
-/// Entries that are told of column by column: an archive may have thousands.
-const ENTRIES_TOLD: usize = 100;
 
 /// Issuers that are counted at once. With more of them in a source a count may be too low, by the records of a source of which
 /// each of so many issuers has one at most.
@@ -99,6 +97,9 @@ pub struct CheckedEntry {
     pub yields: Yields,
     /// How its amounts and dates are written.
     pub conventions: Conventions,
+    /// Of the cells of its first records, how many can be read in that way alone: amounts, dates. Where there are none the
+    /// layout says so.
+    pub decisive_cells: (u64, u64),
     /// Records in it.
     pub records_read: u64,
     /// Its columns in order, and what becomes of each.
@@ -208,8 +209,8 @@ impl Notes {
     /// Begins the notes on a segment. Gives the number of its columns' notes; one that there is none of behind the last.
     fn columns_of(&mut self, segment: &Segment, plan: &Plan) -> Result<usize, Error> {
         self.seen = 0;
-        if self.columns.len() >= ENTRIES_TOLD {
-            return Ok(ENTRIES_TOLD);
+        if self.columns.len() >= LISTED_LIMIT {
+            return Ok(LISTED_LIMIT);
         }
         let mapping = plan.mapping(segment)?;
         let layout = mapping.layout();
@@ -268,6 +269,7 @@ impl Notes {
             title,
             yields,
             conventions: segment.conventions,
+            decisive_cells: segment.decisive_cells,
             records_read: *records,
             columns,
             without_column,
@@ -280,9 +282,9 @@ impl Notes {
         Check {
             source: plan.source.clone(),
             entries: entries.collect(),
-            skipped: plan.skipped.iter().take(ENTRIES_TOLD).cloned().collect(),
-            unlisted: plan.segments.len().saturating_sub(ENTRIES_TOLD)
-                + plan.skipped.len().saturating_sub(ENTRIES_TOLD),
+            skipped: plan.skipped.iter().take(LISTED_LIMIT).cloned().collect(),
+            unlisted: plan.segments.len().saturating_sub(LISTED_LIMIT)
+                + plan.skipped.len().saturating_sub(LISTED_LIMIT),
             records_read: merged.records,
             written: merged.written,
             superseded: merged.superseded,

@@ -44,11 +44,15 @@ pub struct Plan {
     /// What is not, and why.
     pub skipped: Vec<Skipped>,
     /// Whether what is odd about a record rejects it.
-    #[serde(default)]
     pub strict: bool,
     /// The texts of the layouts that are not built in, by their hashes.
-    #[serde(default)]
     pub layouts: BTreeMap<String, String>,
+}
+
+/// What every plan says, whatever its version.
+#[derive(Deserialize)]
+struct Version {
+    format_version: u32,
 }
 
 /// One entry of the source that is ingested.
@@ -70,6 +74,8 @@ pub struct Segment {
     pub layout_hash: String,
     /// How amounts and dates are written in all of it.
     pub conventions: Conventions,
+    /// Of the cells looked at, how many can be read in that way alone: amounts, dates. Where there are none the layout says so.
+    pub decisive_cells: (u64, u64),
 }
 
 /// One entry of the source that is not ingested.
@@ -106,11 +112,16 @@ impl Plan {
             let text = Bytes::from(serde_json::to_vec(&drafted).map_err(Error::corrupt("a plan"))?);
             store.put_if_absent(&key, text).await?
         };
-        let plan: Self = serde_json::from_slice(&stored).map_err(Error::corrupt("the plan"))?;
-        if plan.format_version != FORMAT_VERSION {
-            return Err(Error::OtherVersion { found: plan.format_version });
+        Self::parse(&stored)
+    }
+
+    fn parse(stored: &[u8]) -> Result<Self, Error> {
+        // Looked at first: a plan of another version may have other fields.
+        let Version { format_version: found } = serde_json::from_slice(stored).map_err(Error::corrupt("the plan"))?;
+        if found != FORMAT_VERSION {
+            return Err(Error::OtherVersion { found });
         }
-        Ok(plan)
+        serde_json::from_slice(stored).map_err(Error::corrupt("the plan"))
     }
 
     /// Looks at the source and decides.
@@ -212,7 +223,7 @@ async fn look_at(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Loo
         Detection::Fits(layout) => layout,
         other => return Ok(Look::Unknown(other)),
     };
-    let conventions = conventions(source, &entry, &head, &layout).await?;
+    let (conventions, decisive_cells) = conventions(source, &entry, &head, &layout).await?;
     let segment = Segment {
         entry,
         delimiter: head.delimiter,
@@ -222,17 +233,24 @@ async fn look_at(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Loo
         layout: layout.name().to_owned(),
         layout_hash: layout.content_hash().to_owned(),
         conventions,
+        decisive_cells,
     };
     Ok(Look::Segment(Box::new(segment), layout))
 }
 
-/// The conventions of an entry, by what its first records show. Where those cannot be read, reading tells it later.
-async fn conventions(source: &Source, entry: &Entry, head: &Head, layout: &Arc<Layout>) -> Result<Conventions, Error> {
+/// The conventions of an entry, by what its first records show, and how many cells show it. Where those cannot be read, reading
+/// tells it later.
+async fn conventions(
+    source: &Source,
+    entry: &Entry,
+    head: &Head,
+    layout: &Arc<Layout>,
+) -> Result<(Conventions, (u64, u64)), Error> {
     let mapping =
         Mapping::new(layout.clone(), &head.fields).map_err(|error| Error::Mapping { source: Box::new(error) })?;
     let mut votes = ConventionVotes::new(&mapping);
     if !votes.matters() {
-        return Ok(votes.decide());
+        return Ok((votes.decide(), (0, 0)));
     }
     let reader = container::open_entry(source, entry, head.data.byte, false).await?;
     let options = CsvOptions { delimiter: head.delimiter, record_limit_bytes: SAMPLE_LIMIT_BYTES };
@@ -245,5 +263,20 @@ async fn conventions(source: &Source, entry: &Entry, head: &Head, layout: &Arc<L
         }
         votes.see(&Row::decode(raw.fields, &mut scratch));
     }
-    Ok(votes.decide())
+    let conventions = votes.decide();
+    Ok((conventions, (votes.decimal().votes_for(conventions.decimal), votes.date().votes_for(conventions.date))))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_of_another_version_is_told_as_such_whatever_else_it_says() {
+        let earlier = Plan::parse(br#"{"format_version":1,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
+        assert!(matches!(earlier, Error::OtherVersion { found: 1 }), "{earlier}");
+        let damaged = Plan::parse(br#"{"format_version":2,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
+        assert!(matches!(damaged, Error::Corrupt { .. }), "{damaged}");
+    }
 }

@@ -118,10 +118,10 @@ impl<C: Copy + PartialEq> Ballot<C> {
         }
     }
 
-    /// How many cells could be read in one way only.
+    /// How many cells could be read by `convention` alone.
     #[must_use]
-    pub fn decisive(&self) -> u64 {
-        self.votes.iter().map(|(_, votes)| votes).sum()
+    pub fn votes_for(&self, convention: C) -> u64 {
+        self.votes.iter().find(|(each, _)| *each == convention).map_or(0, |(_, votes)| *votes)
     }
 
     fn winner(&self) -> Option<C> {
