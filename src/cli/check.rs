@@ -13,7 +13,7 @@ use crate::ingest::check::{Check, CheckedEntry, Example, Kind, check};
 use crate::ingest::{Settings, WorkStore, spool};
 use crate::local::progress::Display;
 use crate::local::stack::{Stack, StackOptions, WORK_BUCKET};
-use crate::read::source::printable;
+use crate::read::source::{Source, printable};
 use crate::table::{IndexSet, Schema, Table};
 
 /// US dollars for a million write units on demand, in us-east-1 (`DynamoDB` pricing).
@@ -55,9 +55,11 @@ impl Args {
         // What the survey leaves behind lies in a folder that goes with it: a check changes nothing.
         let stack = Stack::start(StackOptions::default())?;
         let store = WorkStore::new(aws::s3_client(&stack.sdk_config()), WORK_BUCKET.to_owned());
-        let source = match self.source.as_str() {
-            "-" => spool::spool(&store, tokio::io::stdin(), &stop).await?,
-            name => self.which.source(name).await?,
+        let services = self.which.services_of(&self.source).await?;
+        let source = match (self.source.as_str(), &services) {
+            ("-", _) => spool::spool(&store, tokio::io::stdin(), &stop).await?,
+            (name, Some(services)) => services.source(name).await?,
+            (path, None) => Source::file(path).await?,
         };
         let settings = Settings { layouts: self.layouts.choice()?, ..Settings::default() };
         let bar = Bar::new(&source.to_string(), Display::for_stderr(self.quiet));
@@ -187,7 +189,13 @@ fn entry_text(entry: &CheckedEntry) -> String {
         write!(out, "; no column for {}", entry.without_column.join(", ")).unwrap_or_default();
     }
     let (decimal, date) = (entry.conventions.decimal.example(), entry.conventions.date.example());
-    write!(out, "\n  amounts are like {decimal}, dates like {date}").unwrap_or_default();
+    let shown = |cells| match cells {
+        0 => "as the layout says".to_owned(),
+        cells => format!("as {} cells of the first records show", grouped(cells)),
+    };
+    let (amounts, dates) = entry.decisive_cells;
+    write!(out, "\n  amounts are like {decimal}, {}; dates like {date}, {}", shown(amounts), shown(dates))
+        .unwrap_or_default();
     let width = |text: &str| text.chars().count();
     let names = entry.columns.iter().map(|column| width(&column.column)).max().unwrap_or(0).min(COLUMN_WIDTH);
     let fields = entry.columns.iter().map(|column| width(&column.fields.join(", "))).max().unwrap_or(0);

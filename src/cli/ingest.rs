@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bar::Bar;
-use super::place::{Place, PlaceArgs};
+use super::place::{Place, PlaceArgs, object_of};
 use super::{Failure, layouts, say, stop, summary};
 use crate::ingest::{Error, Halt, Outcome, RejectLimit, Settings};
 use crate::local::progress::Display;
@@ -49,10 +49,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn source_name(text: &str) -> Result<String, String> {
-    let is_whole =
-        |object: &str| object.split_once('/').is_some_and(|(bucket, key)| !bucket.is_empty() && !key.is_empty());
-    match text.strip_prefix("s3://") {
-        Some(object) if !is_whole(object) => Err("expected s3://bucket/key".to_owned()),
+    match object_of(text) {
+        Some((bucket, key)) if bucket.is_empty() || key.is_empty() => Err("expected s3://bucket/key".to_owned()),
         _ => Ok(text.to_owned()),
     }
 }

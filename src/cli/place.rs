@@ -17,6 +17,15 @@ use crate::table::{Schema, Table};
 /// The table of the embedded stack.
 pub(super) const EMBEDDED_TABLE: &str = "notaflux";
 
+/// What the name of an S3 object begins with.
+pub(super) const OBJECT_SCHEME: &str = "s3://";
+
+/// Bucket and key of `s3://bucket/key`; none of a path.
+pub(super) fn object_of(name: &str) -> Option<(&str, &str)> {
+    let object = name.strip_prefix(OBJECT_SCHEME)?;
+    Some(object.split_once('/').unwrap_or((object, "")))
+}
+
 /// Which table.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TableArgs {
@@ -75,6 +84,12 @@ impl Services {
         }
     }
 
+    /// The file or S3 object that the user named.
+    pub(super) async fn source(&self, name: &str) -> Result<Source, Failure> {
+        let Some((bucket, key)) = object_of(name) else { return Ok(Source::file(name).await?) };
+        Ok(Source::object(aws::s3_client(&self.s3), bucket.to_owned(), key.to_owned(), None).await?)
+    }
+
     async fn aws() -> Self {
         let config = aws::config().await;
         Self { dynamodb: config.clone(), s3: config, stack: None }
@@ -82,13 +97,9 @@ impl Services {
 }
 
 impl TableArgs {
-    /// The file or S3 object that the user named, without making or opening a table.
-    pub(super) async fn source(&self, name: &str) -> Result<Source, Failure> {
-        let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
-        let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
-        let (services, _) = self.open().await?;
-        let s3 = aws::s3_client(&services.s3);
-        Ok(Source::object(s3, bucket.to_owned(), key.to_owned(), None).await?)
+    /// The services that the source which the user named lies in; none for a file. They have to live for as long as it is read.
+    pub(super) async fn services_of(&self, name: &str) -> Result<Option<Services>, Failure> {
+        Ok(if name.starts_with(OBJECT_SCHEME) { Some(self.open().await?.0) } else { None })
     }
 
     /// The services and the table's name.
@@ -165,9 +176,7 @@ impl Place {
         if name == "-" {
             return Ok(spool::spool(&self.store, tokio::io::stdin(), stop).await?);
         }
-        let Some(object) = name.strip_prefix("s3://") else { return Ok(Source::file(name).await?) };
-        let (bucket, key) = object.split_once('/').unwrap_or((object, ""));
-        Ok(Source::object(self.s3(), bucket.to_owned(), key.to_owned(), None).await?)
+        self.services.source(name).await
     }
 
     /// Where the work bucket lies, where it is embedded in this process.
