@@ -98,21 +98,49 @@ struct Feed<'a> {
     superseded: Superseded<'a>,
     cancelled: Cancelled<'a>,
     builder: BatchBuilder,
-    /// The records whose items are in the builder, in order.
-    queued: VecDeque<Queued>,
+    unsent: Unsent,
     records: u64,
     batches: u64,
 }
 
-/// A record that is not in a batch yet, or not with all of its items.
+/// The records that are in no batch yet, or not with all of their items, in order.
+#[derive(Debug, Default)]
+struct Unsent(VecDeque<UnsentRecord>);
+
 #[derive(Debug)]
-struct Queued {
+struct UnsentRecord {
     /// Where it starts.
     first: Cursor,
     /// Its items, and how many of them are in no batch yet.
     items: usize,
     left: usize,
     cancellation: Option<Cancellation>,
+}
+
+impl Unsent {
+    fn push(&mut self, first: Cursor, items: usize, cancellation: Option<Cancellation>) {
+        self.0.push_back(UnsentRecord { first, items, left: items, cancellation });
+    }
+
+    /// Where the oldest starts.
+    fn first(&self) -> Option<Cursor> {
+        self.0.front().map(|record| record.first)
+    }
+
+    /// Takes `items` items off. Gives the records that end with them, and what those cancel.
+    fn take(&mut self, mut items: usize) -> (Put, Vec<Cancellation>) {
+        let (mut put, mut cancellations) = (Put::default(), Vec::new());
+        while let Some(record) = self.0.front_mut().filter(|_| items > 0) {
+            let now = record.left.min(items);
+            (record.left, items) = (record.left - now, items - now);
+            if record.left == 0 {
+                put += Put { records: 1, items: record.items as u64 };
+                cancellations.extend(record.cancellation.take());
+                self.0.pop_front();
+            }
+        }
+        (put, cancellations)
+    }
 }
 
 impl<'a> Feed<'a> {
@@ -133,7 +161,7 @@ impl<'a> Feed<'a> {
             superseded: Superseded::open(work, merged, segment, start.byte).await?,
             cancelled: Cancelled::open(work, merged, segment).await?,
             builder: BatchBuilder::new(limit_units),
-            queued: VecDeque::new(),
+            unsent: Unsent::default(),
             records: start.record,
             batches: 0,
         })
@@ -166,10 +194,10 @@ impl<'a> Feed<'a> {
             window.read_to(read_to);
             return Ok(None);
         }
-        let first = self.queued.front().map_or(read_to, |record| record.first);
-        let (put, cancellations) = self.dequeue(self.builder.next_len());
+        let first = self.unsent.first().unwrap_or(read_to);
+        let (put, cancellations) = self.unsent.take(self.builder.next_len());
         let batch = self.builder.take(Tag { number: self.batches, cancellations });
-        let end = self.queued.front().map_or(read_to, |record| record.first);
+        let end = self.unsent.first().unwrap_or(read_to);
         window.send(self.batches, first, put, end);
         self.batches += 1;
         Ok(Some(batch))
@@ -195,7 +223,7 @@ impl<'a> Feed<'a> {
         }
         let Ok(Judged { mut record, .. }) = judge(self.mapping, &row, self.work) else { return Ok(true) };
         let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
-        let mut queued = Queued { first, items: 1, left: 1, cancellation: None };
+        let (mut items, mut cancellation) = (1, None);
         let builder = &mut self.builder;
         match &mut record {
             Record::Invoice(invoice) => {
@@ -213,33 +241,18 @@ impl<'a> Feed<'a> {
                         cancelled::apply(stamp, invoice, &source, self.work.schema);
                     }
                     builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
-                    (queued.items, queued.left) = (2, 2);
+                    items = 2;
                 }
             }
             Record::Event(event) => {
                 builder.push_with(|out| item::encode_event(event, &source, out));
                 if event.kind.cancels() && !self.superseded.contains(first.byte, Part::Besides).await? {
-                    queued.cancellation = Some(Cancellation::of(event));
+                    cancellation = Some(Cancellation::of(event));
                 }
             }
         }
-        self.queued.push_back(queued);
+        self.unsent.push(first, items, cancellation);
         Ok(true)
-    }
-
-    /// Takes `items` items off the queue. Gives the records that end with them, and what those cancel.
-    fn dequeue(&mut self, mut items: usize) -> (Put, Vec<Cancellation>) {
-        let (mut put, mut cancellations) = (Put::default(), Vec::new());
-        while let Some(record) = self.queued.front_mut().filter(|_| items > 0) {
-            let now = record.left.min(items);
-            (record.left, items) = (record.left - now, items - now);
-            if record.left == 0 {
-                put += Put { records: 1, items: record.items as u64 };
-                cancellations.extend(record.cancellation.take());
-                self.queued.pop_front();
-            }
-        }
-        (put, cancellations)
     }
 }
 
@@ -335,6 +348,7 @@ impl Window {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
     use super::*;
 
@@ -364,6 +378,26 @@ mod tests {
         assert_eq!(window.progress(), (cursor(120), put(107)), "all of them: what comes behind the last");
         window.read_to(cursor(150));
         assert_eq!(window.progress(), (cursor(150), put(107)), "superseded records need no write");
+    }
+
+    #[test]
+    fn a_record_counts_with_the_batch_that_has_its_last_item() {
+        let cancellation = |id: &str| {
+            let at = crate::invoice::Timestamp::from_plain("2026-11-02T10:00:00").unwrap();
+            Cancellation { id: id.to_owned(), at, text: None }
+        };
+        let mut unsent = Unsent::default();
+        assert_eq!((unsent.first(), unsent.take(25)), (None, (Put::default(), Vec::new())));
+        for (record, items) in [(0, 2), (1, 1), (2, 5)] {
+            unsent.push(cursor(record), items, (record != 1).then(|| cancellation(&record.to_string())));
+        }
+        let put = |records, items| Put { records, items };
+        assert_eq!(unsent.take(1), (put(0, 0), Vec::new()), "half a record");
+        assert_eq!(unsent.first(), Some(cursor(0)), "a resumed pass puts all of it again");
+        assert_eq!(unsent.take(4), (put(2, 3), vec![cancellation("0")]));
+        assert_eq!(unsent.first(), Some(cursor(2)));
+        assert_eq!(unsent.take(3), (put(1, 5), vec![cancellation("2")]));
+        assert_eq!(unsent.first(), None);
     }
 
     #[tokio::test]
