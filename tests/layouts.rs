@@ -17,13 +17,15 @@ use std::sync::Arc;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::choice::{Named, Rule};
-use notaflux::ingest::{Choice, Error, Outcome, Settings, State};
+use notaflux::ingest::{Choice, Error, Outcome, RejectLimit, Settings, State};
 use notaflux::layout::Layout;
 use notaflux::local::generate::{GenerateOptions, Generator, PortalFile, write_archive};
-use notaflux::local::stack::UPLOADS_BUCKET;
+use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
 use notaflux::read::source::Source;
 use serde_json::Value;
 use support::place::{Items, Place};
+use support::proxy::Proxy;
+use support::proxy::plan::Plan;
 use support::{program, rows};
 
 const OPTIONS: GenerateOptions = GenerateOptions { records: 400, seed: 5, duplicates: 0.2, bad: 0.05, ..DEFAULT };
@@ -84,6 +86,52 @@ async fn three_files_in_one_zip_end_as_the_same_files_one_after_the_other() {
     own.ingest(&file(PortalFile::Invoices), settings()).await;
     let (with, without) = (cancelled(&together), cancelled(&own.items().await));
     assert!(with > without, "{with} cancelled with the events and {without} without");
+}
+
+/// An update behind the put of its invoice would be undone by a late repetition of that put: of one source there is none.
+#[tokio::test]
+async fn an_event_and_its_invoice_of_one_source_need_no_update() {
+    let place = Place::new().await;
+    let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
+    let source = place.file(&archive()).await;
+    let outcome = place.through(&proxy).engine(settings()).ingest(&source).await.unwrap();
+    assert_eq!(outcome.report.state, State::Completed, "{:?}", outcome.error);
+    let operations = proxy.operations();
+    assert!(operations.iter().any(|operation| operation == "BatchWriteItem"));
+    assert!(!operations.iter().any(|operation| operation == "UpdateItem"), "{operations:?}");
+}
+
+/// Each fixture as it is: records, written, superseded, rejected and rows that are no records.
+#[tokio::test]
+async fn fixtures_of_every_layout_are_read_as_they_are() {
+    for (name, layout, expected) in [
+        ("portal-v1-pandas", "portal-invoice", [3, 3, 0, 0, 0]),
+        ("portal-lines-v1", "portal-line", [8, 3, 0, 5, 0]),
+        ("portal-events", "portal-event", [8, 5, 0, 3, 0]),
+        ("mg-notes", "mg-invoice", [3, 3, 0, 0, 0]),
+        ("mg-lines", "mg-line", [3, 3, 0, 0, 0]),
+        ("sp-nfse", "sp-nfse", [2, 2, 0, 0, 1]),
+        ("sped-c100", "sped", [5, 4, 0, 1, 0]),
+    ] {
+        let place = Place::new().await;
+        let bytes = std::fs::read(format!("fixtures/{name}.csv")).unwrap();
+        let outcome = place.ingest(&bytes, settings()).await;
+        let [records, written, superseded, rejected] = counts(&outcome);
+        assert_eq!(outcome.report.entries[0].layout, layout, "{name}");
+        assert_eq!([records, written, superseded, rejected, outcome.report.trailers], expected, "{name}");
+    }
+}
+
+/// A file of another layout, or of none: it is given up long before all of it lies in the rejects.
+#[tokio::test]
+async fn a_source_of_nothing_but_rejects_is_given_up() {
+    let place = Place::new().await;
+    let bytes = [rows::header(), b";\n".repeat(300_000)].concat();
+    let cause = place.ingest(&bytes, settings()).await.report.cause.unwrap();
+    assert!(cause.contains("100000 of 100000 records") && cause.contains("--max-rejects"), "{cause}");
+    let max_rejects = RejectLimit::parse("100%");
+    let outcome = place.ingest(&bytes[..200_000 + rows::header().len()], Settings { max_rejects, ..settings() }).await;
+    assert_eq!(counts(&outcome), [100_000, 0, 0, 100_000], "whoever wants all of them gets them");
 }
 
 fn text(value: &str) -> String {
@@ -255,6 +303,21 @@ fn check_says_what_ingest_does() {
     for said in ["202401_NFe_NotaFiscal.csv", "portal-line", "issuer.tax_id", "a new table", "USD"] {
         assert!(text.contains(said) || said.starts_with("2024"), "{said:?} is not in {text}");
     }
+}
+
+/// An object of a folder that nobody serves just now.
+#[tokio::test]
+async fn an_object_of_the_embedded_s3_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = Stack::start(StackOptions { data: Some(folder.path().to_owned()), ..StackOptions::default() }).unwrap();
+    let (s3, body) = (aws::s3_client(&stack.sdk_config()), ByteStream::from(archive()));
+    s3.put_object().bucket(UPLOADS_BUCKET).key("a.zip").body(body).send().await.unwrap();
+    drop(stack);
+    let object = format!("s3://{UPLOADS_BUCKET}/a.zip");
+    let data = folder.path().to_str().unwrap().to_owned();
+    let check = move || output(&["check", &object, "--data", &data, "--quiet"]);
+    let (code, said, error) = tokio::task::spawn_blocking(check).await.unwrap();
+    assert!(code == 0 && said.contains("layout portal-event"), "{said}{error}");
 }
 
 #[test]
