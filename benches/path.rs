@@ -12,6 +12,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use notaflux::layout::{Detection, Mapping, Record, Row, Scratch, detect};
 use notaflux::local::generate::{GenerateOptions, Generator};
 use notaflux::read::csv::{CsvOptions, CsvReader, Position, RECORD_LIMIT_BYTES, read_header};
+use notaflux::read::record::Content;
 use notaflux::table::Schema;
 use notaflux::table::item::{SourceRef, encode_invoice, measure_invoice};
 use notaflux::table::keys::key_hash;
@@ -47,18 +48,21 @@ async fn each(file: &File, mut with: impl FnMut(&Record<'_>)) {
     let mut csv = CsvReader::new(Cursor::new(file.bytes.get(from..).unwrap()), OPTIONS, file.data);
     let mut scratch = Scratch::default();
     while let Some(raw) = csv.next().await.unwrap() {
-        let row = Row::decode(raw.fields, &mut scratch);
+        let Content::Fields(fields) = raw.content else { continue };
+        let row = Row::decode(fields, &mut scratch);
         with(&file.mapping.map(&row).unwrap());
     }
 }
 
 async fn parse(file: &File) -> u64 {
     let mut csv = CsvReader::new(Cursor::new(&file.bytes), OPTIONS, Position::START);
-    let mut fields = 0;
+    let mut count = 0;
     while let Some(raw) = csv.next().await.unwrap() {
-        fields += raw.fields.len() as u64;
+        if let Content::Fields(fields) = raw.content {
+            count += fields.len() as u64;
+        }
     }
-    fields
+    count
 }
 
 fn stages(criterion: &mut Criterion) {

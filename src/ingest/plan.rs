@@ -16,6 +16,7 @@ use crate::layout::{self, ConventionVotes, Conventions, Detection, Layout, Mappi
 use crate::read::ReadError;
 use crate::read::container::{self, Contents, Entry};
 use crate::read::csv::{self, CsvOptions, CsvReader, Head};
+use crate::read::record::Content;
 use crate::read::source::{Identity, Source};
 
 /// Entries that are looked at at once.
@@ -261,7 +262,8 @@ async fn conventions(
         if raw.end > head.data.byte + SAMPLE_LIMIT_BYTES as u64 {
             break;
         }
-        votes.see(&Row::decode(raw.fields, &mut scratch));
+        let Content::Fields(fields) = raw.content else { break };
+        votes.see(&Row::decode(fields, &mut scratch));
     }
     let conventions = votes.decide();
     Ok((conventions, (votes.decimal().votes_for(conventions.decimal), votes.date().votes_for(conventions.date))))

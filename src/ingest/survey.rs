@@ -18,7 +18,7 @@ use super::store::StoreError;
 use super::work::{Ended, Slot, Work};
 use super::{cancelled, merge};
 use crate::layout::{Record, Reject, Row, Scratch};
-use crate::read::csv::{Position, RAW_LIMIT_BYTES, RawRecord};
+use crate::read::record::{Content, Position, RAW_LIMIT_BYTES, RawRecord};
 
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
 const UPLOADS_LIMIT: usize = 3;
@@ -65,7 +65,8 @@ pub(super) async fn survey(
         if blocks.open.ends_before(raw.byte) {
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
-        let row = Row::decode(raw.fields, &mut scratch);
+        let Content::Fields(fields) = raw.content else { continue };
+        let row = Row::decode(fields, &mut scratch);
         if mapping.is_trailer(&row) {
             blocks.open.pass_over();
         } else {

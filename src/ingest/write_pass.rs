@@ -20,6 +20,7 @@ use super::work::{Ended, Slot, Work};
 use crate::layout::{Mapping, Record, Row, Scratch};
 use crate::read::container::DecodedReader;
 use crate::read::csv::CsvReader;
+use crate::read::record::Content;
 use crate::table::item::{self, SourceRef};
 use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
 
@@ -211,7 +212,8 @@ impl<'a> Feed<'a> {
     /// Reads a row and puts its items into the builder; false at the end of the segment.
     async fn read_one(&mut self) -> Result<bool, Error> {
         let Some(raw) = self.csv.next().await? else { return Ok(false) };
-        let row = Row::decode(raw.fields, &mut self.scratch);
+        let Content::Fields(fields) = raw.content else { return Ok(true) };
+        let row = Row::decode(fields, &mut self.scratch);
         if self.mapping.is_trailer(&row) {
             return Ok(true);
         }

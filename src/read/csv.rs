@@ -8,36 +8,20 @@ use std::io;
 use std::mem;
 
 use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord, ErrorKind};
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncRead;
 
 use super::error::{Place, ReadError};
 pub use super::header::{Head, read_header, sniff_delimiter};
+use super::record::Content;
+pub use super::record::{Position, RAW_LIMIT_BYTES, RawRecord};
 use super::tape::{Tape, count_line_ends};
 
 /// Bytes that a record may have, line end not counted, unless options say otherwise: 100 times the longest row of the
 /// layouts known (an NFS-e row of 73 columns with its free text stays under 10 KB), so that beyond it a quote is open.
 pub const RECORD_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a record's raw text that [`RawRecord::raw`] gives: what a reject keeps.
-pub const RAW_LIMIT_BYTES: usize = 4096;
-
 /// Bytes handed to the parser at once. Measured: below 128 KiB the calls between show.
 const BUFFER_BYTES: usize = 128 * 1024;
-
-/// A place between two records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Position {
-    /// Byte of the decoded entry, from 0.
-    pub byte: u64,
-    /// Physical line of that byte, from 1. LF, CRLF and a CR alone end a line, within quotes too.
-    pub line: u64,
-}
-
-impl Position {
-    /// Where an entry begins.
-    pub const START: Self = Self { byte: 0, line: 1 };
-}
 
 /// How to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,7 +112,7 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         let raw = tape.slice(first.byte, bounds.end);
         let unclosed_quote = tape.end_told() && ends_in_quotes(raw, self.options.delimiter);
         Ok(Some(RawRecord {
-            fields: &self.record,
+            content: Content::Fields(&self.record),
             byte: first.byte,
             end: bounds.end,
             line: first.line,
@@ -183,43 +167,6 @@ impl Bounds {
         let end = consumed.saturating_sub(1).max(first.byte);
         let line_feed_ahead = tape.slice(end, consumed + 1) == b"\r\n";
         Self { end, next: consumed + u64::from(line_feed_ahead), line_feed_ahead }
-    }
-}
-
-/// One record, borrowed from its reader.
-#[derive(Debug, Clone, Copy)]
-pub struct RawRecord<'a> {
-    /// Its fields, unquoted.
-    pub fields: &'a ByteRecord,
-    /// Its first byte.
-    pub byte: u64,
-    /// Behind its last byte, line end not counted.
-    pub end: u64,
-    /// Physical line of its first byte, from 1.
-    pub line: u64,
-    /// Whether the input ends within its last field's quotes: it is cut, or a quote is never closed.
-    pub unclosed_quote: bool,
-    raw: &'a [u8],
-    next: Position,
-}
-
-impl<'a> RawRecord<'a> {
-    /// Its text as it stands in the source, at most [`RAW_LIMIT_BYTES`] of it, line end not counted.
-    #[must_use]
-    pub fn raw(&self) -> &'a [u8] {
-        self.raw.get(..RAW_LIMIT_BYTES).unwrap_or(self.raw)
-    }
-
-    /// Where the next record's search begins. A new reader that starts there gives the very same later records.
-    #[must_use]
-    pub fn next(&self) -> Position {
-        self.next
-    }
-
-    /// The byte of [`RawRecord::next`].
-    #[must_use]
-    pub fn next_byte(&self) -> u64 {
-        self.next.byte
     }
 }
 

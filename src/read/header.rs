@@ -5,8 +5,9 @@ use std::io::Cursor;
 use csv_async::ByteRecord;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::csv::{CsvOptions, CsvReader, Position};
+use super::csv::{CsvOptions, CsvReader};
 use super::error::ReadError;
+use super::record::{Content, Position};
 
 /// The delimiters there are, the likeliest first.
 const DELIMITERS: [u8; 4] = *b";,\t|";
@@ -49,13 +50,10 @@ where
     let delimiter = sniff_delimiter(first_line(&head).map_or(&[][..], |line| line.text));
     let options = CsvOptions { delimiter, record_limit_bytes };
     let mut records = CsvReader::new(Cursor::new(head).chain(reader), options, Position::START);
-    let record = records.next().await?;
-    Ok(record.map(|record| Head {
-        delimiter,
-        fields: decode(record.fields),
-        start: Position { byte: record.byte, line: record.line },
-        data: record.next(),
-    }))
+    let Some(record) = records.next().await? else { return Ok(None) };
+    let Content::Fields(fields) = record.content else { return Ok(None) };
+    let start = Position { byte: record.byte, line: record.line };
+    Ok(Some(Head { delimiter, fields: decode(fields), start, data: record.next() }))
 }
 
 /// The delimiter of a header line: that of `;`, `,`, TAB and `|` which stands most often outside quotes; `;` where none

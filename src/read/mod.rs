@@ -12,7 +12,8 @@
 //! | [`container`] | what a source is, told from its bytes: plain, gzip or zip; its entries |
 //! | `zip` | the directory of a zip, streamed |
 //! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
-//! | [`csv`] | records with exact positions and a cap on their length |
+//! | [`record`] | what the formats share: positions, raw records |
+//! | [`csv`] | CSV records with exact positions and a cap on their length |
 //! | `tape`, `header` | what the CSV reader stands on; delimiter and header line |
 //! | [`error`] | why reading stops, and whether it may be tried again |
 //!
@@ -26,8 +27,11 @@ pub mod error;
 mod file;
 mod header;
 mod object;
+pub mod record;
 pub mod source;
 mod tape;
+#[cfg(test)]
+mod testing;
 mod zip;
 
 pub use error::{Place, ReadError};

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::csv::Position;
 use super::error::{Place, ReadError};
+use super::record::Position;
 
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 

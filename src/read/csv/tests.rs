@@ -6,30 +6,8 @@ use std::task::{Context, Poll};
 use proptest::prelude::*;
 use tokio::io::ReadBuf;
 
+use super::super::testing::{Endless, Split, run};
 use super::*;
-
-/// Gives its bytes in stretches of these lengths, over and over, and is not ready before each.
-struct Split<'a> {
-    bytes: &'a [u8],
-    lengths: &'a [usize],
-    turn: usize,
-    ready: bool,
-}
-
-impl AsyncRead for Split<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.ready = !self.ready;
-        if self.ready {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let length = self.lengths[self.turn % self.lengths.len()].min(buf.remaining()).min(self.bytes.len());
-        self.turn += 1;
-        buf.put_slice(&self.bytes[..length]);
-        self.bytes = &self.bytes[length..];
-        Poll::Ready(Ok(()))
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {
@@ -42,12 +20,17 @@ struct Owned {
     unclosed_quote: bool,
 }
 
+fn fields(record: &RawRecord<'_>) -> Vec<Vec<u8>> {
+    let Content::Fields(fields) = record.content else { panic!("a record of a CSV has fields") };
+    fields.iter().map(<[u8]>::to_vec).collect()
+}
+
 async fn drain<R: AsyncRead + Send + Unpin>(mut reader: CsvReader<R>) -> (Vec<Owned>, Result<Position, ReadError>) {
     let mut records = Vec::new();
     loop {
         match reader.next().await {
             Ok(Some(record)) => records.push(Owned {
-                fields: record.fields.iter().map(<[u8]>::to_vec).collect(),
+                fields: fields(&record),
                 byte: record.byte,
                 end: record.end,
                 line: record.line,
@@ -64,10 +47,6 @@ async fn drain<R: AsyncRead + Send + Unpin>(mut reader: CsvReader<R>) -> (Vec<Ow
     }
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
-}
-
 const ALL: &[usize] = &[usize::MAX];
 
 fn read_with(
@@ -77,7 +56,7 @@ fn read_with(
     lengths: &[usize],
 ) -> (Vec<Owned>, Result<Position, ReadError>) {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: limit };
-    let split = Split { bytes: text, lengths, turn: 0, ready: false };
+    let split = Split::new(text, lengths);
     run(drain(CsvReader::new(split, options, start)))
 }
 
@@ -161,37 +140,13 @@ fn raw_text_is_capped() {
     assert_eq!(records[1].raw, b"short");
 }
 
-/// So many bytes of one kind, counted as they are taken.
-struct Endless {
-    head: &'static [u8],
-    byte: u8,
-    left: usize,
-    taken: usize,
-}
-
-impl AsyncRead for Endless {
-    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let (head, rest) = self.head.split_at(self.head.len().min(buf.remaining()));
-        buf.put_slice(head);
-        self.head = rest;
-        let length = buf.remaining().min(self.left);
-        let byte = self.byte;
-        buf.initialize_unfilled_to(length).fill(byte);
-        buf.advance(length);
-        self.left -= length;
-        self.taken += buf.filled().len() - before;
-        Poll::Ready(Ok(()))
-    }
-}
-
 const HUGE_BYTES: usize = 300_000_000;
 
 #[test]
 fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: RECORD_LIMIT_BYTES };
     for byte in [b'x', b';', b'\n'] {
-        let endless = Endless { head: b"a;b\nc;\"d", byte, left: HUGE_BYTES, taken: 0 };
+        let endless = Endless::new(b"a;b\nc;\"d", byte, HUGE_BYTES);
         let mut reader = CsvReader::new(endless, options, Position::START);
         run(async {
             assert_eq!(reader.next().await.unwrap().unwrap().end, 3);
@@ -200,7 +155,7 @@ fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
             let place = error.position().unwrap();
             assert_eq!((place.byte, place.line), (Some(4), Some(2)));
         });
-        assert!(reader.reader().taken <= RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES);
+        assert!(reader.reader().taken_bytes() <= RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES);
         assert!(reader.parser.get_ref().kept_capacity() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
         assert!(reader.record.as_slice().len() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
     }
@@ -209,7 +164,7 @@ fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
 #[test]
 fn blank_lines_without_end_take_no_memory() {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: 1000 };
-    let endless = Endless { head: b"a\n", byte: b'\n', left: HUGE_BYTES, taken: 0 };
+    let endless = Endless::new(b"a\n", b'\n', HUGE_BYTES);
     let mut reader = CsvReader::new(endless, options, Position::START);
     run(async {
         assert!(reader.next().await.unwrap().is_some());
@@ -254,7 +209,7 @@ fn errors_of_the_input_come_out_whole_and_named() {
 #[test]
 fn a_read_that_was_dropped_is_not_gone_over() {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: 100 };
-    let split = Split { bytes: b"abc;def\nghi\n", lengths: &[5], turn: 0, ready: false };
+    let split = Split::new(b"abc;def\nghi\n", &[5]);
     let mut reader = CsvReader::new(split, options, Position::START);
     run(async {
         assert!(futures::poll!(Box::pin(reader.next())).is_pending());

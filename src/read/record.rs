@@ -1,0 +1,99 @@
+//! What the formats share: where a record stands, and what of it is given on.
+
+use csv_async::ByteRecord;
+use serde::{Deserialize, Serialize};
+
+/// Bytes of a record's raw text that [`RawRecord::raw`] gives: what a reject keeps.
+pub const RAW_LIMIT_BYTES: usize = 4096;
+
+/// What the bytes of an entry are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Fields between delimiters.
+    Csv {
+        /// Field delimiter.
+        delimiter: u8,
+    },
+    /// JSON elements.
+    Json(Shape),
+}
+
+/// How the elements of a JSON entry lie in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    /// One value a line (NDJSON). A line ends only at LF.
+    Lines,
+    /// Values one behind the other, with or without spaces between them: one object alone, or several.
+    Values,
+    /// Elements of an array.
+    Array {
+        /// Objects that the array lies in. Of none: it is the root, and several may follow one another (`[…][…]`).
+        levels: u32,
+        /// Whether lists of objects that come behind it in those objects are passed over, since somebody has named this one.
+        alone: bool,
+    },
+}
+
+/// A place between two records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Position {
+    /// Byte of the decoded entry, from 0.
+    pub byte: u64,
+    /// Physical line of that byte, from 1. In CSV LF, CRLF and a CR alone end a line, within quotes too; in JSON LF does.
+    pub line: u64,
+}
+
+impl Position {
+    /// Where an entry begins.
+    pub const START: Self = Self { byte: 0, line: 1 };
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// The fields of a CSV record, unquoted.
+    Fields(&'a ByteRecord),
+    /// A JSON element as it stands in the source, not yet parsed.
+    Json(&'a [u8]),
+    /// A JSON element over the limit. Of it only its place and the beginning of its text are known.
+    TooLong,
+}
+
+/// One record, borrowed from its reader.
+#[derive(Debug, Clone, Copy)]
+pub struct RawRecord<'a> {
+    /// What it holds.
+    pub content: Content<'a>,
+    /// Its first byte.
+    pub byte: u64,
+    /// Behind its last byte, line end not counted.
+    pub end: u64,
+    /// Physical line of its first byte, from 1.
+    pub line: u64,
+    /// Whether the input ends within its last field's quotes: it is cut, or a quote is never closed. Never so in JSON.
+    pub unclosed_quote: bool,
+    pub(super) raw: &'a [u8],
+    pub(super) next: Position,
+}
+
+impl<'a> RawRecord<'a> {
+    /// Its text as it stands in the source, at most [`RAW_LIMIT_BYTES`] of it, line end not counted.
+    #[must_use]
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw.get(..RAW_LIMIT_BYTES).unwrap_or(self.raw)
+    }
+
+    /// Where the next record's search begins. A new reader that starts there gives the very same later records.
+    #[must_use]
+    pub fn next(&self) -> Position {
+        self.next
+    }
+
+    /// The byte of [`RawRecord::next`].
+    #[must_use]
+    pub fn next_byte(&self) -> u64 {
+        self.next.byte
+    }
+}
