@@ -18,6 +18,8 @@ pub enum Container {
     Plain,
     /// One or several gzip members.
     Gzip,
+    /// One or several zstd frames.
+    Zstd,
     /// A zip archive.
     Zip,
 }
@@ -30,6 +32,8 @@ pub enum Compression {
     None,
     /// One or several gzip members: the object itself.
     Gzip,
+    /// One or several zstd frames: the object itself, or in a zip.
+    Zstd,
     /// Raw deflate, in a zip.
     Deflate,
     /// Not at all, in a zip.
@@ -41,6 +45,7 @@ impl fmt::Display for Compression {
         f.write_str(match self {
             Self::None => "none",
             Self::Gzip => "gzip",
+            Self::Zstd => "zstd",
             Self::Deflate => "deflate",
             Self::Stored => "stored",
         })
@@ -83,6 +88,9 @@ pub struct Contents {
 const HEAD_BYTES: u64 = 16;
 
 const GZIP: &[u8] = b"\x1f\x8b\x08";
+const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
+/// What a zstd frame begins with that is to be skipped, behind a first byte of 0x50 to 0x5f.
+const ZSTD_SKIPPED: &[u8] = b"\x2a\x4d\x18";
 const ZIP: &[u8] = b"PK\x03\x04";
 /// A zip without entries begins with the end of its directory.
 const ZIP_EMPTY: &[u8] = b"PK\x05\x06";
@@ -91,8 +99,7 @@ const ZIP_SPANNED: &[u8] = b"PK\x07\x08";
 
 /// Formats that are not read, by what stands at this byte of them, so that they are told by name and not as a header that
 /// no layout knows. None of these can begin a header line.
-const UNREAD: [(usize, &[u8], &str, &str); 9] = [
-    (0, b"\x28\xb5\x2f\xfd", "zstd", "compress it with gzip"),
+const UNREAD: [(usize, &[u8], &str, &str); 8] = [
     (0, b"\xfd7zXZ\0", "xz", "compress it with gzip"),
     (4, b"1AY&SY", "bzip2", "compress it with gzip"),
     (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", "pack it as zip or gzip"),
@@ -120,6 +127,8 @@ impl Contents {
         }
         let (container, compression) = if head.starts_with(GZIP) {
             (Container::Gzip, Compression::Gzip)
+        } else if is_zstd(&head) {
+            (Container::Zstd, Compression::Zstd)
         } else {
             (Container::Plain, Compression::None)
         };
@@ -134,6 +143,11 @@ impl Contents {
         };
         Ok(Self { container, entries: vec![entry] })
     }
+}
+
+fn is_zstd(head: &[u8]) -> bool {
+    let is_skipped = |rest: &[u8]| rest.starts_with(ZSTD_SKIPPED);
+    head.starts_with(ZSTD) || matches!(head, [0x50..=0x5f, rest @ ..] if is_skipped(rest))
 }
 
 #[cfg(test)]

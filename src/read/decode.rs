@@ -4,19 +4,26 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder};
-use bytes::Bytes;
+use async_compression::tokio::bufread::{DeflateDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use crc32fast::Hasher;
-use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
-use tokio_util::io::StreamReader;
+use tokio::io::{AsyncRead, ReadBuf};
 
 use super::container::{Compression, Entry};
 use super::error::{Place, ReadError};
-use super::source::{Source, SourceStream};
+use super::source::Source;
+use super::stored::Stored;
 use super::zip;
 
 /// Decoded bytes thrown away at once on the way to where reading shall begin.
 const SKIP_BYTES: usize = 128 * 1024;
+
+/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 64 MiB. `zstd` stays
+/// under 8 MiB up to level 19; `--ultra` and `--long` go to 128 MiB and beyond.
+const ZSTD_WINDOW_LOG_LIMIT: u32 = 26;
+
+/// What the decoder says of a frame whose window is over the limit.
+const ZSTD_WINDOW_ERROR: &str = "too much memory";
 
 /// Such stretches before other tasks get their turn: a few milliseconds.
 const SKIPS_A_TURN: u32 = 32;
@@ -38,19 +45,19 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
         let found = format!("{} bytes", entry.size.unwrap_or_default());
         return Err(ReadError::corrupt(place, format!("at least {from} decoded bytes"), found));
     }
-    let start = match entry.compression {
-        Compression::None | Compression::Gzip => entry.offset,
-        Compression::Deflate | Compression::Stored => zip::data_start(source, entry).await?,
+    let start = match &entry.name {
+        None => entry.offset,
+        Some(_) => zip::data_start(source, entry).await?,
     };
     let end = start.saturating_add(entry.compressed_size);
     let seek = match entry.compression {
         Compression::None => Some(from),
         Compression::Stored if !checked || entry.crc32.is_none() => Some(from),
         Compression::Stored => Some(0),
-        Compression::Gzip | Compression::Deflate => None,
+        Compression::Gzip | Compression::Deflate | Compression::Zstd => None,
     };
     let origin = start + seek.unwrap_or_default();
-    let stored = Stored { stream: StreamReader::new(source.open(origin..end)), at: origin, end };
+    let stored = Stored::new(source.open(origin..end), origin..end);
     let inner = match entry.compression {
         Compression::None | Compression::Stored => Inner::Raw(stored),
         Compression::Gzip => {
@@ -59,6 +66,12 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
             Inner::Gzip(Box::new(decoder))
         }
         Compression::Deflate => Inner::Deflate(Box::new(DeflateDecoder::new(stored))),
+        Compression::Zstd => {
+            let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_LIMIT);
+            let mut decoder = ZstdDecoder::with_params(stored, &[window]);
+            decoder.multiple_members(true);
+            Inner::Zstd(Box::new(decoder))
+        }
     };
     let whole = seek.is_none_or(|from| from == 0);
     let crc32 = entry.crc32.filter(|_| whole).map(|expected| (Hasher::new(), expected));
@@ -93,6 +106,7 @@ enum Inner {
     Raw(Stored),
     Gzip(Box<GzipDecoder<Stored>>),
     Deflate(Box<DeflateDecoder<Stored>>),
+    Zstd(Box<ZstdDecoder<Stored>>),
 }
 
 impl Inner {
@@ -101,6 +115,7 @@ impl Inner {
             Self::Raw(stored) => stored,
             Self::Gzip(decoder) => decoder.get_ref(),
             Self::Deflate(decoder) => decoder.get_ref(),
+            Self::Zstd(decoder) => decoder.get_ref(),
         }
     }
 
@@ -109,6 +124,7 @@ impl Inner {
             Self::Raw(stored) => Pin::new(stored).poll_read(cx, buf),
             Self::Gzip(decoder) => Pin::new(decoder).poll_read(cx, buf),
             Self::Deflate(decoder) => Pin::new(decoder).poll_read(cx, buf),
+            Self::Zstd(decoder) => Pin::new(decoder).poll_read(cx, buf),
         }
     }
 }
@@ -129,7 +145,7 @@ impl DecodedReader {
     /// Byte of the object up to which it has been read.
     #[must_use]
     pub fn stored_byte(&self) -> u64 {
-        self.inner.stored().at
+        self.inner.stored().at()
     }
 
     /// Decodes into `buf` and does what the end and what came ask for.
@@ -155,9 +171,9 @@ impl DecodedReader {
     }
 
     fn check_end(&mut self) -> Result<(), ReadError> {
-        let (place, stored) = (self.here(), self.inner.stored());
-        if stored.at < stored.end {
-            let found = format!("{} more bytes behind it", stored.end - stored.at);
+        let (place, left) = (self.here(), self.inner.stored().left());
+        if left > 0 {
+            let found = format!("{left} more bytes behind it");
             return Err(ReadError::corrupt(place, "the end of the compressed data", found));
         }
         if let Some(size) = self.size.filter(|size| *size != self.decoded) {
@@ -181,7 +197,7 @@ impl DecodedReader {
         if matches!(self.inner, Inner::Raw(_)) && self.place.entry.is_none() {
             return place;
         }
-        place.at_stored_byte(self.inner.stored().at)
+        place.at_stored_byte(self.inner.stored().at())
     }
 
     /// Tells a source that cannot be read from one that is damaged.
@@ -190,14 +206,19 @@ impl DecodedReader {
             Ok(error) => return error,
             Err(error) => error,
         };
-        let stored = self.inner.stored();
         let what = match self.inner {
             Inner::Gzip(_) => "gzip",
+            Inner::Zstd(_) => "zstd",
             _ => "deflate",
         };
-        // Both decoders take all there is before they complain of an early end.
+        if what == "zstd" && error.to_string().contains(ZSTD_WINDOW_ERROR) {
+            let remedy = "compress it without --ultra and --long: at most 64 MiB are held";
+            return ReadError::unsupported(self.here(), "a zstd frame that refers back too far", remedy);
+        }
+        // Those of gzip and deflate take all there is before they complain of an early end, and do it by another kind.
+        let is_at_end = self.inner.stored().left() == 0;
         if error.kind() == io::ErrorKind::UnexpectedEof
-            || (stored.at == stored.end && error.kind() == io::ErrorKind::Other)
+            || (what != "zstd" && is_at_end && error.kind() == io::ErrorKind::Other)
         {
             return ReadError::truncated(self.here(), format!("more {what} data"));
         }
@@ -248,35 +269,6 @@ impl AsyncRead for DecodedReader {
             this.state = State::Failed;
         }
         read.map_err(io::Error::from)
-    }
-}
-
-/// The stored bytes of an entry, counted.
-#[derive(Debug)]
-struct Stored {
-    stream: StreamReader<SourceStream, Bytes>,
-    /// Byte of the object that comes next.
-    at: u64,
-    end: u64,
-}
-
-impl AsyncRead for Stored {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        self.at += (buf.filled().len() - before) as u64;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncBufRead for Stored {
-    fn poll_fill_buf(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        Pin::new(&mut self.get_mut().stream).poll_fill_buf(cx)
-    }
-
-    fn consume(mut self: Pin<&mut Self>, amount: usize) {
-        self.at += amount as u64;
-        Pin::new(&mut self.stream).consume(amount);
     }
 }
 

@@ -9,9 +9,10 @@
 //! | --- | --- |
 //! | [`source`] | one version of an object, read by ranges: a local file or an S3 object |
 //! | `file`, `object` | the two kinds of source; the second resumes after a broken body |
-//! | [`container`] | what a source is, told from its bytes: plain, gzip or zip; its entries |
+//! | [`container`] | what a source is, told from its bytes: plain, gzip, zstd or zip; its entries |
 //! | `zip` | the directory of a zip, streamed |
 //! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
+//! | `stored` | the stored bytes of an entry, counted; gathered for the decoders |
 //! | [`record`] | what the formats share: positions, raw records |
 //! | [`csv`] | CSV records with exact positions and a cap on their length |
 //! | `tape`, `header` | what the CSV reader stands on; delimiter and header line |
@@ -29,6 +30,7 @@ mod header;
 mod object;
 pub mod record;
 pub mod source;
+mod stored;
 mod tape;
 #[cfg(test)]
 mod testing;

@@ -225,6 +225,13 @@ impl fmt::Display for Source {
 /// The bytes of a range of a [`Source`], in order, in chunks as they come.
 pub struct SourceStream(BoxStream<'static, Result<Bytes, ReadError>>);
 
+#[cfg(test)]
+impl SourceStream {
+    pub(super) fn of(stream: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static) -> Self {
+        Self(stream.boxed())
+    }
+}
+
 impl Stream for SourceStream {
     type Item = Result<Bytes, ReadError>;
 

@@ -29,6 +29,8 @@ const LOCAL_SIGNATURE: [u8; 4] = *b"PK\x03\x04";
 /// The longest comment: its length is 16 bits.
 const COMMENT_LIMIT_BYTES: usize = 65_535;
 const ZIP64_EXTRA: u16 = 0x0001;
+const METHOD_DEFLATE: u16 = 8;
+const METHOD_ZSTD: u16 = 93;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_UTF8: u16 = 1 << 11;
 
@@ -264,7 +266,11 @@ fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<Fi
     let end =
         end.ok_or_else(|| ReadError::corrupt(place.clone(), "an entry within the zip", "one of more than 2^64 bytes"))?;
     let unsupported = reason(flags, method, disk, (size, compressed_size));
-    let compression = if method == 8 { Compression::Deflate } else { Compression::Stored };
+    let compression = match method {
+        METHOD_DEFLATE => Compression::Deflate,
+        METHOD_ZSTD => Compression::Zstd,
+        _ => Compression::Stored,
+    };
     let is_folder = name.ends_with(b"/");
     let entry = Entry {
         name: Some(name_text),
@@ -294,7 +300,7 @@ fn reason(flags: u16, method: u16, disk: u16, (size, compressed_size): (u64, u64
     match method {
         0 if size == compressed_size => None,
         0 => Some(format!("it is stored, yet {compressed_size} bytes shall decode to {size}")),
-        8 => None,
+        METHOD_DEFLATE | METHOD_ZSTD => None,
         9 => Some("it is packed by deflate64: pack it by deflate".to_owned()),
         other => Some(format!("it is packed by method {other}: pack it by deflate")),
     }

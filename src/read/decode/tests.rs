@@ -17,6 +17,21 @@ fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn zstd(data: &[u8], window_log: u32) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.window_log(window_log).unwrap();
+    encoder.write_all(data).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A zstd frame that decodes to nothing.
+const SKIPPABLE: &[u8] = b"\x53\x2a\x4d\x18\x05\0\0\0hello";
+
+fn packed_by_zstd(name: &str, data: &[u8]) -> Packed {
+    Packed { stored: zstd(data, 20), method: 93, ..stored(name, data) }
+}
+
 async fn decode_from(bytes: &[u8], nth: usize, from: u64) -> Result<Vec<u8>, ReadError> {
     let (_folder, source) = source(bytes).await;
     let contents = Contents::inspect(&source).await?;
@@ -47,10 +62,16 @@ fn data(length: u32) -> Vec<u8> {
 #[tokio::test]
 async fn every_kind_of_entry_is_decoded_from_any_byte() {
     let data = data(40_000);
-    let files = [stored("a.csv", &data), deflated("b.csv", &data), Packed { wide: true, ..deflated("c.csv", &data) }];
+    let files = [
+        stored("a.csv", &data),
+        deflated("b.csv", &data),
+        Packed { wide: true, ..deflated("c.csv", &data) },
+        packed_by_zstd("d.csv", &data),
+    ];
     let members = [gzip(&data[..1000]), gzip(b""), gzip(&data[1000..])].concat();
+    let frames = [SKIPPABLE, &zstd(&data[..1000], 20), SKIPPABLE, &zstd(b"", 20), &zstd(&data[1000..], 26)].concat();
     let zip = archive(&files, b"", false);
-    for (bytes, nth) in [(&data, 0), (&members, 0), (&zip, 0), (&zip, 1), (&zip, 2)] {
+    for (bytes, nth) in [(&data, 0), (&members, 0), (&frames, 0), (&zip, 0), (&zip, 1), (&zip, 2), (&zip, 3)] {
         for from in [0, 1, 999, 1000, 1001, 300_000, data.len() - 1, data.len()] {
             let decoded = decode_from(bytes, nth, from as u64).await.unwrap();
             assert!(decoded == data[from..], "entry {nth} from {from}");
@@ -61,19 +82,62 @@ async fn every_kind_of_entry_is_decoded_from_any_byte() {
 }
 
 #[tokio::test]
-async fn gzip_cut_anywhere_is_an_error() {
-    let (first, second) = (gzip(b"hello hello hello"), gzip(&data(20)));
-    let whole = [first.clone(), second].concat();
-    for length in 3..whole.len() {
-        let result = decode(&whole[..length]).await;
-        if length == first.len() {
-            // Several members are a file as good as one: that members are missing, no reader can tell.
-            assert_eq!(result.unwrap(), b"hello hello hello");
-            continue;
+async fn cut_anywhere_it_is_an_error() {
+    let hello = b"hello hello hello";
+    for (first, second, from) in [
+        (gzip(hello), gzip(&data(20)), 3),
+        (zstd(hello, 20), zstd(&data(20), 20), 4),
+        (zstd(hello, 20), [SKIPPABLE, &zstd(&data(20), 20)].concat(), 4),
+    ] {
+        let whole = [&first[..], &second].concat();
+        for length in from..whole.len() {
+            let result = decode(&whole[..length]).await;
+            let is_behind_skippable = second.starts_with(SKIPPABLE) && length == first.len() + SKIPPABLE.len();
+            if length == first.len() || is_behind_skippable {
+                // Several members are a file as good as one: that members are missing, no reader can tell.
+                assert_eq!(result.unwrap(), hello);
+                continue;
+            }
+            let error = result.unwrap_err();
+            assert!(matches!(&error, ReadError::Truncated { .. }), "{length}: {error:?}");
+            assert_eq!(error.position().unwrap().stored_byte, Some(length as u64));
         }
-        let error = result.unwrap_err();
-        assert!(matches!(&error, ReadError::Truncated { .. }), "{length}: {error:?}");
-        assert_eq!(error.position().unwrap().stored_byte, Some(length as u64));
+    }
+}
+
+#[tokio::test]
+async fn zstd_damaged_anywhere_is_an_error_or_harmless() {
+    let text = data(30);
+    let whole = zstd(&text, 20);
+    for at in 4..whole.len() {
+        for change in [1, 0x10, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[at] ^= change;
+            match decode(&bytes).await {
+                // Some bits mean nothing; of all others the checksum tells.
+                Ok(decoded) => assert!(decoded == text, "byte {at} ^ {change}"),
+                Err(error) => assert!(error.is_permanent() && error.position().is_some(), "{error:?}"),
+            }
+        }
+    }
+    let mut bytes = whole.clone();
+    *bytes.last_mut().unwrap() ^= 1;
+    let error = decode(&bytes).await.unwrap_err();
+    let place = error.position().unwrap();
+    assert!(matches!(&error, ReadError::Corrupt { expected, .. } if expected == "valid zstd data"), "{error}");
+    assert_eq!(place.byte, Some(text.len() as u64), "{error}");
+}
+
+#[tokio::test]
+async fn a_zstd_window_over_the_limit_is_told() {
+    for bytes in [
+        zstd(b"hello", 27),
+        zstd(&data(40_000), 27),
+        archive(&[Packed { stored: zstd(b"hello", 28), ..packed_by_zstd("a.csv", b"hello") }], b"", false),
+    ] {
+        let error = decode(&bytes).await.unwrap_err();
+        assert!(matches!(&error, ReadError::Unsupported { .. }), "{error:?}");
+        assert!(error.to_string().contains("without --ultra and --long"), "{error}");
     }
 }
 
@@ -102,10 +166,12 @@ async fn gzip_damaged_anywhere_is_an_error_or_harmless() {
 
 #[tokio::test]
 async fn what_follows_the_last_member_is_an_error() {
-    for tail in [&b"\0\0\0\0"[..], b"garbage", b"\x1f", b"\x1f\x8b\x08\0"] {
-        let error = decode(&[&gzip(b"hello")[..], tail].concat()).await.unwrap_err();
-        assert!(matches!(&error, ReadError::Corrupt { .. } | ReadError::Truncated { .. }), "{error:?}");
-        assert_eq!(error.position().unwrap().byte, Some(5));
+    for whole in [gzip(b"hello"), zstd(b"hello", 20)] {
+        for tail in [&b"\0\0\0\0"[..], b"garbage", b"\x1f", b"\x1f\x8b\x08\0", b"\x28", b"\x28\xb5\x2f\xfd\0"] {
+            let error = decode(&[&whole[..], tail].concat()).await.unwrap_err();
+            assert!(matches!(&error, ReadError::Corrupt { .. } | ReadError::Truncated { .. }), "{error:?}");
+            assert_eq!(error.position().unwrap().byte, Some(5));
+        }
     }
 }
 
@@ -163,9 +229,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn members_are_one_text(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..6), from in 0..400_u64) {
+    fn members_are_one_text(
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 1..6),
+        from in 0..400_u64,
+        by_zstd in any::<bool>(),
+    ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let bytes = parts.iter().map(|part| gzip(part)).collect::<Vec<_>>().concat();
+        let member = |part: &Vec<u8>| if by_zstd { zstd(part, 20) } else { gzip(part) };
+        let bytes = parts.iter().map(member).collect::<Vec<_>>().concat();
         let text = parts.concat();
         let decoded = runtime.block_on(decode_from(&bytes, 0, from));
         match text.get(usize::try_from(from).unwrap()..) {
