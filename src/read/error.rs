@@ -166,6 +166,16 @@ pub enum ReadError {
         /// What stands there.
         found: String,
     },
+    /// A byte that JSON does not have there; nothing behind it is certain. Permanent.
+    #[error("{place}: invalid JSON: expected {expected}, found {found}: mend it and ingest again")]
+    InvalidJson {
+        /// Where.
+        place: Box<Place>,
+        /// What should stand there.
+        expected: &'static str,
+        /// What stands there.
+        found: String,
+    },
     /// Of a kind that is not read. Permanent.
     #[error("{place}: {found} is not read: {remedy}")]
     Unsupported {
@@ -208,6 +218,7 @@ impl ReadError {
             | Self::Io { place, .. }
             | Self::Truncated { place, .. }
             | Self::Corrupt { place, .. }
+            | Self::InvalidJson { place, .. }
             | Self::Unsupported { place, .. }
             | Self::RecordTooLong { place, .. } => Some(place),
             _ => None,
@@ -221,6 +232,7 @@ impl ReadError {
         | Self::Io { place, .. }
         | Self::Truncated { place, .. }
         | Self::Corrupt { place, .. }
+        | Self::InvalidJson { place, .. }
         | Self::Unsupported { place, .. }
         | Self::RecordTooLong { place, .. } = &mut self
             && place.object.is_empty()
@@ -253,7 +265,9 @@ impl From<ReadError> for io::Error {
             ReadError::Unavailable { .. } => io::ErrorKind::TimedOut,
             ReadError::Io { source, .. } => source.kind(),
             ReadError::Unsupported { .. } => io::ErrorKind::Unsupported,
-            ReadError::Corrupt { .. } | ReadError::RecordTooLong { .. } => io::ErrorKind::InvalidData,
+            ReadError::Corrupt { .. } | ReadError::InvalidJson { .. } | ReadError::RecordTooLong { .. } => {
+                io::ErrorKind::InvalidData
+            }
             ReadError::Changed { .. } | ReadError::Refused { .. } | ReadError::Spent => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -1,8 +1,8 @@
 //! Bytes to raw records. Knows nothing of invoices.
 //!
 //! ```text
-//! Source ─► Contents ─► DecodedReader ─► CsvReader ─► RawRecord
-//! (ranges)  (entries)   (decompress)     (tape: positions, cap)
+//! Source ─► Contents ─► DecodedReader ─┬► CsvReader ──┬► RawRecord
+//! (ranges)  (entries)   (decompress)   └► JsonReader ─┘
 //! ```
 //!
 //! | file | what it holds |
@@ -14,8 +14,10 @@
 //! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
 //! | `stored` | the stored bytes of an entry, counted; gathered for the decoders |
 //! | [`record`] | what the formats share: positions, raw records |
+//! | [`reader`] | records of either format |
 //! | [`csv`] | CSV records with exact positions and a cap on their length |
 //! | `tape`, `header` | what the CSV reader stands on; delimiter and header line |
+//! | [`json`] | JSON elements with exact positions and a cap on their length; what a JSON entry looks like |
 //! | [`error`] | why reading stops, and whether it may be tried again |
 //!
 //! Memory is bounded by the constants of these files, whatever the size of the source, of a record or the ratio of
@@ -27,7 +29,9 @@ pub mod decode;
 pub mod error;
 mod file;
 mod header;
+pub mod json;
 mod object;
+pub mod reader;
 pub mod record;
 pub mod source;
 mod stored;

@@ -1,0 +1,258 @@
+//! What a JSON entry looks like, told from its beginning.
+
+use std::ops::Range;
+
+use serde::de::IgnoredAny;
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::super::error::ReadError;
+use super::super::record::{Position, Shape};
+use super::BOM;
+use super::lexer::Lexer;
+use super::reader::ELEMENT_LIMIT_BYTES;
+use super::splitter::{Splitter, is_space, line_feeds};
+
+/// Bytes looked at, and read at once while no element of them is complete: 50 invoices of 5 KB.
+const STEP_BYTES: usize = 256 * 1024;
+
+/// Elements given of a candidate: as many as conventions are told from.
+pub const ELEMENTS_LIMIT: usize = 50;
+
+/// Objects within which a list is looked for: two more than `OData`'s `{"d": {"results": […]}}` has.
+pub const LEVELS_LIMIT: usize = 4;
+
+/// The beginning of a JSON entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JsonHead {
+    /// What was read, from the start of the entry.
+    pub text: Vec<u8>,
+    /// Where its elements may lie, the likeliest first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// Where the elements of an entry may lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// How they lie there.
+    pub shape: Shape,
+    /// Keys that lead to the list; none for the root.
+    pub path: Vec<String>,
+    /// Where the data begins: of an array, behind its `[`.
+    pub data: Position,
+    /// Where in the text the first elements stand that are complete, at most [`ELEMENTS_LIMIT`].
+    pub elements: Vec<Range<usize>>,
+    /// Whether it is a list without elements.
+    pub is_empty: bool,
+}
+
+/// Looks at the beginning of an entry. None where it is no JSON.
+///
+/// JSON begins with `{` before `"` or `}`, or with `[` before what can begin a value, but for a bare word: `[Date];[No]` is a
+/// header. Of a root array there is one candidate. An object that is whole on the first of several lines tells NDJSON, also
+/// where the first line is broken and a later one is not. Otherwise it is the object itself, or a list of objects within it.
+///
+/// Reads 256 KiB, and on, up to the limit of an element, while there is no complete element.
+///
+/// # Errors
+/// Whatever the reader gives.
+pub async fn read_json_head<R>(mut reader: R) -> Result<Option<JsonHead>, ReadError>
+where
+    R: AsyncRead + Send + Unpin,
+{
+    let mut text = Vec::new();
+    loop {
+        let read = (&mut reader).take(STEP_BYTES as u64).read_to_end(&mut text).await?;
+        let head = Beginning { text: &text, is_whole: read < STEP_BYTES };
+        if !head.is_json() {
+            return Ok(None);
+        }
+        let candidates = head.candidates();
+        let has_elements = candidates.iter().any(|candidate| !candidate.elements.is_empty());
+        if has_elements || head.is_whole || text.len() > ELEMENT_LIMIT_BYTES {
+            return Ok(Some(JsonHead { text, candidates }));
+        }
+    }
+}
+
+/// What has been read of an entry.
+#[derive(Clone, Copy)]
+struct Beginning<'a> {
+    text: &'a [u8],
+    /// Whether nothing comes behind it.
+    is_whole: bool,
+}
+
+impl<'a> Beginning<'a> {
+    /// Where the text begins, behind a byte order mark.
+    fn start(self) -> usize {
+        if self.text.starts_with(BOM) { BOM.len() } else { 0 }
+    }
+
+    fn is_json(self) -> bool {
+        let mut bytes = Walk { text: self.text, at: self.start() };
+        let root = bytes.token();
+        let next = bytes.token();
+        let rest = self.text.get(bytes.at.saturating_sub(1)..).unwrap_or_default();
+        match (root, next) {
+            (Some(b'{'), Some(b'"' | b'}')) | (Some(b'['), Some(b'{' | b'[' | b']' | b'"' | b'-' | b'0'..=b'9')) => {
+                true
+            }
+            (Some(b'['), Some(_)) => ["true", "false", "null"].iter().any(|word| rest.starts_with(word.as_bytes())),
+            _ => false,
+        }
+    }
+
+    fn candidates(self) -> Vec<Candidate> {
+        let start = self.start();
+        let mut walk = Walk { text: self.text, at: start };
+        if walk.token() == Some(b'[') {
+            return vec![self.candidate(Shape::Array { levels: 0, alone: false }, Vec::new(), walk.at)];
+        }
+        if self.is_lines() {
+            return vec![self.candidate(Shape::Lines, Vec::new(), start)];
+        }
+        let mut found = vec![self.candidate(Shape::Values, Vec::new(), start)];
+        self.lists(&mut walk, &mut Vec::new(), &mut found);
+        found
+    }
+
+    /// Whether each line is a value: the first one is, and is not the only one; or it is broken and a later one is whole.
+    fn is_lines(self) -> bool {
+        let text = self.text.get(self.start()..).unwrap_or_default();
+        let mut lines = text.split_inclusive(|byte| *byte == b'\n');
+        let is_ended = |line: &&[u8]| line.ends_with(b"\n") || self.is_whole;
+        let is_blank = |line: &[u8]| line.iter().all(|byte| is_space(*byte));
+        let Some(first) = lines.find(|line| !is_blank(line)).filter(is_ended) else { return false };
+        match serde_json::from_slice::<IgnoredAny>(first) {
+            Ok(_) => !self.is_whole || lines.any(|line| !is_blank(line)),
+            Err(error) if error.is_eof() => false,
+            Err(_) => lines.filter(is_ended).any(|line| {
+                line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
+            }),
+        }
+    }
+
+    /// Finds the lists of the object whose `{` the walk has just taken. None where the walk comes to an end in it.
+    fn lists(self, walk: &mut Walk<'a>, path: &mut Vec<String>, found: &mut Vec<Candidate>) -> Option<()> {
+        let levels = u32::try_from(path.len() + 1).ok()?;
+        loop {
+            match walk.token()? {
+                b'}' => return Some(()),
+                b',' => continue,
+                b'"' => walk.at -= 1,
+                _ => return None,
+            }
+            path.push(name(walk.string()?));
+            (walk.token()? == b':').then_some(())?;
+            match walk.token()? {
+                b'{' if path.len() < LEVELS_LIMIT => self.lists(walk, path, found)?,
+                b'[' => {
+                    let data = walk.at;
+                    if matches!(walk.token()?, b'{' | b']') {
+                        found.push(self.candidate(Shape::Array { levels, alone: false }, path.clone(), data));
+                    }
+                    walk.at = data - 1;
+                    walk.nested()?;
+                }
+                b'{' => {
+                    walk.at -= 1;
+                    walk.nested()?;
+                }
+                b'"' => {
+                    walk.at -= 1;
+                    walk.string()?;
+                }
+                _ => walk.scalar(),
+            }
+            path.pop();
+        }
+    }
+
+    fn candidate(self, shape: Shape, path: Vec<String>, data: usize) -> Candidate {
+        let before = self.text.get(..data).unwrap_or_default();
+        let start = Position { byte: data as u64, line: 1 + line_feeds(before) };
+        let elements = self.elements(shape, start);
+        let first = Walk { text: self.text, at: data }.token();
+        let is_empty = matches!(shape, Shape::Array { .. }) && elements.is_empty() && first == Some(b']');
+        Candidate { shape, path, data: start, elements, is_empty }
+    }
+
+    /// The first complete elements. What is wrong behind them, reading tells.
+    fn elements(self, shape: Shape, start: Position) -> Vec<Range<usize>> {
+        let mut splitter = Splitter::new(shape, start, true);
+        let mut at = usize::try_from(start.byte).unwrap_or(usize::MAX);
+        let mut elements = Vec::new();
+        while elements.len() < ELEMENTS_LIMIT {
+            let rest = self.text.get(at..).unwrap_or_default();
+            let element = match splitter.advance(rest) {
+                Ok((taken, Some(element))) => {
+                    at += taken;
+                    element
+                }
+                Ok((_, None)) if self.is_whole => match splitter.finish() {
+                    Ok(Some(element)) => {
+                        at = self.text.len();
+                        element
+                    }
+                    _ => break,
+                },
+                _ => break,
+            };
+            let end = usize::try_from(element.end).unwrap_or(usize::MAX);
+            elements.push(usize::try_from(element.first.byte).unwrap_or(usize::MAX)..end);
+        }
+        elements
+    }
+}
+
+/// The name of a member, of its text with the quotes.
+fn name(quoted: &[u8]) -> String {
+    if let Ok(name) = serde_json::from_slice(quoted) {
+        return name;
+    }
+    let text = quoted.strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\"")).unwrap_or(quoted);
+    encoding_rs::WINDOWS_1252.decode_without_bom_handling(text).0.into_owned()
+}
+
+/// Goes over a text that may be cut anywhere. What ends before it should gives none.
+struct Walk<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Walk<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Takes the next byte that is no space.
+    fn token(&mut self) -> Option<u8> {
+        let rest = self.rest();
+        let blank = rest.iter().position(|byte| !is_space(*byte))?;
+        self.at += blank + 1;
+        rest.get(blank).copied()
+    }
+
+    /// Takes a string, from its opening quote to its closing one.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        let end = Lexer::default().string(rest)?;
+        self.at += end;
+        rest.get(..end)
+    }
+
+    /// Takes an object or an array.
+    fn nested(&mut self) -> Option<()> {
+        self.at += Lexer::default().nested(self.rest())?;
+        Some(())
+    }
+
+    /// Takes the rest of a number or word.
+    fn scalar(&mut self) {
+        let rest = self.rest();
+        self.at += rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(rest.len());
+    }
+}
+
+#[cfg(test)]
+mod tests;
