@@ -97,3 +97,24 @@ impl<'a> RawRecord<'a> {
         self.next.byte
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use super::*;
+
+    /// It stands in plans, which a later version of the program reads.
+    #[test]
+    fn a_format_has_one_text() {
+        let cases = [
+            (Format::Csv { delimiter: b';' }, r#"{"csv":{"delimiter":59}}"#),
+            (Format::Json(Shape::Lines), r#"{"json":"lines"}"#),
+            (Format::Json(Shape::Values), r#"{"json":"values"}"#),
+            (Format::Json(Shape::Array { levels: 2, alone: true }), r#"{"json":{"array":{"levels":2,"alone":true}}}"#),
+        ];
+        for (format, text) in cases {
+            assert_eq!(serde_json::to_string(&format).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Format>(text).unwrap(), format);
+        }
+    }
+}
