@@ -18,8 +18,8 @@ use super::zip;
 /// Decoded bytes thrown away at once on the way to where reading shall begin.
 const SKIP_BYTES: usize = 128 * 1024;
 
-/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 64 MiB. `zstd` stays
-/// under 8 MiB up to level 19; `--ultra` and `--long` go to 128 MiB and beyond.
+/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 64 MiB. `zstd` takes at
+/// most 8 MiB up to level 19, and 128 MiB by `--ultra -22` and `--long`.
 const ZSTD_WINDOW_LOG_LIMIT: u32 = 26;
 
 /// What the decoder says of a frame whose window is over the limit.

@@ -13,7 +13,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use super::error::ReadError;
 use super::source::SourceStream;
 
-/// Bytes given to a decoder at once, as far as they are there: the body of an S3 object comes in chunks of 8 to 16 KiB.
+/// Bytes given to a decoder at once, as far as they are there: the body of an S3 object comes as the network gives it, over TLS in
+/// records of at most 16 KiB (RFC 8446, section 5.1).
 const GATHER_BYTES: usize = 128 * 1024;
 
 /// The stored bytes of an entry.
