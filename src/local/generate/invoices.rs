@@ -1,5 +1,7 @@
 //! The file of invoices.
 
+use arrayvec::ArrayVec;
+
 use super::random::Random;
 use super::tables::{self, Issuer, Tables};
 use super::text::{Moment, digits, push_amount, push_number};
@@ -44,7 +46,11 @@ impl Generator {
     /// The values of a record that repeats an earlier one, where there is one.
     fn repeated(&self, index: u64) -> Values {
         let origin = self.origin(index);
-        let mut values = self.values(origin);
+        self.changed(self.values(origin), origin, index)
+    }
+
+    /// The values of record `origin` as `index`, which repeats it, has them: the same, or some changed.
+    pub(super) fn changed(&self, mut values: Values, origin: u64, index: u64) -> Values {
         let mut random = self.random(index, stream::CHANGE);
         if origin != index && random.below(2) == 0 {
             values.total_cents += 1 + random.below(10_000);
@@ -55,11 +61,15 @@ impl Generator {
         values
     }
 
+    /// The record whose values a bad one has: itself, or an earlier good one where its key is not what is wrong.
+    pub(super) fn basis_of_bad(&self, index: u64, flaw: Flaw, random: &mut Random) -> u64 {
+        let keeps_the_key = !matches!(flaw, Flaw::ShortKey | Flaw::KeyMonth | Flaw::NoKey);
+        if keeps_the_key && random.below(2) == 0 { self.origin(index) } else { index }
+    }
+
     fn write_bad(&self, index: u64, flaw: Flaw, out: &mut Vec<u8>) {
         let mut random = self.random(index, stream::FLAW);
-        let keeps_the_key = !matches!(flaw, Flaw::ShortKey | Flaw::KeyMonth | Flaw::NoKey);
-        let of_earlier = keeps_the_key && random.below(2) == 0;
-        let values = self.values(if of_earlier { self.origin(index) } else { index });
+        let values = self.values(self.basis_of_bad(index, flaw, &mut random));
         values.write_flawed(flaw, &mut random, &self.tables, out);
     }
 }
@@ -67,17 +77,17 @@ impl Generator {
 /// The values of one record.
 #[derive(Debug, Clone)]
 pub(super) struct Values {
-    key: [u8; 44],
-    series: u64,
-    number: u64,
-    issuer: usize,
-    recipient: usize,
-    operation: usize,
-    issued_at: Moment,
+    pub(super) key: [u8; 44],
+    pub(super) series: u64,
+    pub(super) number: u64,
+    pub(super) issuer: usize,
+    pub(super) recipient: usize,
+    pub(super) operation: usize,
+    pub(super) issued_at: Moment,
     pub(super) event: usize,
     pub(super) event_at: Moment,
-    consumer: usize,
-    presence: usize,
+    pub(super) consumer: usize,
+    pub(super) presence: usize,
     pub(super) total_cents: u64,
 }
 
@@ -115,7 +125,7 @@ impl Values {
     }
 
     fn access_key(&self, code: u64, tables: &Tables) -> [u8; 44] {
-        let mut key = arrayvec::ArrayVec::<u8, 44>::new();
+        let mut key = ArrayVec::<u8, 44>::new();
         let mut push = |bytes: &[u8]| key.extend(bytes.iter().copied());
         if let (Some(issuer), Some(month)) = (tables.issuers.get(self.issuer), tables.months.get(self.issued_at.month))
         {
@@ -194,23 +204,14 @@ impl Values {
 
     /// Whether issuer and recipient are of one state.
     pub(super) fn is_within_a_state(&self, tables: &Tables) -> bool {
-        let issuer = tables.issuers.get(self.issuer).map(|issuer| issuer.state);
-        issuer == tables.recipients.get(self.recipient).map(|recipient| recipient.state)
+        let issuer = tables.issuers.get(self.issuer).map(|issuer| issuer.place.state);
+        issuer == tables.recipients.get(self.recipient).map(|recipient| recipient.place.state)
     }
 
     /// Key, model, series, number and operation, up to the opening quote of the issue date.
     fn write_up_to_issue(&self, flaw: Option<Flaw>, tables: &Tables, out: &mut Vec<u8>) {
         out.push(b'"');
-        match flaw {
-            Some(Flaw::ShortKey) => out.extend(self.key.iter().skip(1)),
-            Some(Flaw::KeyMonth) => out.extend(self.key.iter().enumerate().map(|(at, byte)| match at {
-                4 => b'1',
-                5 => b'3',
-                _ => *byte,
-            })),
-            Some(Flaw::NoKey) => {}
-            _ => out.extend_from_slice(&self.key),
-        }
+        out.extend_from_slice(&flawed_key(&self.key, flaw));
         out.extend_from_slice(&tables.model);
         push_number(self.series, out);
         out.extend_from_slice(b"\";\"");
@@ -240,11 +241,32 @@ impl Values {
         {
             out.extend_from_slice(&issuer.rest);
             out.extend_from_slice(&recipient.fields);
-            out.extend_from_slice(if issuer.state == recipient.state { &tables.within } else { &tables.between });
+            out.extend_from_slice(if issuer.place.state == recipient.place.state {
+                &tables.within
+            } else {
+                &tables.between
+            });
         }
         out.extend_from_slice(tables.consumers.get(self.consumer).map(Vec::as_slice).unwrap_or_default());
         out.extend_from_slice(b"\";\"");
         out.extend_from_slice(tables.presences.get(self.presence).map(Vec::as_slice).unwrap_or_default());
+    }
+}
+
+/// The key, with what is wrong about it.
+pub(super) fn flawed_key(key: &[u8; 44], flaw: Option<Flaw>) -> ArrayVec<u8, 44> {
+    match flaw {
+        Some(Flaw::ShortKey) => key.iter().skip(1).copied().collect(),
+        Some(Flaw::KeyMonth) => {
+            let digit = |(at, byte): (usize, &u8)| match at {
+                4 => b'1',
+                5 => b'3',
+                _ => *byte,
+            };
+            key.iter().enumerate().map(digit).collect()
+        }
+        Some(Flaw::NoKey) => ArrayVec::new(),
+        _ => ArrayVec::from(*key),
     }
 }
 

@@ -31,16 +31,16 @@ const FLAWS: [Flaw; 11] = [
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy)]
-struct LineValues {
-    number: u64,
-    product: usize,
-    is_hard: bool,
+pub(super) struct LineValues {
+    pub(super) number: u64,
+    pub(super) product: usize,
+    pub(super) is_hard: bool,
     /// Hundredths of a unit: 250 is 2,50.
-    quantity_hundredths: u64,
-    unit_price_cents: u64,
+    pub(super) quantity_hundredths: u64,
+    pub(super) unit_price_cents: u64,
 }
 
-type Lines = ArrayVec<LineValues, LINES_LIMIT>;
+pub(super) type Lines = ArrayVec<LineValues, LINES_LIMIT>;
 
 impl Generator {
     /// The lines of the invoice of record `index`, if its key first stands there, and what stands behind each of them.
@@ -67,7 +67,7 @@ impl Generator {
     }
 
     /// The lines of `invoice`, which is that of record `index`; at least one.
-    fn lines(&self, index: u64, invoice: &Values) -> Lines {
+    pub(super) fn lines(&self, index: u64, invoice: &Values) -> Lines {
         let mut random = self.random(index, stream::LINES);
         let count = if random.below(1_000) == 0 { 20 + random.below(41) } else { random.pick(&COUNTS) };
         let freight_cents = if random.below(20) == 0 { invoice.total_cents / 10 } else { 0 };
@@ -148,11 +148,11 @@ impl LineValues {
         Self { quantity_hundredths: self.quantity_hundredths + 100 * (1 + random.below(10)), ..self }
     }
 
-    const fn total_cents(self) -> u64 {
+    pub(super) const fn total_cents(self) -> u64 {
         self.quantity_hundredths * self.unit_price_cents / 100
     }
 
-    fn product(self, tables: &Tables) -> Option<&Product> {
+    pub(super) fn product(self, tables: &Tables) -> Option<&Product> {
         if self.is_hard { &tables.hard_products } else { &tables.products }.get(self.product)
     }
 

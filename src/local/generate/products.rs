@@ -5,6 +5,8 @@ use super::tables::{NAMES, field, field_and_next};
 /// A product, as bytes of the file.
 #[derive(Debug)]
 pub(super) struct Product {
+    pub(super) description: String,
+    pub(super) ncm: &'static str,
     /// Description, NCM and its name, and the quotes up to the one that opens the CFOP.
     pub(super) fields: Vec<u8>,
     pub(super) unit: Vec<u8>,
@@ -79,19 +81,19 @@ impl Product {
     /// Every kind of every make.
     pub(super) fn all() -> Vec<Self> {
         let makes = KINDS.iter().flat_map(|kind| NAMES.iter().map(move |make| (kind, make)));
-        makes.map(|(kind, make)| Self::new(&format!("{} {make}", kind.0), kind)).collect()
+        makes.map(|(kind, make)| Self::new(format!("{} {make}", kind.0), kind)).collect()
     }
 
     pub(super) fn hard() -> Vec<Self> {
-        HARD_KINDS.iter().map(|kind| Self::new(kind.0, kind)).collect()
+        HARD_KINDS.iter().map(|kind| Self::new(kind.0.to_owned(), kind)).collect()
     }
 
-    fn new(description: &str, &(_, ncm, ncm_name, unit, cfop): &Kind) -> Self {
+    fn new(description: String, &(_, ncm, ncm_name, unit, cfop): &Kind) -> Self {
         let mut fields = field_and_next("\";\"");
-        for text in [description, ncm, ncm_name] {
+        for text in [description.as_str(), ncm, ncm_name] {
             fields.extend_from_slice(&field(text));
             fields.extend_from_slice(b"\";\"");
         }
-        Self { fields, unit: field(unit), cfop, is_divisible: DIVISIBLE_UNITS.contains(&unit) }
+        Self { description, ncm, fields, unit: field(unit), cfop, is_divisible: DIVISIBLE_UNITS.contains(&unit) }
     }
 }

@@ -63,32 +63,32 @@ const HEADER_OF_LINE: [&str; 9] = [
     "VALOR TOTAL",
 ];
 
-/// State, its IBGE code, a city.
-const PLACES: [(&str, &str, &str); 24] = [
-    ("SP", "35", "SÃO PAULO"),
-    ("SP", "35", "CAMPINAS"),
-    ("SP", "35", "SÃO JOSÉ DOS CAMPOS"),
-    ("RJ", "33", "RIO DE JANEIRO"),
-    ("RJ", "33", "NITERÓI"),
-    ("MG", "31", "BELO HORIZONTE"),
-    ("MG", "31", "UBERLÂNDIA"),
-    ("MG", "31", "POÇOS DE CALDAS"),
-    ("DF", "53", "BRASÍLIA"),
-    ("GO", "52", "GOIÂNIA"),
-    ("PR", "41", "CURITIBA"),
-    ("PR", "41", "MARINGÁ"),
-    ("SC", "42", "FLORIANÓPOLIS"),
-    ("RS", "43", "PORTO ALEGRE"),
-    ("RS", "43", "SANTA MARIA"),
-    ("BA", "29", "SALVADOR"),
-    ("PE", "26", "RECIFE"),
-    ("CE", "23", "FORTALEZA"),
-    ("PA", "15", "BELÉM"),
-    ("AM", "13", "MANAUS"),
-    ("MT", "51", "CUIABÁ"),
-    ("MS", "50", "CAMPO GRANDE"),
-    ("ES", "32", "VITÓRIA"),
-    ("RN", "24", "MOSSORÓ"),
+/// Codes are those of IBGE, postcodes (the first five digits) and area codes those of the city's centre.
+const PLACES: [Place; 24] = [
+    place("SP", "35", "SÃO PAULO", "3550308", "01001", "11"),
+    place("SP", "35", "CAMPINAS", "3509502", "13010", "19"),
+    place("SP", "35", "SÃO JOSÉ DOS CAMPOS", "3549904", "12210", "12"),
+    place("RJ", "33", "RIO DE JANEIRO", "3304557", "20040", "21"),
+    place("RJ", "33", "NITERÓI", "3303302", "24020", "21"),
+    place("MG", "31", "BELO HORIZONTE", "3106200", "30130", "31"),
+    place("MG", "31", "UBERLÂNDIA", "3170206", "38400", "34"),
+    place("MG", "31", "POÇOS DE CALDAS", "3151800", "37701", "35"),
+    place("DF", "53", "BRASÍLIA", "5300108", "70070", "61"),
+    place("GO", "52", "GOIÂNIA", "5208707", "74015", "62"),
+    place("PR", "41", "CURITIBA", "4106902", "80010", "41"),
+    place("PR", "41", "MARINGÁ", "4115200", "87013", "44"),
+    place("SC", "42", "FLORIANÓPOLIS", "4205407", "88010", "48"),
+    place("RS", "43", "PORTO ALEGRE", "4314902", "90010", "51"),
+    place("RS", "43", "SANTA MARIA", "4316907", "97010", "55"),
+    place("BA", "29", "SALVADOR", "2927408", "40020", "71"),
+    place("PE", "26", "RECIFE", "2611606", "50010", "81"),
+    place("CE", "23", "FORTALEZA", "2304400", "60025", "85"),
+    place("PA", "15", "BELÉM", "1501402", "66010", "91"),
+    place("AM", "13", "MANAUS", "1302603", "69005", "92"),
+    place("MT", "51", "CUIABÁ", "5103403", "78005", "65"),
+    place("MS", "50", "CAMPO GRANDE", "5002704", "79002", "67"),
+    place("ES", "32", "VITÓRIA", "3205309", "29010", "27"),
+    place("RN", "24", "MOSSORÓ", "2408003", "59600", "84"),
 ];
 
 const TRADES: [&str; 16] = [
@@ -156,7 +156,7 @@ const RECIPIENT_NAMES: [&str; 8] = [
 
 const INDICATORS: [&str; 3] = ["NÃO CONTRIBUINTE", "CONTRIBUINTE ISENTO", "CONTRIBUINTE ICMS"];
 
-const OPERATIONS: [&str; 12] = [
+pub(super) const OPERATIONS: [&str; 12] = [
     "VENDA DE MERCADORIA ADQUIRIDA OU RECEBIDA DE TERCEIROS",
     "VENDA DE MERCADORIA",
     "VENDA DE PRODUÇÃO DO ESTABELECIMENTO",
@@ -172,7 +172,7 @@ const OPERATIONS: [&str; 12] = [
 ];
 
 /// Those that a careless reader breaks on.
-const HARD_OPERATIONS: [&str; 4] = [
+pub(super) const HARD_OPERATIONS: [&str; 4] = [
     "VENDA; ENTREGA FUTURA",
     "VENDA DE TUBO 1/2\" PVC",
     "REMESSA POR CONTA E ORDEM\r\nDE TERCEIROS",
@@ -227,10 +227,23 @@ pub(super) struct Month {
     pub(super) in_date: [u8; 9],
 }
 
+/// A city and what addresses need of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) state: &'static str,
+    pub(super) state_code: &'static str,
+    pub(super) city: &'static str,
+    pub(super) city_code: &'static str,
+    pub(super) postcode: &'static str,
+    pub(super) area_code: &'static str,
+}
+
 #[derive(Debug)]
 pub(super) struct Issuer {
     pub(super) is_person: bool,
-    pub(super) state: &'static str,
+    pub(super) place: Place,
+    pub(super) name: String,
+    pub(super) registration: String,
     pub(super) state_code: [u8; 2],
     /// 14 characters.
     pub(super) in_key: [u8; 14],
@@ -241,7 +254,10 @@ pub(super) struct Issuer {
 
 #[derive(Debug)]
 pub(super) struct Recipient {
-    pub(super) state: &'static str,
+    pub(super) place: Place,
+    pub(super) tax_id: String,
+    pub(super) name: String,
+    pub(super) indicator: &'static str,
     /// All its columns, and the quote that opens the next field.
     pub(super) fields: Vec<u8>,
 }
@@ -301,7 +317,7 @@ impl Month {
 
 impl Issuer {
     fn new(at: u64, random: &mut Random) -> Self {
-        let (state, code, city) = random.pick(&PLACES);
+        let place = random.pick(&PLACES);
         // The first, of whom one record in five is, is a company.
         let is_person = at % 100 == 99;
         let (in_key, tax_id) = if is_person { person(random) } else { company(random) };
@@ -313,34 +329,46 @@ impl Issuer {
         let registration =
             if is_person { "-1".to_owned() } else { (100_000_000 + random.below(900_000_000)).to_string() };
         let mut rest = b"\";\"".to_vec();
-        for text in [name.as_str(), &registration, state, city] {
+        for text in [name.as_str(), &registration, place.state, place.city] {
             rest.extend_from_slice(&field(text));
             rest.extend_from_slice(b"\";\"");
         }
-        let state_code = code.as_bytes().try_into().unwrap_or(*b"35");
-        Self { is_person, state, state_code, in_key, tax_id, rest }
+        let state_code = place.state_code.as_bytes().try_into().unwrap_or(*b"35");
+        Self { is_person, place, name, registration, state_code, in_key, tax_id, rest }
     }
 }
 
 impl Recipient {
     fn new(version: LayoutVersion, random: &mut Random) -> Self {
-        let (state, _, city) = random.pick(&PLACES);
+        let place = random.pick(&PLACES);
         let agency = random.pick(&AGENCIES);
-        let name = format!("{} DE {city}", random.pick(&RECIPIENT_NAMES));
+        let name = format!("{} DE {}", random.pick(&RECIPIENT_NAMES), place.city);
         let (_, tax_id) = company(random);
         let tax_id = String::from_utf8(tax_id).unwrap_or_default();
         let mut texts = Vec::new();
         if version == LayoutVersion::V2 {
             texts.extend([agency.0, agency.1, agency.2, agency.3]);
         }
-        texts.extend([tax_id.as_str(), &name, state, random.pick(&INDICATORS)]);
+        let indicator = random.pick(&INDICATORS);
+        texts.extend([tax_id.as_str(), &name, place.state, indicator]);
         let mut fields = Vec::new();
         for text in texts {
             fields.extend_from_slice(&field(text));
             fields.extend_from_slice(b"\";\"");
         }
-        Self { state, fields }
+        Self { place, tax_id, name, indicator, fields }
     }
+}
+
+const fn place(
+    state: &'static str,
+    state_code: &'static str,
+    city: &'static str,
+    city_code: &'static str,
+    postcode: &'static str,
+    area_code: &'static str,
+) -> Place {
+    Place { state, state_code, city, city_code, postcode, area_code }
 }
 
 /// A CNPJ with right check digits, as a key and as a column have it.
@@ -354,7 +382,7 @@ fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
 }
 
 /// A CPF with right check digits, as a key has it and as a column masks it.
-fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
+pub(super) fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     let mut id = digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
     id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
     id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
@@ -372,8 +400,13 @@ fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
 
 /// The first row of a file.
 pub(super) fn header(file: PortalFile, version: LayoutVersion) -> Vec<u8> {
-    let agency: &[&str] = if version == LayoutVersion::V2 { &HEADER_OF_AGENCY } else { &[] };
-    let groups: &[&[&str]] = match file {
+    field_and_next(&format!("\"{}\"\r\n", columns(file, version).join("\";\"")))
+}
+
+/// Names of the columns of a file.
+pub(super) fn columns(file: PortalFile, version: LayoutVersion) -> Vec<&'static str> {
+    let agency: &[&'static str] = if version == LayoutVersion::V2 { &HEADER_OF_AGENCY } else { &[] };
+    let groups: &[&[&'static str]] = match file {
         PortalFile::Invoices => &[
             &HEADER_TO_ISSUE,
             &HEADER_OF_LATEST_EVENT,
@@ -385,7 +418,7 @@ pub(super) fn header(file: PortalFile, version: LayoutVersion) -> Vec<u8> {
         PortalFile::Events => &[&HEADER_TO_ISSUE, &HEADER_OF_EVENT],
         PortalFile::Lines => &[&HEADER_TO_ISSUE, &HEADER_OF_ISSUER, agency, &HEADER_OF_RECIPIENT, &HEADER_OF_LINE],
     };
-    field_and_next(&format!("\"{}\"\r\n", groups.concat().join("\";\"")))
+    groups.concat()
 }
 
 /// What stands between the quotes of a field: quotes doubled, windows-1252.

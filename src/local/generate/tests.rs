@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 
 use csv_async::ByteRecord;
+use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 use crate::invoice::AccessKey;
@@ -77,10 +79,15 @@ fn pieces_are_whole_and_large_enough() {
 }
 
 #[test]
-fn no_records_are_a_header() {
+fn no_records_are_a_header_or_an_empty_array() {
     let bytes = generated(GenerateOptions { records: 0, ..MIXED });
     assert_eq!(records(&bytes).0.len(), 21);
     assert!(records(&bytes).1.is_empty());
+    let none = GenerateOptions { records: 0, ..MIXED };
+    for (form, bytes) in [(JsonForm::Ndjson, &b""[..]), (JsonForm::Array, b"[]\n")] {
+        assert_eq!(written(Generator::nfe(form, none)), bytes);
+        assert_eq!(written(Generator::json_of(PortalFile::Lines, form, none)), bytes);
+    }
 }
 
 #[test]
@@ -506,5 +513,306 @@ fn an_archive_tells_that_its_target_fails() {
     for limit in [0, 10, 100_000] {
         let error = write_archive(MIXED, Full(limit)).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{error}");
+    }
+}
+
+fn written(mut generator: Generator) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while generator.fill(&mut bytes) {}
+    bytes
+}
+
+/// The lines of a file, which end in a line break.
+fn lines_of(bytes: &[u8]) -> Vec<&str> {
+    std::str::from_utf8(bytes).unwrap().split_terminator('\n').collect()
+}
+
+/// The values of NDJSON; None for those that are no JSON.
+fn ndjson(bytes: &[u8]) -> Vec<Option<Value>> {
+    lines_of(bytes).into_iter().map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// The values of an array on one line.
+fn array(bytes: &[u8]) -> Vec<Option<Value>> {
+    let [line] = lines_of(bytes)[..] else { unreachable!("one line") };
+    serde_json::from_str(line).unwrap()
+}
+
+fn documents(options: GenerateOptions) -> Vec<Value> {
+    ndjson(&written(Generator::nfe(JsonForm::Ndjson, options))).into_iter().map(Option::unwrap).collect()
+}
+
+/// The text at a path of an invoice, of which `null` and nothing are none.
+fn text<'v>(value: &'v Value, path: &str) -> Option<&'v str> {
+    path.split('.').try_fold(value, |value, name| value.get(name))?.as_str()
+}
+
+fn of_invoice<'v>(document: &'v Value, path: &str) -> Option<&'v str> {
+    text(&document["nfeProc"]["NFe"]["infNFe"], path)
+}
+
+fn total<'v>(document: &'v Value, name: &str) -> Option<&'v str> {
+    of_invoice(document, &format!("total.ICMSTot.{name}"))
+}
+
+fn point_cents(text: Option<&str>) -> Option<u64> {
+    let (whole, hundredths) = text?.split_once('.')?;
+    (hundredths.len() == 2 || hundredths.len() == 4 && hundredths.ends_with("00")).then_some(())?;
+    Some(whole.parse::<u64>().ok()? * 100 + hundredths[..2].parse::<u64>().ok()?)
+}
+
+fn dets(document: &Value) -> Vec<&Value> {
+    match &document["nfeProc"]["NFe"]["infNFe"]["det"] {
+        Value::Array(dets) => {
+            assert!(dets.len() > 1, "one line is no list");
+            dets.iter().collect()
+        }
+        det => vec![det],
+    }
+}
+
+/// `2024-12-31T23:59:59-03:00` as the CSV has it.
+fn portal_date(text: Option<&str>) -> Option<String> {
+    let at = jiff::civil::DateTime::strptime("%Y-%m-%dT%H:%M:%S-03:00", text?).ok()?;
+    Some(at.strftime("%d/%m/%Y %H:%M:%S").to_string())
+}
+
+/// A document has ten times the bytes of a row.
+const MIXED_DOCUMENTS: GenerateOptions = GenerateOptions { records: 6_000, ..MIXED };
+
+const CLEAN: GenerateOptions = GenerateOptions { duplicates: 0.0, bad: 0.0, ..MIXED_DOCUMENTS };
+
+#[test]
+fn documents_are_the_invoices_of_the_files() {
+    let rows = rows(&generated(CLEAN)).split_off(1);
+    let bytes = written(Generator::nfe(JsonForm::Ndjson, CLEAN));
+    let documents = documents(CLEAN);
+    assert_eq!(rows.len(), documents.len());
+    let (mut consumers, mut nameless, mut producers, mut statuses) = (0, 0, 0, HashMap::<&str, u64>::new());
+    for (row, document) in rows.iter().zip(&documents) {
+        let id = of_invoice(document, "@Id").unwrap().strip_prefix("NFe").unwrap();
+        let protocol = &document["nfeProc"]["protNFe"]["infProt"];
+        assert_eq!(text(protocol, "chNFe"), Some(id));
+        let key = AccessKey::parse(id).unwrap();
+        assert!(key.check_digit_ok(), "{id}");
+        let is_of_consumer = &id[20..22] == "65";
+        assert_eq!((&id[..20], &id[22..43]), (&row[0][..20], &row[0][22..43]));
+        assert!(is_of_consumer || id == row[0]);
+        let number = id[25..34].trim_start_matches('0');
+        for (path, part) in [("ide.nNF", number), ("ide.cNF", &id[35..43]), ("ide.cDV", &id[43..])] {
+            assert_eq!(of_invoice(document, path), Some(part), "{path}");
+        }
+        let of_row = |at: usize| Some(row[at].as_str());
+        assert_eq!(of_invoice(document, "ide.mod"), Some(&id[20..22]));
+        for (path, at) in [("ide.serie", 2), ("ide.nNF", 3), ("ide.natOp", 4), ("emit.xNome", 9)] {
+            assert_eq!(of_invoice(document, path), of_row(at), "{path}");
+        }
+        assert_eq!(portal_date(of_invoice(document, "ide.dhEmi")), Some(row[5].clone()));
+        assert_eq!(of_invoice(document, "emit.enderEmit.UF"), of_row(11));
+        match of_invoice(document, "emit.CPF") {
+            Some(cpf) => {
+                producers += 1;
+                assert_eq!(row[8], format!("***.{}.{}-**", &cpf[3..6], &cpf[6..9]));
+                assert_eq!(&id[9..20], cpf);
+            }
+            None => assert_eq!(of_invoice(document, "emit.CNPJ"), of_row(8)),
+        }
+        if is_of_consumer {
+            consumers += 1;
+            nameless += usize::from(document["nfeProc"]["NFe"]["infNFe"].get("dest").is_none());
+            assert!(of_invoice(document, "dest.CNPJ").is_none() && row[11] == row[15]);
+        } else {
+            assert_eq!(
+                [of_invoice(document, "dest.CNPJ"), of_invoice(document, "dest.xNome")],
+                [of_row(13), of_row(14)]
+            );
+        }
+        assert_eq!(point_cents(total(document, "vNF")), cents(&row[20]));
+        let status = text(protocol, "cStat").unwrap();
+        let expected = [("Cancelamento da NF-e", "101"), ("Uso Denegado", "110")];
+        assert_eq!(status, expected.iter().find(|(event, _)| *event == row[6]).map_or("100", |(_, status)| status));
+        *statuses.entry(status).or_default() += 1;
+        let received = portal_date(text(protocol, "dhRecbto"));
+        assert!(received == Some(row[7].clone()) || row[6] == "Sem informação");
+    }
+    assert!((100..400).contains(&consumers) && nameless * 2 > consumers && nameless < consumers, "{consumers}");
+    assert!((15..120).contains(&producers), "{producers}");
+    assert!((80..170).contains(&statuses["101"]) && (12..55).contains(&statuses["110"]), "{statuses:?}");
+    let average = bytes.len() / documents.len();
+    assert!((4_400..5_000).contains(&average), "{average} bytes a document");
+    for escape in ["\\u00e7", "\\u00c7", "\\\"", "\\\\", "\\n", "ç", "\"cEAN\": null"] {
+        let is_there = bytes.windows(escape.len()).any(|part| part.eq_ignore_ascii_case(escape.as_bytes()));
+        assert!(is_there, "{escape}");
+    }
+}
+
+#[test]
+fn documents_have_the_lines_of_the_file_and_their_totals_add_up() {
+    let mut rows = rows(&file(PortalFile::Lines, CLEAN)).into_iter().skip(1);
+    let mut single = 0;
+    for document in documents(CLEAN) {
+        let dets = dets(&document);
+        single += usize::from(dets.len() == 1);
+        let mut sums = HashMap::<&str, u64>::new();
+        for det in dets {
+            let row = rows.next().unwrap();
+            let (row, of_row) = (&row[18..], |at: usize| Some(row[18 + at].as_str()));
+            assert_eq!(text(det, "@nItem"), of_row(0));
+            let paths = [("xProd", 1), ("NCM", 2), ("CFOP", 4), ("uCom", 6)];
+            for (name, at) in paths {
+                assert_eq!(text(det, &format!("prod.{name}")), of_row(at), "{name}");
+            }
+            for (name, at) in [("qCom", 5), ("vUnCom", 7), ("vProd", 8), ("qTrib", 5), ("vUnTrib", 7)] {
+                assert_eq!(point_cents(text(det, &format!("prod.{name}"))), cents(&row[at]), "{name}");
+            }
+            let taxes = &det["imposto"];
+            for (name, value) in [
+                ("vProd", text(det, "prod.vProd")),
+                ("vFrete", text(det, "prod.vFrete")),
+                ("vOutro", text(det, "prod.vOutro")),
+                ("vTotTrib", text(taxes, "vTotTrib")),
+                ("vBC", text(taxes, "ICMS.ICMS00.vBC")),
+                ("vICMS", text(taxes, "ICMS.ICMS00.vICMS")),
+                ("vPIS", text(taxes, "PIS.PISAliq.vPIS")),
+                ("vCOFINS", text(taxes, "COFINS.COFINSAliq.vCOFINS")),
+            ] {
+                *sums.entry(name).or_default() += point_cents(value).unwrap_or_default();
+            }
+            assert_eq!(taxes["ICMS"].as_object().map(serde_json::Map::len), Some(1));
+        }
+        for (name, sum) in &sums {
+            assert_eq!(point_cents(total(&document, name)), Some(*sum), "{name}");
+        }
+        assert_eq!(point_cents(total(&document, "vNF")), Some(sums["vProd"] + sums["vFrete"] + sums["vOutro"]));
+    }
+    assert_eq!(rows.next(), None);
+    assert!(single > 500, "{single}");
+}
+
+#[test]
+fn repeated_documents_have_a_key_of_before_and_half_are_the_same() {
+    let mut first = HashMap::<String, Value>::new();
+    let (mut exact, mut changed, mut cancelled) = (0, 0, 0);
+    for document in documents(GenerateOptions { bad: 0.0, ..MIXED_DOCUMENTS }) {
+        let id = of_invoice(&document, "@Id").unwrap().to_owned();
+        match first.get(&id) {
+            None => {
+                first.insert(id, document);
+            }
+            Some(earlier) if *earlier == document => exact += 1,
+            Some(earlier) => {
+                let [before, after] = [earlier, &document].map(|document| point_cents(total(document, "vNF")).unwrap());
+                let surcharge = point_cents(total(&document, "vOutro"));
+                assert!(after > before && surcharge == Some(after - before), "{id}: {before} {after}");
+                let [before, after] = [earlier, &document].map(|of| text(&of["nfeProc"]["protNFe"], "infProt.cStat"));
+                cancelled += usize::from(before == Some("100") && after == Some("101"));
+                changed += 1;
+            }
+        }
+    }
+    assert!((1_080..1_320).contains(&(exact + changed)), "a fifth: {exact} + {changed}");
+    assert!((500..700).contains(&exact) && (230..380).contains(&cancelled), "{exact} {cancelled}");
+}
+
+/// What is wrong about a document.
+fn flaw_of(document: Option<&Value>) -> Option<&'static str> {
+    let Some(document) = document else { return Some("no JSON") };
+    let id = of_invoice(document, "@Id").unwrap();
+    let issued_at = of_invoice(document, "ide.dhEmi");
+    let flaws = [
+        (id.is_empty(), "no key"),
+        (!id.is_empty() && !id.strip_prefix("NFe").is_some_and(is_key), "key"),
+        (issued_at.is_none(), "no date"),
+        (issued_at.is_some() && portal_date(issued_at).is_none(), "date"),
+        (point_cents(total(document, "vNF")).is_none(), "total"),
+        (of_invoice(document, "emit.CNPJ").is_some_and(|id| id.len() > 14), "issuer"),
+    ];
+    let flaws: Vec<&str> = flaws.into_iter().filter_map(|(is_there, flaw)| is_there.then_some(flaw)).collect();
+    assert!(flaws.len() <= 1, "{flaws:?}");
+    flaws.first().copied()
+}
+
+#[test]
+fn bad_documents_and_only_they_have_one_flaw() {
+    for form in [JsonForm::Ndjson, JsonForm::Array] {
+        let generator = Generator::nfe(form, MIXED_DOCUMENTS);
+        let classes: Vec<Class> = (0..MIXED_DOCUMENTS.records).map(|index| generator.class(index)).collect();
+        let bytes = written(generator);
+        let documents = if form == JsonForm::Array { array(&bytes) } else { ndjson(&bytes) };
+        assert_eq!(documents.len(), classes.len());
+        let mut flaws = HashMap::<&str, u64>::new();
+        for (document, class) in documents.iter().zip(classes) {
+            let flaw = flaw_of(document.as_ref());
+            assert_eq!(flaw.is_some(), class == Class::Bad, "{flaw:?} {document:?}");
+            if let Some(flaw) = flaw {
+                *flaws.entry(flaw).or_default() += 1;
+            }
+        }
+        let kinds = if form == JsonForm::Array { 6 } else { 7 };
+        assert!(flaws.len() == kinds && flaws.values().all(|&count| count > 40), "{flaws:?}");
+    }
+}
+
+#[test]
+fn objects_are_the_rows_and_their_keys_the_columns() {
+    for layout_version in [LayoutVersion::V1, LayoutVersion::V2] {
+        for of in PortalFile::ALL {
+            let options = GenerateOptions { records: 3_000, layout_version, ..MIXED };
+            let mut rows = rows(&file(of, options));
+            let header = rows.remove(0);
+            let bytes = written(Generator::json_of(of, JsonForm::Ndjson, options));
+            let lines = lines_of(&bytes);
+            let in_array = array(&written(Generator::json_of(of, JsonForm::Array, options)));
+            assert_eq!((lines.len(), in_array.len()), (rows.len(), rows.len()));
+            for ((row, line), in_array) in rows.iter().zip(lines).zip(in_array) {
+                let value: Option<HashMap<String, String>> = serde_json::from_str(line).ok();
+                let in_array = in_array.unwrap();
+                if row.len() == header.len() {
+                    assert_eq!(value.as_ref(), Some(&header.iter().cloned().zip(row.iter().cloned()).collect()));
+                    assert_eq!(serde_json::from_str::<Value>(line).unwrap(), in_array);
+                    let places = header.iter().map(|name| line.find(&format!("\"{name}\": \"")).unwrap());
+                    assert!(places.is_sorted(), "{line}");
+                } else {
+                    assert!(value.is_none(), "{line}");
+                    assert!(!is_key(in_array["CHAVE DE ACESSO"].as_str().unwrap()), "{in_array}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bytes_of_json_stay_what_they_are() {
+    use sha2::{Digest, Sha256};
+    let options = GenerateOptions { records: 1_000, ..MIXED };
+    let of = |seed| written(Generator::nfe(JsonForm::Ndjson, GenerateOptions { seed, ..options }));
+    assert_ne!(of(8), of(7));
+    for (bytes, hash) in [
+        (of(7), [20, 21, 70, 20]),
+        (written(Generator::json_of(PortalFile::Invoices, JsonForm::Array, options)), [12, 126, 92, 133]),
+    ] {
+        assert_eq!(Sha256::digest(&bytes)[..4], hash, "if the generator was changed on purpose, change this too");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn an_array_is_json_whatever_the_shares_and_holds_what_the_lines_hold(
+        records in 0_u64..60,
+        seed in any::<u64>(),
+        duplicates in 0.0..1.0,
+        bad in 0.0..1.0,
+    ) {
+        let options = GenerateOptions { records, seed, duplicates, bad, ..MIXED };
+        for made in [Generator::nfe, |form, options| Generator::json_of(PortalFile::Lines, form, options)] {
+            let in_lines = ndjson(&written(made(JsonForm::Ndjson, options)));
+            let in_array = array(&written(made(JsonForm::Array, options)));
+            prop_assert_eq!(in_lines.len(), in_array.len());
+            for (in_lines, in_array) in in_lines.into_iter().zip(in_array) {
+                prop_assert!(in_lines.is_none() || in_lines == in_array);
+            }
+        }
     }
 }
