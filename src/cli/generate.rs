@@ -5,8 +5,17 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::Failure;
-use crate::local::generate::{GenerateOptions, Generator, LayoutVersion, PortalFile, write_archive};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::{Cli, Failure};
+use crate::local::generate::{GenerateOptions, Generator, JsonForm, LayoutVersion, PortalFile, write_archive};
+
+/// Exit code of wrong use, as clap has it.
+const WRONG_USE: u8 = 2;
+
+/// Level of zstd: its own default.
+const ZSTD_LEVEL: i32 = 3;
 
 /// Arguments of `notaflux generate`.
 #[derive(Debug, clap::Args)]
@@ -17,9 +26,12 @@ pub(super) struct Args {
     /// The same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// File of the Portal; those of the same records, seed and shares belong together
+    /// File of the Portal, or NF-e documents; those of the same records, seed and shares belong together
     #[arg(long, value_name = "NAME", default_value = "portal-v1")]
     layout: Layout,
+    /// How records are written: csv unless the layout is nfe, which comes as ndjson
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<Format>,
     /// Share of rows that repeat one of before, as it was or changed, from 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
     duplicates: f64,
@@ -27,10 +39,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
     bad: f64,
     /// Compress with gzip
-    #[arg(long)]
+    #[arg(long, conflicts_with = "zstd")]
     gzip: bool,
-    /// Write a zip of all three files: invoices, events and lines
-    #[arg(long, conflicts_with = "gzip")]
+    /// Compress with zstd
+    #[arg(long)]
+    zstd: bool,
+    /// Write a zip of all three CSV files: invoices, events and lines
+    #[arg(long, conflicts_with_all = ["gzip", "zstd", "format"])]
     zip: bool,
     /// Write to this file instead of standard output
     #[arg(long, value_name = "FILE")]
@@ -50,20 +65,35 @@ enum Layout {
     PortalLinesV2,
     /// Events of invoices, 10 columns
     PortalEvents,
+    /// NF-e as xmltodict makes JSON of it, a document an invoice
+    Nfe,
+}
+
+/// What `--format` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Rows of columns
+    Csv,
+    /// A JSON object a line
+    Ndjson,
+    /// One JSON array, on one line
+    Json,
 }
 
 impl Layout {
-    const fn file(self) -> PortalFile {
+    /// None for that of the documents, which the Portal does not have.
+    const fn file(self) -> Option<PortalFile> {
         match self {
-            Self::PortalV1 | Self::PortalV2 => PortalFile::Invoices,
-            Self::PortalLinesV1 | Self::PortalLinesV2 => PortalFile::Lines,
-            Self::PortalEvents => PortalFile::Events,
+            Self::PortalV1 | Self::PortalV2 => Some(PortalFile::Invoices),
+            Self::PortalLinesV1 | Self::PortalLinesV2 => Some(PortalFile::Lines),
+            Self::PortalEvents => Some(PortalFile::Events),
+            Self::Nfe => None,
         }
     }
 
     const fn version(self) -> LayoutVersion {
         match self {
-            Self::PortalV1 | Self::PortalLinesV1 | Self::PortalEvents => LayoutVersion::V1,
+            Self::PortalV1 | Self::PortalLinesV1 | Self::PortalEvents | Self::Nfe => LayoutVersion::V1,
             Self::PortalV2 | Self::PortalLinesV2 => LayoutVersion::V2,
         }
     }
@@ -76,9 +106,12 @@ fn share(text: &str) -> Result<f64, String> {
 
 impl Args {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
-        if self.zip && self.layout.file() != PortalFile::Invoices {
-            return Err("--zip holds all three files: choose their version with --layout portal-v1 or portal-v2".into());
+        if self.zip && self.layout.file() != Some(PortalFile::Invoices) {
+            return wrong_use("--zip holds all three files: choose their version with --layout portal-v1 or portal-v2");
         }
+        let Some(generator) = self.generator() else {
+            return wrong_use("an NF-e has no columns for csv: use --layout nfe with --format ndjson or json");
+        };
         let (name, mut target): (String, Box<dyn Write>) = match &self.output {
             Some(path) => {
                 let file = File::create(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -90,9 +123,12 @@ impl Args {
             write_archive(self.options(), &mut target)
         } else if self.gzip {
             let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::fast());
-            self.write(&mut encoder).and_then(|()| encoder.finish()?.flush())
+            write(generator, &mut encoder).and_then(|()| encoder.finish()?.flush())
+        } else if self.zstd {
+            let mut encoder = zstd::Encoder::new(target, ZSTD_LEVEL)?;
+            write(generator, &mut encoder).and_then(|()| encoder.finish()?.flush())
         } else {
-            self.write(&mut target).and_then(|()| target.flush())
+            write(generator, &mut target).and_then(|()| target.flush())
         };
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("{name}: {error}").into()),
@@ -110,13 +146,101 @@ impl Args {
         }
     }
 
-    fn write(&self, target: &mut dyn Write) -> io::Result<()> {
-        let mut generator = Generator::of(self.layout.file(), self.options());
-        let mut chunk = Vec::with_capacity(256 * 1024);
-        while generator.fill(&mut chunk) {
-            target.write_all(&chunk)?;
-            chunk.clear();
+    /// None where the layout does not come in the format.
+    fn generator(&self) -> Option<Generator> {
+        let form = match self.format {
+            Some(Format::Csv) => None,
+            Some(Format::Ndjson) => Some(JsonForm::Ndjson),
+            Some(Format::Json) => Some(JsonForm::Array),
+            None => (self.layout == Layout::Nfe).then_some(JsonForm::Ndjson),
+        };
+        match (self.layout.file(), form) {
+            (Some(file), None) => Some(Generator::of(file, self.options())),
+            (Some(file), Some(form)) => Some(Generator::json_of(file, form, self.options())),
+            (None, Some(form)) => Some(Generator::nfe(form, self.options())),
+            (None, None) => None,
         }
-        Ok(())
+    }
+}
+
+fn wrong_use(message: &str) -> Result<ExitCode, Failure> {
+    Cli::command().error(ErrorKind::ArgumentConflict, message).print()?;
+    Ok(ExitCode::from(WRONG_USE))
+}
+
+fn write(mut generator: Generator, target: &mut dyn Write) -> io::Result<()> {
+    let mut chunk = Vec::with_capacity(256 * 1024);
+    while generator.fill(&mut chunk) {
+        target.write_all(&chunk)?;
+        chunk.clear();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+
+    use std::io::Read;
+
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn args(words: &str) -> Result<Args, clap::Error> {
+        let words = ["generate", "--records", "300"].into_iter().chain(words.split_whitespace());
+        Command::try_parse_from(words).map(|command| command.args)
+    }
+
+    fn output(words: &str) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("output");
+        args(words).map(|args| Args { output: Some(path.clone()), ..args }).unwrap().run().unwrap();
+        std::fs::read(&path).unwrap_or_default()
+    }
+
+    #[test]
+    fn what_is_compressed_is_what_would_have_been_written() {
+        for words in ["", "--layout nfe --format json", "--layout portal-lines-v2 --format ndjson"] {
+            let (plain, mut gzip) = (output(words), Vec::new());
+            let packed = output(&format!("{words} --gzip"));
+            flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut gzip).unwrap();
+            assert!(gzip == plain && packed.len() < plain.len());
+            let packed = output(&format!("{words} --zstd"));
+            let mut frame = zstd::Decoder::new(packed.as_slice()).unwrap().single_frame();
+            let mut zstd = Vec::new();
+            frame.read_to_end(&mut zstd).unwrap();
+            assert!(zstd == plain && packed.len() < plain.len());
+            assert_eq!(frame.finish().buffer(), b"", "one frame is all");
+        }
+    }
+
+    #[test]
+    fn the_format_is_that_of_the_layout_unless_it_is_named() {
+        for (words, start) in [
+            ("", &b"\"CHAVE"[..]),
+            ("--format ndjson", b"{\"CHAVE"),
+            ("--format json", b"[{\"CHAVE"),
+            ("--layout nfe", b"{\"nfeProc"),
+            ("--layout nfe --format json", b"[{\"nfeProc"),
+        ] {
+            assert!(output(words).starts_with(start), "{words}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_wrong_use_and_writes_nothing() {
+        for words in ["--gzip --zstd", "--zip --zstd", "--zip --gzip", "--zip --format json", "--format xml"] {
+            assert!(args(words).is_err(), "{words}");
+        }
+        for words in ["--layout nfe --format csv", "--layout nfe --zip", "--layout portal-events --zip"] {
+            assert_eq!(output(words), b"", "{words}");
+        }
     }
 }
