@@ -53,7 +53,7 @@ pub struct Line<'a> {
 }
 
 /// What tells a line from the others of its invoice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LineKey<'a> {
     /// Its number, 1 to [`LINE_NUMBER_LIMIT`].
     Number(u32),

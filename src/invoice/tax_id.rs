@@ -61,6 +61,8 @@ impl TaxIdKind {
 pub enum TaxIdColumn {
     /// CNPJs: digits that are too few have lost their leading zeros.
     Cnpj,
+    /// CPFs: likewise.
+    Cpf,
     /// CNPJs and CPFs: nothing is known of digits that are too few.
     #[default]
     Either,
@@ -85,7 +87,7 @@ impl TaxId {
     /// letters made capital; anything else is kept as it stands.
     ///
     /// In a [`TaxIdColumn::Cnpj`] up to 13 digits are padded with zeros to 14, except 11 digits that make a right
-    /// CPF and not, padded, a right CNPJ.
+    /// CPF and not, padded, a right CNPJ; in a [`TaxIdColumn::Cpf`] up to 10 digits to 11.
     ///
     /// # Errors
     /// Only for what cannot be kept; wrong check digits are no error: see [`TaxId::check_digit_ok`].
@@ -99,7 +101,9 @@ impl TaxId {
         let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
         match kind_of_bare(&bare) {
             TaxIdKind::Cpf if column == TaxIdColumn::Cnpj => Ok(Self::padded_unless_cpf(&bare)),
-            TaxIdKind::Other if column == TaxIdColumn::Cnpj && digits && !bare.is_empty() => Ok(Self::padded(&bare)),
+            TaxIdKind::Other if digits && !bare.is_empty() && bare.len() < length_of(column) => {
+                Ok(Self::padded(&bare, length_of(column)))
+            }
             TaxIdKind::Masked | TaxIdKind::Other => Self::kept(text),
             kind => Ok(Self::of(&bare, kind)),
         }
@@ -146,17 +150,17 @@ impl TaxId {
         Self { text: ArrayString::from(text).unwrap_or_default(), kind }
     }
 
-    fn padded(digits: &str) -> Self {
+    fn padded(digits: &str, length: usize) -> Self {
         let mut text = ArrayString::new();
-        for _ in digits.len()..CNPJ_LENGTH {
+        for _ in digits.len()..length {
             text.push('0');
         }
         text.push_str(digits);
-        Self { text, kind: TaxIdKind::Cnpj }
+        Self { text, kind: if length == CPF_LENGTH { TaxIdKind::Cpf } else { TaxIdKind::Cnpj } }
     }
 
     fn padded_unless_cpf(digits: &str) -> Self {
-        let (cnpj, cpf) = (Self::padded(digits), Self::of(digits, TaxIdKind::Cpf));
+        let (cnpj, cpf) = (Self::padded(digits, CNPJ_LENGTH), Self::of(digits, TaxIdKind::Cpf));
         if cpf.check_digit_ok() && !cnpj.check_digit_ok() { cpf } else { cnpj }
     }
 
@@ -170,6 +174,15 @@ impl TaxId {
         let kept = ArrayString::from(text).map_err(|_| TaxIdError::TooLong)?;
         let kind = if text.contains('*') { TaxIdKind::Masked } else { TaxIdKind::Other };
         Ok(Self { text: kept, kind })
+    }
+}
+
+/// Characters of what a column holds, to which digits are filled up; 0 where nothing is known.
+const fn length_of(column: TaxIdColumn) -> usize {
+    match column {
+        TaxIdColumn::Cnpj => CNPJ_LENGTH,
+        TaxIdColumn::Cpf => CPF_LENGTH,
+        TaxIdColumn::Either => 0,
     }
 }
 

@@ -31,6 +31,12 @@ pub enum MappingError {
         /// The columns, as the layout writes them.
         columns: Vec<String>,
     },
+    /// A layout of paths into JSON, for a table.
+    #[error("layout {layout} is one of paths into JSON (format = \"json\"), and this is a table")]
+    NoTable {
+        /// The layout's name.
+        layout: String,
+    },
     /// Columns that the layout reads and the header has more than once: which one is meant cannot be known.
     #[error("layout {layout} reads columns that the header has more than once: {}", columns.join(", "))]
     RepeatedColumns {
@@ -57,11 +63,13 @@ pub(super) struct Binding {
     pub(super) columns: Columns,
     /// Every column of the header, in order.
     pub(super) bound: Box<[Bound]>,
+    /// How many of them stand in the record itself, before those of its lines.
+    pub(super) record_columns: usize,
     /// Fields of the layout for which the header has no column.
     pub(super) unbound: Box<[String]>,
 }
 
-/// Binds the fields of `layout` to `header`.
+/// Binds the fields of `layout` to the columns of `header`.
 pub(super) fn bind(
     layout: &Layout,
     header: &[impl AsRef<str>],
@@ -69,24 +77,13 @@ pub(super) fn bind(
 ) -> Result<Binding, MappingError> {
     let mut binder = Binder::new(layout, header, conventions);
     binder.require();
-    let spec = &layout.spec;
-    let trailer = spec.trailer.as_ref().and_then(|trailer| {
-        let cell = binder.cell("trailer", &trailer.column, &[]);
-        trailer.test().map(|test| TrailerCell { cell, test: Test::new(test) })
-    });
-    let id = binder.id(&spec.id);
-    let mut yielded = match &layout.tables {
-        Tables::Invoice(invoice) => Yielded::Invoice(Box::new(binder.invoice(invoice))),
-        Tables::Line(line) => Yielded::Line(binder.line(line)),
-        Tables::Event(event) => Yielded::Event(binder.event(event)),
-        Tables::InvoiceLine(invoice, line) => {
-            Yielded::InvoiceLine(Box::new(binder.invoice(invoice)), binder.line(line))
-        }
-    };
-    if spec.keep_other_columns {
-        binder.keep_others(&mut yielded);
-    }
-    binder.done(Columns { id, yielded, trailer })
+    binder.bind()
+}
+
+/// Binds the fields of `layout` to the paths of JSON that it names: each is a column, whether or not a record has it.
+pub(super) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Binding, MappingError> {
+    let binder = Binder { is_open: true, ..Binder::new(layout, &[""; 0], conventions) };
+    binder.bind()
 }
 
 struct Binder<'a> {
@@ -100,9 +97,42 @@ struct Binder<'a> {
     repeated: Vec<String>,
     /// Columns that the layout cannot do without.
     missing: Vec<String>,
+    /// Whether any name that the layout reads is a column.
+    is_open: bool,
+    /// Paths that those of lines begin with; none outside of lines that stand in a list of their own.
+    within: Vec<String>,
 }
 
 impl<'a> Binder<'a> {
+    fn bind(mut self) -> Result<Binding, MappingError> {
+        let layout = self.layout;
+        let spec = &layout.spec;
+        let trailer = spec.trailer.as_ref().and_then(|trailer| {
+            let cell = self.cell("trailer", &trailer.column, &[]);
+            trailer.test().map(|test| TrailerCell { cell, test: Test::new(test) })
+        });
+        let id = self.id(&spec.id);
+        let mut record_columns = None;
+        let mut yielded = match &layout.tables {
+            Tables::Invoice(invoice) => Yielded::Invoice(Box::new(self.invoice(invoice))),
+            Tables::Line(line) => Yielded::Line(self.line(line)),
+            Tables::Event(event) => Yielded::Event(self.event(event)),
+            Tables::InvoiceLine(invoice, line) => {
+                Yielded::InvoiceLine(Box::new(self.invoice(invoice)), self.line(line))
+            }
+            Tables::InvoiceWithLines(invoice, line) => {
+                let invoice = Box::new(self.invoice(invoice));
+                record_columns = Some(self.bound.len());
+                self.within = line.each.iter().flat_map(|each| each.0.clone()).collect();
+                Yielded::InvoiceWithLines(invoice, self.line(line))
+            }
+        };
+        if spec.keep_other_columns && !self.is_open {
+            self.keep_others(&mut yielded);
+        }
+        self.done(Columns { id, yielded, trailer }, record_columns)
+    }
+
     fn new(layout: &'a Layout, header: &[impl AsRef<str>], conventions: Conventions) -> Self {
         let mut columns = HashMap::<String, Vec<usize>>::new();
         for (at, name) in header.iter().enumerate() {
@@ -110,7 +140,8 @@ impl<'a> Binder<'a> {
         }
         let bound = header.iter().map(|name| Bound { column: name.as_ref().trim().to_owned(), fields: Vec::new() });
         let (unbound, repeated, missing) = (Vec::new(), Vec::new(), Vec::new());
-        Self { layout, conventions, columns, bound: bound.collect(), unbound, repeated, missing }
+        let (bound, within) = (bound.collect(), Vec::new());
+        Self { layout, conventions, columns, bound, unbound, repeated, missing, is_open: false, within }
     }
 
     /// Notes what the layout requires and the header lacks.
@@ -190,7 +221,7 @@ impl<'a> Binder<'a> {
     fn party(&mut self, role: &str, spec: &PartySpec) -> PartyColumns {
         let field = |name: &str| format!("{role}.{name}");
         PartyColumns {
-            tax_id: self.tax_id(&field("tax_id"), spec.tax_id.as_ref()),
+            tax_ids: self.tax_ids(&field("tax_id"), spec),
             name: self.text(&field("name"), spec.name.as_ref()),
             state_registration: self.text(&field("state_registration"), spec.state_registration.as_ref()),
             uf: self.text(&field("uf"), spec.uf.as_ref()),
@@ -214,6 +245,9 @@ impl<'a> Binder<'a> {
     }
 
     fn line_key(&mut self, spec: &LineSpec) -> LineKeyColumns {
+        if spec.number.is_none() && spec.key.is_empty() {
+            return LineKeyColumns::Position;
+        }
         if let Some(Field(number)) = &spec.number {
             let cell = self.cell("line.number", &number.from, &number.absent);
             self.need(&cell, &number.from);
@@ -261,11 +295,17 @@ impl<'a> Binder<'a> {
         TextCell { cell: self.cell(field, &spec.from, &spec.absent), take: spec.take, pad: spec.pad }
     }
 
-    fn tax_id(&mut self, field: &str, spec: Option<&Field<TaxIdSpec>>) -> TaxIdCell {
-        let Some(Field(spec)) = spec else {
-            return TaxIdCell { cell: Cell::nowhere(), take: Take::Whole, holds: TaxIdColumn::Either };
-        };
-        TaxIdCell { cell: self.cell(field, &spec.from, &spec.absent), take: spec.take, holds: spec.holds }
+    fn tax_ids(&mut self, field: &str, spec: &PartySpec) -> Box<[TaxIdCell]> {
+        let mut cells = Vec::new();
+        if let Some(Field(TaxIdSpec { from, absent, take, holds })) = &spec.tax_id {
+            cells.push(TaxIdCell { cell: self.cell(field, from, absent), take: *take, holds: *holds });
+        }
+        for (from, holds) in [(&spec.cnpj, TaxIdColumn::Cnpj), (&spec.cpf, TaxIdColumn::Cpf)] {
+            if let Some(from) = from {
+                cells.push(TaxIdCell { cell: self.cell(field, from, &[]), take: Take::Integer, holds });
+            }
+        }
+        cells.into()
     }
 
     fn date(&mut self, field: &str, spec: Option<&Field<DateSpec>>) -> DateCell {
@@ -302,7 +342,10 @@ impl<'a> Binder<'a> {
 
     fn cell(&mut self, field: &str, from: &Source, absent: &[String]) -> Cell {
         let mut columns = Vec::with_capacity(from.0.len());
-        for name in &from.0 {
+        if self.is_open {
+            columns = self.opened(from);
+        }
+        for name in from.0.iter().filter(|_| !self.is_open) {
             match self.columns.get(&fold::column(name)).map(Vec::as_slice) {
                 None | Some([]) => {}
                 Some([column]) => columns.push(*column),
@@ -321,6 +364,24 @@ impl<'a> Binder<'a> {
         Cell { columns: columns.into(), absent: Absent::new(self.layout.spec.absent.iter().chain(absent)), name }
     }
 
+    /// The columns of all paths that `from` names, made where they are not there yet.
+    fn opened(&mut self, from: &Source) -> Vec<usize> {
+        let paths: Vec<String> = match self.within.as_slice() {
+            [] => from.0.clone(),
+            lists => from.0.iter().flat_map(|name| lists.iter().map(move |list| format!("{list}.{name}"))).collect(),
+        };
+        let mut columns = Vec::with_capacity(paths.len());
+        for path in paths {
+            let known = self.columns.entry(fold::column(&path)).or_default();
+            if known.is_empty() {
+                known.push(self.bound.len());
+                self.bound.push(Bound { column: path, fields: Vec::new() });
+            }
+            columns.extend(known.iter().copied().take(1));
+        }
+        columns
+    }
+
     fn note(&mut self, column: usize, field: &str) {
         if let Some(bound) = self.bound.get_mut(column) {
             bound.fields.push(field.to_owned());
@@ -332,7 +393,7 @@ impl<'a> Binder<'a> {
         let (of, extra) = match yielded {
             Yielded::Invoice(invoice) => ("extra", &mut invoice.extra),
             Yielded::Line(line) | Yielded::InvoiceLine(_, line) => ("line.extra", &mut line.extra),
-            Yielded::Event(_) => return,
+            Yielded::Event(_) | Yielded::InvoiceWithLines(..) => return,
         };
         let mut taken: HashSet<String> = extra.iter().map(|(name, _)| name.clone()).collect();
         for column in 0..self.bound.len() {
@@ -345,7 +406,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    fn done(self, columns: Columns) -> Result<Binding, MappingError> {
+    fn done(self, columns: Columns, record_columns: Option<usize>) -> Result<Binding, MappingError> {
         let layout = self.layout.name().to_owned();
         if !self.missing.is_empty() {
             return Err(MappingError::MissingColumns { layout, columns: self.missing });
@@ -353,7 +414,8 @@ impl<'a> Binder<'a> {
         if !self.repeated.is_empty() {
             return Err(MappingError::RepeatedColumns { layout, columns: self.repeated });
         }
-        Ok(Binding { columns, bound: self.bound.into(), unbound: self.unbound.into() })
+        let record_columns = record_columns.unwrap_or(self.bound.len());
+        Ok(Binding { columns, bound: self.bound.into(), record_columns, unbound: self.unbound.into() })
     }
 }
 
@@ -363,7 +425,7 @@ pub(super) fn alternatives(Source(names): &Source) -> String {
 }
 
 /// The folded name of a column in snake case, cut at [`MADE_NAME_LIMIT`]; `column_7` where nothing is left of it.
-fn made_name(column: &str, at: usize) -> String {
+pub(super) fn made_name(column: &str, at: usize) -> String {
     let mut made = String::new();
     for char in fold::column(column).chars() {
         if char.is_ascii_alphanumeric() {
@@ -382,7 +444,7 @@ fn made_name(column: &str, at: usize) -> String {
 }
 
 /// `name`, or with a number behind it where it is taken.
-fn unlike(taken: &mut HashSet<String>, name: &str) -> String {
+pub(super) fn unlike(taken: &mut HashSet<String>, name: &str) -> String {
     let mut free = name.to_owned();
     let mut number = 1;
     while !taken.insert(free.clone()) {

@@ -31,6 +31,8 @@ pub(super) struct Cell {
 pub(super) struct Found<'r> {
     pub(super) column: usize,
     pub(super) text: &'r str,
+    /// Whether it is a number of JSON, whose convention is always the same.
+    pub(super) is_number: bool,
 }
 
 impl Cell {
@@ -54,8 +56,9 @@ impl Cell {
     #[inline]
     pub(super) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = Found<'r>> {
         self.columns.iter().filter_map(move |&column| {
-            let text = trimmed(row.get(column)?);
-            (!text.is_empty() && !self.absent.is(text)).then_some(Found { column, text })
+            let (text, is_number) = row.value(column)?;
+            let text = trimmed(text);
+            (!text.is_empty() && !self.absent.is(text)).then_some(Found { column, text, is_number })
         })
     }
 }

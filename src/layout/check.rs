@@ -7,7 +7,7 @@ use std::hash::Hash;
 use toml::de::{DeTable, DeValue};
 
 use super::fold;
-use super::spec::{InvoiceSpec, LayoutSpec, LineSpec, NaturalKeySpec, Source, Tables, TestSpec};
+use super::spec::{InvoiceSpec, LayoutFormat, LayoutSpec, LineSpec, NaturalKeySpec, Source, Tables, TestSpec};
 
 /// Most bytes of a name.
 const NAME_LIMIT: usize = 64;
@@ -56,6 +56,7 @@ pub(super) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
         (Some(invoice), None, None) => Ok(Tables::Invoice(invoice)),
         (None, Some(line), None) => Ok(Tables::Line(line)),
         (None, None, Some(event)) => Ok(Tables::Event(event)),
+        (Some(invoice), Some(line), None) if line.each.is_some() => Ok(Tables::InvoiceWithLines(invoice, line)),
         (Some(invoice), Some(line), None) => Ok(Tables::InvoiceLine(invoice, line)),
         (None, None, None) => {
             let what = "there is no table [invoice], [line] or [event], so that a row would yield nothing";
@@ -73,13 +74,16 @@ pub(super) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
     check_head(spec)?;
     check_conventions(spec)?;
     check_id(spec)?;
+    check_paths(spec, tables)?;
     if let Some(trailer) = &spec.trailer {
         check_test(&["trailer"], "trailer", trailer.test())?;
     }
     match tables {
         Tables::Invoice(invoice) => check_invoice(spec, invoice),
         Tables::Line(line) => check_line(line),
-        Tables::InvoiceLine(invoice, line) => check_invoice(spec, invoice).and_then(|()| check_line(line)),
+        Tables::InvoiceLine(invoice, line) | Tables::InvoiceWithLines(invoice, line) => {
+            check_invoice(spec, invoice).and_then(|()| check_line(line))
+        }
         Tables::Event(_) if spec.keep_other_columns => {
             let what = "keep_other_columns: an event has no extra to keep them in".to_owned();
             Err(Wrong::new(&["keep_other_columns"], what))
@@ -111,6 +115,42 @@ fn check_head(spec: &LayoutSpec) -> Result<(), Wrong> {
         return wrong("currency", format!("currency {:?} is not an ISO 4217 code such as BRL", spec.currency));
     }
     Ok(())
+}
+
+/// What only paths into JSON can mean.
+fn check_paths(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
+    let each = match tables {
+        Tables::InvoiceWithLines(_, line) => line.each.as_ref(),
+        Tables::Line(line) if line.each.is_some() => {
+            let what = "line.each stands without [invoice]: the lines of a record belong to the invoice that it is";
+            return Err(Wrong::new(&["line", "each"], what.to_owned()));
+        }
+        _ => None,
+    };
+    if spec.format == LayoutFormat::Json {
+        let Some(path) =
+            each.into_iter().chain(&spec.requires).flat_map(|Source(paths)| paths).find(|path| is_broken(path))
+        else {
+            return Ok(());
+        };
+        return Err(Wrong::new(&["requires"], format!("path {path:?} has a key without a name")));
+    }
+    let given = [(each.is_some(), "each"), (!spec.through.is_empty(), "through"), (spec.records.is_some(), "records")];
+    match given.into_iter().find(|(is_given, _)| *is_given) {
+        Some((_, key)) => {
+            let path: &[&'static str] = if key == "each" {
+                &["line", "each"]
+            } else {
+                std::slice::from_ref(if key == "through" { &"through" } else { &"records" })
+            };
+            Err(Wrong::new(path, format!("{key} is for layouts of paths into JSON: say format = \"json\"")))
+        }
+        None => Ok(()),
+    }
+}
+
+fn is_broken(path: &str) -> bool {
+    path.split('.').any(|key| key.trim().is_empty())
 }
 
 fn check_conventions(spec: &LayoutSpec) -> Result<(), Wrong> {
@@ -169,7 +209,11 @@ fn check_invoice(spec: &LayoutSpec, invoice: &InvoiceSpec) -> Result<(), Wrong> 
 
 fn check_line(line: &LineSpec) -> Result<(), Wrong> {
     check_names(&["line", "extra"], line.extra.0.iter().map(|(name, _)| name.as_str()))?;
-    if line.number.is_some() != line.key.is_empty() {
+    if line.each.is_some() && line.number.is_some() && !line.key.is_empty() {
+        let what = "[line] has both number and key: a line is told from another by one of them".to_owned();
+        return Err(Wrong::new(&["line", "key"], what));
+    }
+    if line.each.is_none() && line.number.is_some() != line.key.is_empty() {
         let what = "[line] needs either number, the column that numbers the lines of an invoice, or key, columns that \
                     together tell one from another";
         return Err(Wrong::new(&["line", "key"], what.to_owned()));

@@ -17,6 +17,7 @@ pub(super) enum Yielded {
     Line(LineColumns),
     Event(EventColumns),
     InvoiceLine(Box<InvoiceColumns>, LineColumns),
+    InvoiceWithLines(Box<InvoiceColumns>, LineColumns),
 }
 
 /// What names an invoice. Those that are given are tried in this order.
@@ -53,7 +54,8 @@ pub(super) struct InvoiceColumns {
 
 #[derive(Debug)]
 pub(super) struct PartyColumns {
-    pub(super) tax_id: TaxIdCell,
+    /// The first that has a value counts.
+    pub(super) tax_ids: Box<[TaxIdCell]>,
     pub(super) name: TextCell,
     pub(super) state_registration: TextCell,
     pub(super) uf: TextCell,
@@ -78,6 +80,8 @@ pub(super) struct LineColumns {
 pub(super) enum LineKeyColumns {
     Number(Cell),
     Natural(Box<[Cell]>),
+    /// Lines are numbered as they stand in their invoice.
+    Position,
 }
 
 #[derive(Debug)]
@@ -95,19 +99,28 @@ impl Columns {
             Yielded::Invoice(invoice) => vec![&invoice.total],
             Yielded::Line(line) => line.amounts().into(),
             Yielded::Event(_) => Vec::new(),
-            Yielded::InvoiceLine(invoice, line) => line.amounts().into_iter().chain([&invoice.total]).collect(),
+            Yielded::InvoiceLine(invoice, line) | Yielded::InvoiceWithLines(invoice, line) => {
+                line.amounts().into_iter().chain([&invoice.total]).collect()
+            }
         }
     }
 
     /// Every date.
     pub(super) fn dates(&self) -> Vec<&DateCell> {
         match &self.yielded {
-            Yielded::Invoice(invoice) | Yielded::InvoiceLine(invoice, _) => {
+            Yielded::Invoice(invoice) | Yielded::InvoiceLine(invoice, _) | Yielded::InvoiceWithLines(invoice, _) => {
                 vec![&invoice.issued_at, &invoice.status_at]
             }
             Yielded::Line(_) => Vec::new(),
             Yielded::Event(event) => vec![&event.at],
         }
+    }
+}
+
+impl PartyColumns {
+    /// What messages call its tax id.
+    pub(super) fn tax_id_name(&self) -> &str {
+        self.tax_ids.first().map(|cell| &*cell.cell.name).unwrap_or_default()
     }
 }
 

@@ -26,7 +26,8 @@ pub struct Conventions {
 #[derive(Debug)]
 pub struct ConventionVotes<'m> {
     layout: &'m Layout,
-    columns: usize,
+    /// Those of a row of the header; none of JSON, where each row has what it has.
+    columns: Option<usize>,
     amounts: Vec<&'m AmountCell>,
     dates: Vec<&'m DateCell>,
     decimal: Ballot<DecimalConvention>,
@@ -49,7 +50,7 @@ impl<'m> ConventionVotes<'m> {
         let allowed = &mapping.layout().spec.conventions;
         Self {
             layout: mapping.layout(),
-            columns: mapping.columns().len(),
+            columns: (!mapping.is_of_json()).then(|| mapping.columns().len()),
             amounts: mapping.columns.amounts().into_iter().filter(|cell| !cell.pinned).collect(),
             dates: mapping.columns.dates().into_iter().filter(|cell| !cell.pinned).collect(),
             decimal: Ballot::of(&allowed.decimal.0),
@@ -64,13 +65,21 @@ impl<'m> ConventionVotes<'m> {
         open(self.decimal.votes.len(), self.amounts.len()) || open(self.date.votes.len(), self.dates.len())
     }
 
-    /// Counts the votes of the cells of `row`. A row with more or fewer columns than the header has none.
+    /// Counts the votes of the cells of `row`, and of its lines. A row with more or fewer columns than the header has none,
+    /// and nor have numbers of JSON, which are written in one way only.
     pub fn see(&mut self, row: &Row<'_>) {
-        if row.len() != self.columns {
+        if self.columns.is_some_and(|columns| row.len() != columns) {
             return;
         }
+        self.see_one(row);
+        for line in row.lines() {
+            self.see_one(&line);
+        }
+    }
+
+    fn see_one(&mut self, row: &Row<'_>) {
         for cell in &self.amounts {
-            if let Some(found) = cell.cell.read(row) {
+            if let Some(found) = cell.cell.read(row).filter(|found| !found.is_number) {
                 self.decimal.cast(|convention| Decimal::parse(found.text, convention).is_ok());
             }
         }

@@ -1,15 +1,19 @@
-//! Which layout a header is of.
+//! Which layout a header is of, or the objects of a JSON source.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
 use super::bind::alternatives;
+use super::json::{self, PathTree};
 use super::reject::Quoted;
 use super::{Layout, fold};
 
 /// Column names of an unknown header that a message shows.
 const SHOWN_LIMIT: usize = 40;
+
+/// Paths of an unknown source that are kept.
+const PATHS_LIMIT: usize = 1_000;
 
 /// Layouts that a message about an unknown header names, the nearest first.
 const NEAREST_SHOWN: usize = 3;
@@ -26,8 +30,10 @@ pub enum Detection {
     Unknown {
         /// Every layout tried, the nearest first.
         tried: Vec<Tried>,
-        /// The columns of the header, as they stand.
+        /// The columns of the header, as they stand; of JSON the paths of the first records' values.
         found: Vec<String>,
+        /// Whether it is JSON that was looked at.
+        is_json: bool,
     },
 }
 
@@ -50,13 +56,64 @@ impl Detection {
     #[must_use]
     pub fn of(header: &[impl AsRef<str>], own: &[Arc<Layout>], built_in: &[Arc<Layout>]) -> Self {
         let columns: HashSet<String> = header.iter().map(|name| fold::column(name.as_ref())).collect();
+        let has = |name: &str| columns.contains(&fold::column(name));
+        // Layouts of paths are not worth telling of, unless there is no other.
+        let has_tables = own.iter().chain(built_in).any(|layout| !layout.is_of_paths());
+        let lacking = |layout: &Layout| match layout.is_of_paths() {
+            true if has_tables => Lacking::NotOfThisKind,
+            true => Lacking::Names(Tried::none_of(layout)),
+            false => Tried::of(layout, &has).into(),
+        };
+        Self::among(own, built_in, false, lacking, || header.iter().map(|name| name.as_ref().to_owned()).collect())
+    }
+
+    /// Compares what stands in the first `elements` of a JSON source, all of them together, with the layouts: those of paths,
+    /// and those of columns, which are keys of flat objects here. An element may be cut anywhere.
+    #[must_use]
+    pub fn of_json(elements: &[&[u8]], own: &[Arc<Layout>], built_in: &[Arc<Layout>]) -> Self {
+        let lacking = |layout: &Layout| {
+            let names: Vec<&str> =
+                layout.requires().flatten().chain(&layout.spec.without).map(String::as_str).collect();
+            let tree = PathTree::of_columns(layout, names.iter().copied());
+            let mut seen = HashSet::new();
+            for element in elements {
+                json::show(&tree, element, &mut |shown| seen.extend(shown.column));
+            }
+            // Of names that lead to one place the first has it.
+            let has =
+                |name: &str| tree.column_of(name, layout.is_of_paths()).is_some_and(|column| seen.contains(&column));
+            Tried::of(layout, &has).into()
+        };
+        Self::among(own, built_in, true, lacking, || paths_of(elements))
+    }
+
+    /// Whether less is missing to a layout than in `other`.
+    #[must_use]
+    pub fn is_nearer_than(&self, other: &Self) -> bool {
+        let distance = |detection: &Self| match detection {
+            Self::Fits(_) => 0,
+            Self::Ambiguous(_) => 1,
+            Self::Unknown { tried, .. } => tried.first().map_or(usize::MAX, |nearest| 2 + nearest.distance()),
+        };
+        distance(self) < distance(other)
+    }
+
+    /// The first that lacks nothing; `found` tells what there is, for messages.
+    fn among(
+        own: &[Arc<Layout>],
+        built_in: &[Arc<Layout>],
+        is_json: bool,
+        lacking: impl Fn(&Layout) -> Lacking,
+        found: impl FnOnce() -> Vec<String>,
+    ) -> Self {
         let mut tried = Vec::new();
         for layouts in [own, built_in] {
             let mut fitting = Vec::new();
             for layout in layouts {
-                match Tried::of(layout, &columns) {
-                    None => fitting.push(Arc::clone(layout)),
-                    Some(lacking) => tried.push(lacking),
+                match lacking(layout) {
+                    Lacking::Nothing => fitting.push(Arc::clone(layout)),
+                    Lacking::Names(lacking) => tried.push(lacking),
+                    Lacking::NotOfThisKind => {}
                 }
             }
             match fitting.as_slice() {
@@ -66,18 +123,50 @@ impl Detection {
             }
         }
         tried.sort_by_key(Tried::distance);
-        Self::Unknown { tried, found: header.iter().map(|name| name.as_ref().to_owned()).collect() }
+        Self::Unknown { tried, found: found(), is_json }
     }
 }
 
+/// What a source lacks to be of a layout.
+enum Lacking {
+    Nothing,
+    Names(Tried),
+    NotOfThisKind,
+}
+
+impl From<Option<Tried>> for Lacking {
+    fn from(tried: Option<Tried>) -> Self {
+        tried.map_or(Self::Nothing, Self::Names)
+    }
+}
+
+/// The paths of the elements' values, in the order in which they appear.
+fn paths_of(elements: &[&[u8]]) -> Vec<String> {
+    let tree = PathTree::empty();
+    let (mut paths, mut seen) = (Vec::new(), HashSet::new());
+    for element in elements {
+        json::show(&tree, element, &mut |shown| {
+            if !shown.text.is_empty() && paths.len() < PATHS_LIMIT && seen.insert(shown.path.to_owned()) {
+                paths.push(shown.path.to_owned());
+            }
+        });
+    }
+    paths
+}
+
 impl Tried {
-    /// Why `layout` does not fit a header of these folded columns; none where it does.
-    fn of(layout: &Layout, columns: &HashSet<String>) -> Option<Self> {
-        let has = |name: &String| columns.contains(&fold::column(name));
+    /// Of a layout that is for something else altogether.
+    fn none_of(layout: &Layout) -> Self {
+        let missing: Vec<String> = layout.spec.requires.iter().map(alternatives).collect();
+        Self { layout: layout.name().to_owned(), required: missing.len(), missing, unwanted: Vec::new() }
+    }
+
+    /// Why `layout` does not fit a source that `has` these names; none where it does.
+    fn of(layout: &Layout, has: &dyn Fn(&str) -> bool) -> Option<Self> {
         let (mut missing, mut required) = (Vec::new(), 0);
         for source in &layout.spec.requires {
             required += 1;
-            if !source.0.iter().any(has) {
+            if !source.0.iter().any(|name| has(name)) {
                 missing.push(alternatives(source));
             }
         }
@@ -104,7 +193,13 @@ impl fmt::Display for Detection {
             Self::Ambiguous(names) => {
                 write!(f, "the header fits several layouts: {}; choose one with --layout", names.join(", "))
             }
-            Self::Unknown { tried, found } if tried.iter().all(Tried::is_far) => {
+            Self::Unknown { tried, found, is_json: true } if tried.iter().all(Tried::is_far) => {
+                let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
+                write!(f, "the JSON fits no layout of {}: found ", names.join(", "))?;
+                write_names(f, found)?;
+                f.write_str("; write one of its paths (docs/LAYOUTS.md) and name it with --layout")
+            }
+            Self::Unknown { tried, found, .. } if tried.iter().all(Tried::is_far) => {
                 // Cells that no layout knows may be data, and whatever is said here is logged.
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
                 write!(
@@ -114,8 +209,8 @@ impl fmt::Display for Detection {
                     found.len()
                 )
             }
-            Self::Unknown { tried, found } => {
-                f.write_str("the header fits no layout: ")?;
+            Self::Unknown { tried, found, is_json } => {
+                write!(f, "the {} fits no layout: ", if *is_json { "JSON" } else { "header" })?;
                 for tried in tried.iter().filter(|tried| !tried.is_far()).take(NEAREST_SHOWN) {
                     tried.fmt(f)?;
                     f.write_str("; ")?;

@@ -4,6 +4,7 @@ mod event;
 mod id;
 mod invoice;
 mod line;
+mod lines;
 mod oddity;
 
 use std::borrow::Cow;
@@ -12,8 +13,9 @@ use std::sync::Arc;
 use super::bind::{self, Bound};
 use super::cell::{AmountCell, DateCell, Found, TaxIdCell, TextCell, taken};
 use super::columns::{Columns, Yielded};
-use super::{Conventions, Layout, MappingError, Reason, Reject, Row};
-use crate::invoice::{Decimal, Event, Invoice, Line, TaxId, TaxIdError, Timestamp, Warning};
+use super::json::{self, PathTree, Shown, Unreadable};
+use super::{Conventions, Layout, MappingError, Reason, Reject, Row, Scratch};
+use crate::invoice::{Decimal, DecimalConvention, Event, Invoice, Line, TaxId, TaxIdError, Timestamp, Warning};
 use oddity::Warnings;
 
 /// A layout bound to a header. Columns are looked up when it is made; mapping a row looks nothing up by name.
@@ -26,6 +28,10 @@ pub struct Mapping {
     /// Fields of the layout for which the header has no column.
     unbound: Box<[String]>,
     pub(super) columns: Columns,
+    /// How many columns stand in the record itself, before those of its lines.
+    record_columns: usize,
+    /// Of JSON: where the columns stand.
+    paths: Option<PathTree>,
     /// Warnings that keep a record out.
     rejects: Warnings,
 }
@@ -54,6 +60,8 @@ pub enum Record<'r> {
     Event(Event<'r>),
     /// One line, and the invoice that it is of.
     InvoiceLine(Box<(Invoice<'r>, Line<'r>)>),
+    /// One invoice with its lines, of which no two have the same key. It says how many there are.
+    InvoiceWithLines(Box<(Invoice<'r>, Vec<Line<'r>>)>),
 }
 
 impl Record<'_> {
@@ -65,6 +73,7 @@ impl Record<'_> {
             Self::Line(line) => &line.invoice,
             Self::Event(event) => &event.invoice,
             Self::InvoiceLine(both) => &both.0.id,
+            Self::InvoiceWithLines(all) => &all.0.id,
         }
     }
 
@@ -77,6 +86,8 @@ impl Record<'_> {
             Self::Event(event) if oddity::has_wrong_check_digit(&event.invoice) => (&[Warning::CheckDigit], &[]),
             Self::Event(_) => (&[], &[]),
             Self::InvoiceLine(both) => (&both.0.warnings, &both.1.warnings),
+            // What is odd about a line's key is odd about the invoice's, which is the same.
+            Self::InvoiceWithLines(all) => (&all.0.warnings, &[]),
         };
         let others = second.iter().filter(|warning| !first.contains(warning));
         first.iter().chain(others).copied()
@@ -103,9 +114,72 @@ impl Mapping {
         header: &[impl AsRef<str>],
         conventions: Conventions,
     ) -> Result<Self, MappingError> {
-        let bind::Binding { columns, bound, unbound } = bind::bind(&layout, header, conventions)?;
+        if layout.is_of_paths() {
+            return Err(MappingError::NoTable { layout: layout.name().to_owned() });
+        }
+        let binding = bind::bind(&layout, header, conventions)?;
+        Ok(Self::of_binding(layout, conventions, binding, None))
+    }
+
+    /// Binds `layout` to JSON records, with the conventions that it has or else these.
+    ///
+    /// # Errors
+    /// None for a layout of paths. One of columns may need some that no key can be.
+    pub fn of_json(layout: Arc<Layout>, conventions: Option<Conventions>) -> Result<Self, MappingError> {
+        let conventions = conventions.unwrap_or_else(|| layout.conventions());
+        let binding = bind::bind_paths(&layout, conventions)?;
+        let paths = PathTree::of_columns(&layout, binding.bound.iter().map(|bound| bound.column.as_str()));
+        Ok(Self::of_binding(layout, conventions, binding, Some(paths)))
+    }
+
+    fn of_binding(
+        layout: Arc<Layout>,
+        conventions: Conventions,
+        binding: bind::Binding,
+        paths: Option<PathTree>,
+    ) -> Self {
+        let bind::Binding { columns, bound, record_columns, unbound } = binding;
         let rejects = Warnings::of(&layout.spec.reject);
-        Ok(Self { layout, conventions, bound, unbound, columns, rejects })
+        Self { layout, conventions, bound, unbound, columns, record_columns, paths, rejects }
+    }
+
+    /// Whether it reads JSON.
+    #[must_use]
+    pub fn is_of_json(&self) -> bool {
+        self.paths.is_some()
+    }
+
+    /// Reads the JSON of one element as a row: the values of the paths that the layout names.
+    ///
+    /// # Errors
+    /// What is no JSON, is no object, or says twice what can be said once.
+    pub fn read_json<'s>(&'s self, element: &'s [u8], scratch: &'s mut Scratch) -> Result<Row<'s>, Unreadable> {
+        match &self.paths {
+            Some(paths) => json::read(paths, self.shape(), element, scratch),
+            None => Err(Unreadable::table()),
+        }
+    }
+
+    /// Shows every value of the JSON of one element to `show`, as far as it can be read, and every key before its value.
+    pub fn show_json(&self, element: &[u8], show: &mut dyn FnMut(Shown<'_>)) {
+        if let Some(paths) = &self.paths {
+            json::show(paths, element, show);
+        }
+    }
+
+    /// Under which name in `extra` the value at a path of JSON is kept that no column is for; none where it is not.
+    #[must_use]
+    pub fn kept_name(&self, shown: &Shown<'_>) -> Option<String> {
+        let is_kept = self.layout.spec.keep_other_columns && self.is_of_json() && json::is_other(shown);
+        is_kept.then(|| bind::made_name(shown.path, 0))
+    }
+
+    fn shape(&self) -> json::RowShape<'_> {
+        json::RowShape {
+            bound: &self.bound,
+            record_columns: self.record_columns,
+            keeps_others: self.layout.spec.keep_other_columns,
+        }
     }
 
     /// Whether a record with any warning is a reject, and not only one with a warning that the layout rejects.
@@ -156,24 +230,27 @@ impl Mapping {
     /// # Errors
     /// A row that cannot be stored, with the first thing that is wrong about it.
     pub fn map<'r>(&'r self, row: &Row<'r>) -> Result<Record<'r>, Reject> {
-        if row.len() != self.bound.len() {
+        if self.paths.is_none() && row.len() != self.bound.len() {
             return Err(Reject::column_count(self.bound.len(), row.len()));
         }
         let id = self.id(row)?;
         match &self.columns.yielded {
             Yielded::Invoice(columns) => self.invoice(columns, id, row).map(Record::Invoice),
-            Yielded::Line(columns) => self.line(columns, id, row).map(Record::Line),
+            Yielded::Line(columns) => self.line(columns, id, row, 1).map(Record::Line),
             Yielded::Event(columns) => self.event(columns, id, row).map(Record::Event),
+            Yielded::InvoiceWithLines(of_invoice, of_line) => self.invoice_with_lines(of_invoice, of_line, id, row),
             Yielded::InvoiceLine(of_invoice, of_line) => {
-                let line = self.line(of_line, id.clone(), row)?;
+                let line = self.line(of_line, id.clone(), row, 1)?;
                 let invoice = self.invoice(of_invoice, id, row)?;
                 Ok(Record::InvoiceLine(Box::new((invoice, line))))
             }
         }
     }
 
-    fn tax_id(&self, cell: &TaxIdCell, row: &Row<'_>) -> Result<Option<TaxId>, Reject> {
-        let Some(found) = cell.cell.read(row) else { return Ok(None) };
+    /// The first of the tax ids that has a value.
+    fn tax_id(&self, cells: &[TaxIdCell], row: &Row<'_>) -> Result<Option<TaxId>, Reject> {
+        let found = cells.iter().find_map(|cell| Some((cell, cell.cell.read(row)?)));
+        let Some((cell, found)) = found else { return Ok(None) };
         TaxId::parse(taken(found.text, cell.take), cell.holds).map(Some).map_err(|error| {
             let too_long = error == TaxIdError::TooLong;
             self.reject(if too_long { Reason::ValueTooLong } else { Reason::InvalidTaxId }, found, &error)
@@ -197,7 +274,8 @@ impl Mapping {
 
     fn amount(&self, cell: &AmountCell, row: &Row<'_>) -> Result<Option<Decimal>, Reject> {
         let Some(found) = cell.cell.read(row) else { return Ok(None) };
-        let read = Decimal::parse(found.text, cell.convention);
+        let convention = if found.is_number { DecimalConvention::Point } else { cell.convention };
+        let read = Decimal::parse(found.text, convention);
         read.map(Some).map_err(|error| self.reject(Reason::InvalidAmount, found, &error))
     }
 
@@ -211,11 +289,13 @@ impl Mapping {
 
 /// The further columns that a layout keeps, those that have a value.
 fn extra<'r>(cells: &'r [(String, TextCell)], row: &Row<'r>) -> Vec<(Cow<'r, str>, Cow<'r, str>)> {
-    let mut extra = Vec::with_capacity(cells.len());
+    let others = row.others();
+    let mut extra = Vec::with_capacity(cells.len() + others.len());
     for (name, cell) in cells {
         if let Some(text) = cell.read(row) {
             extra.push((Cow::Borrowed(name.as_str()), text));
         }
     }
+    extra.extend(others.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
     extra
 }

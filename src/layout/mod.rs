@@ -20,6 +20,7 @@
 //! | `fold` | when two column names are the same |
 //! | `detect` | which layout a header is of |
 //! | `row` | a record as text |
+//! | `json`, `path` | an element of JSON as a row: where its values stand |
 //! | `bind` | a layout's fields bound to a header's columns |
 //! | `columns`, `cell` | what is read of a row, and how |
 //! | `conventions` | how a source as a whole writes amounts and dates |
@@ -33,7 +34,9 @@ mod columns;
 mod conventions;
 mod detect;
 mod fold;
+mod json;
 mod mapping;
+mod path;
 mod reject;
 mod row;
 mod spec;
@@ -45,17 +48,18 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::invoice::{DateConvention, DecimalConvention};
-use spec::{LayoutSpec, Source, Tables};
+use spec::{LayoutFormat, LayoutSpec, Source, Tables};
 
 pub use bind::{Bound, MappingError};
 pub use conventions::{Ballot, ConventionVotes, Conventions};
 pub use detect::{Detection, Tried};
+pub use json::{LINES_LIMIT, Shown, Unreadable};
 pub use mapping::{Fit, Mapping, Record};
 pub use reject::{Reason, Reject};
 pub use row::{Row, Scratch};
 
 /// The texts of the built-in layouts.
-const BUILT_IN: [&str; 8] = [
+const BUILT_IN: [&str; 12] = [
     include_str!("layouts/portal-invoice.toml"),
     include_str!("layouts/portal-line.toml"),
     include_str!("layouts/portal-event.toml"),
@@ -64,6 +68,10 @@ const BUILT_IN: [&str; 8] = [
     include_str!("layouts/sp-nfse.toml"),
     include_str!("layouts/sped.toml"),
     include_str!("layouts/english.toml"),
+    include_str!("layouts/nfe.toml"),
+    include_str!("layouts/nfse-national.toml"),
+    include_str!("layouts/portal-api.toml"),
+    include_str!("layouts/erp-json.toml"),
 ];
 
 /// A layout: how a header of it is known, and where each field comes from.
@@ -112,6 +120,8 @@ pub enum Yields {
     Event,
     /// One line, and the invoice that it is of.
     InvoiceLine,
+    /// One invoice with all of its lines.
+    InvoiceWithLines,
 }
 
 impl Layout {
@@ -150,12 +160,25 @@ impl Layout {
             Tables::Line(_) => Yields::Line,
             Tables::Event(_) => Yields::Event,
             Tables::InvoiceLine(..) => Yields::InvoiceLine,
+            Tables::InvoiceWithLines(..) => Yields::InvoiceWithLines,
         }
     }
 
     /// The columns that a header must have to be of this layout; of each list, one.
     pub fn requires(&self) -> impl Iterator<Item = &[String]> {
         self.spec.requires.iter().map(|Source(names)| names.as_slice())
+    }
+
+    /// Whether its names are paths into JSON objects; otherwise they are columns, or keys of flat objects.
+    #[must_use]
+    pub fn is_of_paths(&self) -> bool {
+        self.spec.format == LayoutFormat::Json
+    }
+
+    /// Of JSON: the paths at which the list of records may stand, keys with points between; none where it says nothing.
+    #[must_use]
+    pub fn records(&self) -> Option<&[String]> {
+        self.spec.records.as_ref().map(|Source(paths)| paths.as_slice())
     }
 
     /// How its amounts and dates are written, where the source as a whole does not show otherwise: the first of each that
@@ -169,6 +192,15 @@ impl Layout {
             date: allowed.date.0.first().copied().unwrap_or(DateConvention::DayMonthYear),
             time_zone: allowed.time_zone,
         }
+    }
+
+    /// Paths of the lists whose objects are lines of the record; none where lines have no list of their own.
+    fn line_lists(&self) -> &[String] {
+        match &self.tables {
+            Tables::InvoiceWithLines(_, line) => line.each.as_ref().map(|Source(paths)| paths.as_slice()),
+            _ => None,
+        }
+        .unwrap_or_default()
     }
 
     /// Its file.

@@ -46,13 +46,23 @@ pub enum Reason {
     ValueTooLong,
     /// More text than an item of the table can hold.
     ItemTooLarge,
+    /// An element that is not JSON, or holds what cannot be read.
+    InvalidJson,
+    /// A value of another kind than what must stand there.
+    UnexpectedValue,
+    /// Two values that differ where there can be one.
+    RepeatedValue,
+    /// More lines than an invoice may have.
+    TooManyLines,
+    /// A record that is longer than what is held of one.
+    RecordTooLong,
     /// What is a warning elsewhere: the layout, or whoever ingests, takes none of it.
     Warning(Warning),
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 22] = [
         Self::WrongColumnCount,
         Self::MissingField,
         Self::InvalidAccessKey,
@@ -65,6 +75,11 @@ impl Reason {
         Self::InvalidCurrency,
         Self::ValueTooLong,
         Self::ItemTooLarge,
+        Self::InvalidJson,
+        Self::UnexpectedValue,
+        Self::RepeatedValue,
+        Self::TooManyLines,
+        Self::RecordTooLong,
         Self::Warning(Warning::CheckDigit),
         Self::Warning(Warning::IssuerUnlikeKey),
         Self::Warning(Warning::MonthUnlikeKey),
@@ -88,6 +103,11 @@ impl Reason {
             Self::InvalidCurrency => "invalid_currency",
             Self::ValueTooLong => "value_too_long",
             Self::ItemTooLarge => "item_too_large",
+            Self::InvalidJson => "invalid_json",
+            Self::UnexpectedValue => "unexpected_value",
+            Self::RepeatedValue => "repeated_value",
+            Self::TooManyLines => "too_many_lines",
+            Self::RecordTooLong => "record_too_long",
             Self::Warning(warning) => warning.as_str(),
         }
     }

@@ -3,19 +3,53 @@
 use csv_async::ByteRecord;
 use encoding_rs::{CoderResult, WINDOWS_1252};
 
+use super::json::Workspace;
+
 /// Room for the text of one record, used again for the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    text: String,
-    /// Where each field ends in the text of the row.
-    ends: Vec<usize>,
+    pub(super) text: String,
+    /// Where each field stands in the text of the row.
+    spans: Vec<Span>,
+    pub(super) json: Workspace,
+}
+
+/// Where a value stands in the text of its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Whether it is a number of JSON.
+    pub(super) is_number: bool,
+}
+
+impl Span {
+    /// Records have limits far below 4 GB.
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        let bound = |byte| u32::try_from(byte).unwrap_or(u32::MAX);
+        Self { start: bound(start), end: bound(end), is_number: false }
+    }
+
+    pub(super) fn of<'t>(&self, text: &'t str) -> Option<&'t str> {
+        text.get(self.start as usize..self.end as usize)
+    }
 }
 
 /// The fields of one record as text, borrowed from the record or, where it was not UTF-8, from a [`Scratch`].
+///
+/// A record of JSON with lines in it has the fields of the record alone; each of its [`Row::lines`] has those too, and behind
+/// them its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    text: &'a str,
-    ends: &'a [usize],
+    pub(super) text: &'a str,
+    pub(super) spans: &'a [Span],
+    /// The fields of a line.
+    pub(super) line: &'a [Span],
+    /// Those of all lines, `line_columns` each.
+    pub(super) lines: &'a [Span],
+    pub(super) line_columns: usize,
+    /// Names and values that no column is for.
+    pub(super) others: &'a [(Span, Span)],
 }
 
 impl<'a> Row<'a> {
@@ -24,32 +58,42 @@ impl<'a> Row<'a> {
     #[must_use]
     pub fn decode(fields: &'a ByteRecord, scratch: &'a mut Scratch) -> Self {
         match std::str::from_utf8(fields.as_slice()) {
-            Ok(text) if scratch.note_ends_of_text(fields) => Self { text, ends: &scratch.ends },
+            Ok(text) if scratch.note_spans_of_text(fields) => Self::of(text, &scratch.spans),
             _ => scratch.decode(fields),
         }
+    }
+
+    fn of(text: &'a str, spans: &'a [Span]) -> Self {
+        Self { text, spans, line: &[], lines: &[], line_columns: 0, others: &[] }
     }
 
     /// Number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len() + self.line.len()
     }
 
     /// Whether there is no field at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.len() == 0
     }
 
     /// The text of field `index`, from 0.
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
-        let start = match index.checked_sub(1) {
-            Some(before) => *self.ends.get(before)?,
-            None => 0,
+        self.value(index).map(|(text, _)| text)
+    }
+
+    /// The text of field `index`, and whether it is a number of JSON.
+    #[inline]
+    pub(super) fn value(&self, index: usize) -> Option<(&'a str, bool)> {
+        let span = match self.spans.get(index) {
+            Some(span) => span,
+            None => self.line.get(index - self.spans.len())?,
         };
-        self.text.get(start..*self.ends.get(index)?)
+        Some((span.of(self.text)?, span.is_number))
     }
 
     /// All fields in order.
@@ -57,44 +101,59 @@ impl<'a> Row<'a> {
         (0..self.len()).map(|index| self.get(index).unwrap_or_default())
     }
 
-    /// The text of all fields, one behind the other.
+    /// The lines that the record holds, each with the fields of the record before its own.
     #[must_use]
-    pub fn text(&self) -> &'a str {
-        self.text
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
+        let record = *self;
+        self.lines.chunks_exact(self.line_columns.max(1)).map(move |line| Row {
+            line,
+            lines: &[],
+            others: &[],
+            ..record
+        })
+    }
+
+    /// Names and values of the record that no column is for, where the layout keeps them.
+    pub(super) fn others(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
+        let text = self.text;
+        let read = move |span: &Span| span.of(text).unwrap_or_default();
+        self.others.iter().map(move |(name, value)| (read(name), read(value)))
     }
 }
 
 impl Scratch {
-    /// Notes where the fields end; false where one begins in the middle of a character, since bytes of two fields that
+    /// Notes where the fields stand; false where one begins in the middle of a character, since bytes of two fields that
     /// make UTF-8 only together are not UTF-8.
-    fn note_ends_of_text(&mut self, fields: &ByteRecord) -> bool {
-        self.ends.clear();
-        let (mut end, mut all_begin) = (0, true);
+    fn note_spans_of_text(&mut self, fields: &ByteRecord) -> bool {
+        self.spans.clear();
+        let (mut start, mut all_begin) = (0, true);
         for field in fields {
             all_begin &= field.first().is_none_or(|first| !matches!(first, 0x80..=0xbf));
-            end += field.len();
-            self.ends.push(end);
+            let end = start + field.len();
+            self.spans.push(Span::new(start, end));
+            start = end;
         }
         all_begin
     }
 
     fn decode(&mut self, fields: &ByteRecord) -> Row<'_> {
         self.text.clear();
-        self.ends.clear();
+        self.spans.clear();
         let bytes = fields.as_slice();
         decode_windows_1252(bytes, &mut self.text);
         // All of 0xa0 to 0xff become two bytes; those below take two or three.
         let two_at_most = !bytes.iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f));
-        let mut end = 0;
+        let mut start = 0;
         for field in fields {
-            end += if two_at_most { field.len() + count_above_ascii(field) } else { decoded_length(field) };
-            self.ends.push(end);
+            let length = if two_at_most { field.len() + count_above_ascii(field) } else { decoded_length(field) };
+            self.spans.push(Span::new(start, start + length));
+            start += length;
         }
-        Row { text: &self.text, ends: &self.ends }
+        Row::of(&self.text, &self.spans)
     }
 }
 
-fn decode_windows_1252(bytes: &[u8], text: &mut String) {
+pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
     // A single byte becomes three at most (the euro sign).
     text.reserve(bytes.len() * 3);
     let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
@@ -186,7 +245,7 @@ mod tests {
             let mut scratch = Scratch::default();
             // What a record before left behind must not show.
             scratch.text.push_str("left");
-            scratch.ends.push(4);
+            scratch.spans.push(Span::new(0, 4));
             let row = Row::decode(&record, &mut scratch);
             let utf_8 = fields.iter().all(|field| std::str::from_utf8(field).is_ok());
             prop_assert_eq!(row.len(), fields.len());

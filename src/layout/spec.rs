@@ -17,6 +17,13 @@ pub(super) use field::{
 pub(super) struct LayoutSpec {
     pub(super) name: String,
     pub(super) title: String,
+    #[serde(default)]
+    pub(super) format: LayoutFormat,
+    /// Of JSON: keys around the record that are looked through.
+    #[serde(default)]
+    pub(super) through: Vec<String>,
+    /// Of JSON: where the list of records stands, as a path from the root; without it, where records are found.
+    pub(super) records: Option<Source>,
     /// Columns that a header of this layout has; of a list, one.
     pub(super) requires: Vec<Source>,
     /// Columns that no header of this layout has.
@@ -44,6 +51,17 @@ pub(super) struct LayoutSpec {
     pub(super) event: Option<Box<EventSpec>>,
 }
 
+/// What the names of a layout are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum LayoutFormat {
+    /// Columns of a table, or keys of flat JSON objects.
+    #[default]
+    Table,
+    /// Paths into JSON objects.
+    Json,
+}
+
 /// The tables that say what a row yields.
 #[derive(Debug)]
 pub(super) enum Tables {
@@ -51,6 +69,7 @@ pub(super) enum Tables {
     Line(Box<LineSpec>),
     Event(Box<EventSpec>),
     InvoiceLine(Box<InvoiceSpec>, Box<LineSpec>),
+    InvoiceWithLines(Box<InvoiceSpec>, Box<LineSpec>),
 }
 
 /// ISO 4217 code of what invoices of Brazil are in.
@@ -137,7 +156,10 @@ pub(super) struct InvoiceSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PartySpec {
+    /// Looked at in this order.
     pub(super) tax_id: Option<Field<TaxIdSpec>>,
+    pub(super) cnpj: Option<Source>,
+    pub(super) cpf: Option<Source>,
     pub(super) name: Option<Field<TextSpec>>,
     pub(super) state_registration: Option<Field<TextSpec>>,
     pub(super) uf: Option<Field<TextSpec>>,
@@ -148,6 +170,8 @@ pub(super) struct PartySpec {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LineSpec {
+    /// Of JSON: the list, or the one object, within the record that each line stands in. Names of fields are paths from there.
+    pub(super) each: Option<Source>,
     pub(super) number: Option<Field<TextSpec>>,
     /// Columns whose values tell a line from the others of its invoice, where none numbers them.
     #[serde(default)]

@@ -54,7 +54,7 @@ impl Mapping {
 
     fn party<'r>(&self, columns: &PartyColumns, row: &Row<'r>) -> Result<Party<'r>, Reject> {
         Ok(Party {
-            tax_id: self.tax_id(&columns.tax_id, row)?,
+            tax_id: self.tax_id(&columns.tax_ids, row)?,
             name: columns.name.read(row),
             state_registration: columns.state_registration.read(row),
             uf: columns.uf.read(row),

@@ -18,10 +18,18 @@ const SEPARATOR: char = '\u{1f}';
 const KEY_CAPACITY: usize = 96;
 
 impl Mapping {
-    pub(super) fn line<'r>(&'r self, columns: &'r LineColumns, id: Id<'r>, row: &Row<'r>) -> Result<Line<'r>, Reject> {
+    /// The line that `row` is; `position` says which one of its invoice, from 1.
+    pub(super) fn line<'r>(
+        &'r self,
+        columns: &'r LineColumns,
+        id: Id<'r>,
+        row: &Row<'r>,
+        position: u32,
+    ) -> Result<Line<'r>, Reject> {
         let key = match &columns.key {
             LineKeyColumns::Number(cell) => LineKey::Number(self.line_number(cell, row)?),
             LineKeyColumns::Natural(cells) => LineKey::Natural(self.line_key(cells, row)?),
+            LineKeyColumns::Position => LineKey::Number(position),
         };
         let mut line = Line {
             invoice: id.text,

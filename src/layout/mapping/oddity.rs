@@ -114,7 +114,7 @@ impl Mapping {
             (Warning::IssuerUnlikeKey, Some((invoice, columns))) => {
                 let named = invoice.access_key.map(|key| key.issuer_tax_id().text.to_string()).unwrap_or_default();
                 let found = invoice.issuer.tax_id.map(|id| id.text.to_string()).unwrap_or_default();
-                (&*columns.issuer.tax_id.cell.name, format!("expected the key's issuer {named}"), found)
+                (columns.issuer.tax_id_name(), format!("expected the key's issuer {named}"), found)
             }
             (Warning::MonthUnlikeKey, Some((invoice, columns))) => {
                 let expected = format!("expected the month of the key {}", odd.id);
@@ -148,10 +148,10 @@ impl Mapping {
         let Some((invoice, columns)) = odd.invoice else { return (self.key_column(), expected, odd.id.to_owned()) };
         let wrong = |party: &Party<'_>| party.tax_id.filter(|id| !id.check_digit_ok()).map(|id| id.text.to_string());
         if let Some(found) = wrong(&invoice.issuer) {
-            return (&*columns.issuer.tax_id.cell.name, expected, found);
+            return (columns.issuer.tax_id_name(), expected, found);
         }
         let found = invoice.recipient.as_ref().and_then(wrong).unwrap_or_default();
-        (&*columns.recipient.tax_id.cell.name, expected, found)
+        (columns.recipient.tax_id_name(), expected, found)
     }
 
     fn key_column(&self) -> &str {

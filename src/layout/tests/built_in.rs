@@ -135,11 +135,22 @@ fn plain_english() {
     assert_ne!(first, second);
 }
 
+/// An object with a value at this path.
+fn nested(path: &str, is_path: bool) -> String {
+    let keys: Vec<&str> = if is_path { path.split('.').collect() } else { vec![path] };
+    keys.iter().rev().fold("1".to_owned(), |inner, key| format!("{{{key:?}: {inner}}}"))
+}
+
 #[test]
 fn no_header_of_one_layout_fits_another() {
     for layout in built_in() {
         let header: Vec<String> = layout.requires().map(|names| names[0].clone()).collect();
-        let detection = detect(&header);
+        let objects: Vec<String> = header.iter().map(|path| nested(path, layout.is_of_paths())).collect();
+        let elements: Vec<&[u8]> = objects.iter().map(String::as_bytes).collect();
+        let as_json = Detection::of_json(&elements, &[], built_in());
+        let detection = if layout.is_of_paths() { as_json.clone() } else { detect(&header) };
+        let Detection::Fits(of_json) = &as_json else { panic!("{}: {as_json}", layout.name()) };
+        assert_eq!(of_json.name(), layout.name(), "flat objects are read by the layout of their columns");
         let Detection::Fits(found) = &detection else { panic!("{}: {detection}", layout.name()) };
         assert_eq!(found.name(), layout.name());
     }

@@ -1,0 +1,220 @@
+//! Where the columns of a layout stand in the JSON of a record: a tree of keys.
+//!
+//! Keys are compared folded, as columns are. What programs that turn XML into JSON add to them is looked through: `@` and `$`
+//! before the name of an attribute, the prefix of a namespace, and keys such as `_text` that hold nothing but the text or the
+//! attributes of what they stand in. Lists are looked through too: `"serie": ["1"]` is `"serie": "1"`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Layout, fold};
+
+/// Keys that hold the attributes of what they stand in, without the prefix of one: `$` of xml2js, `_attributes` of xml-js.
+const ATTRIBUTES: [&str; 2] = ["", "_attributes"];
+
+/// Keys that hold the text of what they stand in, as xmltodict, xml2js, xml-js, fast-xml-parser and others write them, and
+/// values in `MongoDB`'s extended JSON.
+const TEXTS: [&str; 12] = [
+    "_",
+    "_text",
+    "#text",
+    "__text",
+    "t",
+    "_cdata",
+    "#cdata-section",
+    "numberdecimal",
+    "numberlong",
+    "numberint",
+    "date",
+    "oid",
+];
+
+/// The keys that a layout names, as a tree.
+#[derive(Debug)]
+pub(super) struct PathTree {
+    nodes: Vec<Node>,
+    /// Folded keys around the record that are looked through.
+    through: Vec<String>,
+    /// Tells trees apart, for who remembers what one has said.
+    id: u64,
+}
+
+/// A place in a [`PathTree`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NodeId(usize);
+
+/// Where a key leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// To a place that the layout names, or that leads to one.
+    Into(NodeId),
+    /// Nowhere: the key is looked through.
+    Stay,
+    /// To what the layout does not read.
+    Past,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// By folded key.
+    children: Vec<(String, usize)>,
+    column: Option<usize>,
+    is_line: bool,
+}
+
+impl PathTree {
+    /// Where the whole record stands.
+    pub(super) const ROOT: NodeId = NodeId(0);
+
+    /// The tree of these columns of `layout`, in order: paths, or keys of the record itself where the layout has no paths.
+    pub(super) fn of_columns<'a>(layout: &Layout, columns: impl Iterator<Item = &'a str>) -> Self {
+        static TREES: AtomicU64 = AtomicU64::new(1);
+        let id = TREES.fetch_add(1, Ordering::Relaxed);
+        let through = layout.spec.through.iter().map(|key| fold::column(key)).collect();
+        let mut tree = Self { nodes: vec![Node::default()], through, id };
+        for (column, path) in columns.enumerate() {
+            let at = tree.place(path, layout.is_of_paths());
+            if let Some(node) = tree.nodes.get_mut(at) {
+                node.column.get_or_insert(column);
+            }
+        }
+        for path in layout.line_lists() {
+            let at = tree.place(path, layout.is_of_paths());
+            if let Some(node) = tree.nodes.get_mut(at) {
+                node.is_line = true;
+            }
+        }
+        tree
+    }
+
+    /// A tree of no columns.
+    pub(super) fn empty() -> Self {
+        Self { nodes: vec![Node::default()], through: Vec::new(), id: 0 }
+    }
+
+    /// The column that the layout's `path` is.
+    pub(super) fn column_of(&self, path: &str, is_path: bool) -> Option<usize> {
+        let at = keys_of(path, is_path).into_iter().try_fold(Self::ROOT, |at, key| match self.step(at, key) {
+            Step::Into(next) => Some(next),
+            Step::Stay => Some(at),
+            Step::Past => None,
+        });
+        at.and_then(|at| self.column(at))
+    }
+
+    /// Number of the tree, which no other one has.
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// How many places it has.
+    pub(super) const fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The column whose values stand at this place.
+    pub(super) fn column(&self, at: NodeId) -> Option<usize> {
+        self.nodes.get(at.0)?.column
+    }
+
+    /// Whether each object at this place is a line of the record.
+    pub(super) fn is_line(&self, at: NodeId) -> bool {
+        self.nodes.get(at.0).is_some_and(|node| node.is_line)
+    }
+
+    /// Where `key` leads to from `at`. Folds it: whoever asks often remembers.
+    pub(super) fn step(&self, at: NodeId, key: &str) -> Step {
+        let Some(node) = self.nodes.get(at.0) else { return Step::Past };
+        let child = |folded: &str| node.children.iter().find(|(name, _)| name == folded).map(|(_, child)| *child);
+        let folded = fold::column(without_prefix(key));
+        let local = folded.rsplit_once(':').map(|(_, local)| local);
+        if let Some(found) = child(&folded).or_else(|| local.and_then(child)) {
+            return Step::Into(NodeId(found));
+        }
+        let is_through = |name: &str| at == Self::ROOT && self.through.iter().any(|through| through == name);
+        let is_text = node.column.is_some() && TEXTS.contains(&folded.as_str());
+        let is_attributes = ATTRIBUTES.contains(&folded.as_str());
+        if is_text || is_attributes || is_through(&folded) || local.is_some_and(is_through) {
+            return Step::Stay;
+        }
+        Step::Past
+    }
+
+    fn place(&mut self, path: &str, is_path: bool) -> usize {
+        let mut at = 0;
+        for key in keys_of(path, is_path) {
+            let folded = fold::column(without_prefix(key));
+            let new = self.nodes.len();
+            let Some(node) = self.nodes.get_mut(at) else { return at };
+            if let Some((_, child)) = node.children.iter().find(|(name, _)| *name == folded) {
+                at = *child;
+                continue;
+            }
+            node.children.push((folded, new));
+            self.nodes.push(Node::default());
+            at = new;
+        }
+        at
+    }
+}
+
+impl NodeId {
+    pub(super) const fn index(self) -> usize {
+        self.0
+    }
+}
+
+fn keys_of(path: &str, is_path: bool) -> Vec<&str> {
+    if is_path { path.split('.').collect() } else { vec![path] }
+}
+
+/// A key without what marks it as the name of an attribute.
+fn without_prefix(key: &str) -> &str {
+    match key.strip_prefix("@_").or_else(|| key.strip_prefix(['@', '$'])) {
+        Some(name) => name,
+        None => key,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_lead_where_the_layout_says_whatever_the_dialect() {
+        let layout = Layout::parse(
+            "name = \"x\"\ntitle = \"x\"\nformat = \"json\"\nthrough = [\"nfeProc\"]\nrequires = [\"inf.Id\"]\n\
+             [id]\naccess_key = \"inf.Id\"\n[invoice]\nissued_at = \"inf.dhEmi\"\n[line]\neach = \"inf.det\"\ncode = \"prod.c\"\n",
+        )
+        .unwrap();
+        let tree = PathTree::of_columns(&layout, ["inf.Id", "inf.dhEmi", "inf.det.prod.c"].into_iter());
+        let column = |keys: &[&str]| {
+            let mut at = PathTree::ROOT;
+            for key in keys {
+                match tree.step(at, key) {
+                    Step::Into(next) => at = next,
+                    Step::Stay => {}
+                    Step::Past => return None,
+                }
+            }
+            tree.column(at)
+        };
+        for keys in [
+            &["inf", "Id"][..],
+            &["inf", "@Id"],
+            &["inf", "$", "Id"],
+            &["inf", "@_Id", "_text"],
+            &["nfeProc", "inf", "_attributes", "id"],
+            &["ns2:nfeProc", "ns2:INF", "$id"],
+        ] {
+            assert_eq!(column(keys), Some(0), "{keys:?}");
+        }
+        assert_eq!(column(&["inf", "det", "prod", "c", "#text"]), Some(2));
+        // Only what stands around the record is looked through.
+        assert_eq!(column(&["inf", "nfeProc", "Id"]), None);
+        assert_eq!(column(&["inf", "Id2"]), None);
+        let Step::Into(inf) = tree.step(PathTree::ROOT, "inf") else { unreachable!() };
+        let Step::Into(det) = tree.step(inf, "det") else { unreachable!() };
+        assert!(tree.is_line(det) && !tree.is_line(inf));
+    }
+}
