@@ -170,13 +170,16 @@ fn text(checked: &Check, costs: &Costs, source: &str) -> String {
 
 fn entry_text(entry: &CheckedEntry) -> String {
     let name = entry.name.as_deref().unwrap_or("the whole of it");
-    let delimiter = match entry.delimiter.as_str() {
-        "\t" => "TAB".to_owned(),
-        other => format!("{other:?}"),
+    let format = match (entry.format, entry.delimiter.as_deref()) {
+        (_, Some("\t")) => "CSV with TAB".to_owned(),
+        (_, Some(delimiter)) => format!("CSV with {delimiter:?}"),
+        ("ndjson", _) => "JSON, one value a line".to_owned(),
+        _ => entry.list.as_ref().map_or_else(|| "JSON".to_owned(), |list| format!("JSON, in the list {list:?}")),
     };
+    let columns = if entry.delimiter.is_some() { "columns" } else { "paths" };
     let read = entry.columns.iter().filter(|column| !column.fields.is_empty()).count();
     let mut out = format!(
-        "\n\n{name}: {} records, CSV with {delimiter}, compression {}\n  layout {}: {}\n  {read} of {} columns are read",
+        "\n\n{name}: {} records, {format}, compression {}\n  layout {}: {}\n  {read} of {} {columns} are read",
         grouped(entry.records_read),
         entry.compression,
         entry.layout,
@@ -186,7 +189,7 @@ fn entry_text(entry: &CheckedEntry) -> String {
     if entry.without_column.is_empty() {
         out.push_str(", and every field of the layout has one");
     } else {
-        write!(out, "; no column for {}", entry.without_column.join(", ")).unwrap_or_default();
+        write!(out, "; none of the {columns} is for {}", entry.without_column.join(", ")).unwrap_or_default();
     }
     let (decimal, date) = (entry.conventions.decimal.example(), entry.conventions.date.example());
     let shown = |cells| match cells {
@@ -209,7 +212,7 @@ fn entry_text(entry: &CheckedEntry) -> String {
 }
 
 /// Characters of a column's name or fields that a table lines up by.
-const COLUMN_WIDTH: usize = 36;
+const COLUMN_WIDTH: usize = 56;
 
 fn kinds_text(title: &str, kinds: &[Kind]) -> String {
     let mut out = String::new();

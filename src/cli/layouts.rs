@@ -55,6 +55,7 @@ fn list() -> String {
             Yields::Line => "a row is a line",
             Yields::Event => "a row is an event",
             Yields::InvoiceLine => "a row is a line with its invoice",
+            Yields::InvoiceWithLines => "an invoice with its lines",
         };
         let newline = if out.is_empty() { "" } else { "\n" };
         // Writing to a String cannot fail.

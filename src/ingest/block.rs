@@ -13,7 +13,8 @@
 //! repeated a million times costs the merge no more than a file of a million keys.
 //!
 //! A *place* is a record's first byte and which of its items is meant: the one that the record is counted by, or the one
-//! [`Part::Besides`] it, which is the invoice of a row that is a line and repeats its invoice.
+//! [`Part::Besides`] it, which is the invoice of a row that is a line and repeats its invoice. The lines of a record that is
+//! an invoice with all of them have no key of their own here: they go *with* it.
 
 use std::collections::BTreeMap;
 
@@ -32,17 +33,18 @@ const REJECTS_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 /// Stretches of the hash space that a block's keys can be read by.
 pub const BUCKETS: usize = 1024;
 
-/// Bytes of a key entry: the hash, then the place, both big endian, so that entries sort as bytes.
-pub const KEY_BYTES: usize = 24;
+/// Bytes of a key entry: the hash, the place, how many items go with the record; all big endian, so that entries sort as
+/// bytes.
+pub const KEY_BYTES: usize = 26;
 
 /// Bytes of a cancellation: the hash of the invoice's key, the stamp, the event's place, all big endian.
 pub const CANCELLATION_BYTES: usize = 32;
 
-const MAGIC: &[u8; 8] = b"nfxblk2\n";
+const MAGIC: &[u8; 8] = b"nfxblk3\n";
 const PREFIX_BYTES: usize = MAGIC.len() + 4;
 const BUCKETS_BYTES: usize = (BUCKETS + 1) * 4;
 
-/// A key's hash and the place of an item that has it.
+/// A key's hash, the place of an item that has it, and how many items go with it.
 pub type KeyEntry = [u8; KEY_BYTES];
 
 /// An invoice's hash, and the event that cancels it.
@@ -94,7 +96,7 @@ pub struct Header {
     pub superseded_records: u64,
     /// Write units that its valid records would consume, superseded ones included.
     pub write_units: u64,
-    /// Invoices that rows of lines repeat, superseded ones included.
+    /// Invoices that rows of lines repeat and lines that go with their invoice, superseded ones included.
     pub besides: u64,
     /// Write units that those would consume.
     pub besides_units: u64,
@@ -119,6 +121,17 @@ pub struct BlockReject {
     pub message: String,
     /// The record as it stands in the source, cut at 4 KiB.
     pub raw: String,
+}
+
+/// What the items of a record take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Write units of the item that the record is counted by.
+    pub record: u32,
+    /// Write units of its other items.
+    pub besides: u32,
+    /// How many items go with it, without a key of their own.
+    pub with: u16,
 }
 
 /// Collects one block.
@@ -161,17 +174,18 @@ impl BlockBuilder {
     }
 
     /// Takes in a valid record, by the key that it is counted by.
-    pub fn accept(&mut self, hash: u128, byte: u64, write_units: u32) {
+    pub fn accept(&mut self, hash: u128, byte: u64, units: Units) {
         self.header.records += 1;
-        self.header.write_units += u64::from(write_units);
-        self.add_key(hash, place(byte, Part::Record));
+        self.header.write_units += u64::from(units.record);
+        self.header.besides += u64::from(units.with);
+        self.header.besides_units += u64::from(units.besides);
+        self.add_key(hash, place(byte, Part::Record), units.with);
     }
 
-    /// Takes in the invoice that the row of a line repeats.
-    pub fn accept_besides(&mut self, hash: u128, byte: u64, write_units: u32) {
+    /// Takes in the invoice that the row of a line repeats: another key of the record that was accepted.
+    pub fn accept_besides(&mut self, hash: u128, byte: u64) {
         self.header.besides += 1;
-        self.header.besides_units += u64::from(write_units);
-        self.add_key(hash, place(byte, Part::Besides));
+        self.add_key(hash, place(byte, Part::Besides), 0);
     }
 
     /// Takes in that the event at `byte` cancels the invoice with this hash, as `stamp` says.
@@ -188,11 +202,10 @@ impl BlockBuilder {
         self.header.trailers += 1;
     }
 
-    fn add_key(&mut self, hash: u128, place: u64) {
+    fn add_key(&mut self, hash: u128, place: u64, with: u16) {
         let mut entry = [0; KEY_BYTES];
-        let (hash_part, place_part) = entry.split_at_mut(16);
-        hash_part.copy_from_slice(&hash.to_be_bytes());
-        place_part.copy_from_slice(&place.to_be_bytes());
+        let parts = hash.to_be_bytes().into_iter().chain(place.to_be_bytes()).chain(with.to_be_bytes());
+        entry.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
         self.keys.push(entry);
     }
 
@@ -281,10 +294,26 @@ pub fn hash_of<const N: usize>(entry: &[u8; N]) -> &[u8] {
     entry.get(..16).unwrap_or_default()
 }
 
-/// The place that an entry ends with.
+/// Where the place stands in an entry of so many bytes.
+#[must_use]
+pub const fn place_at(entry_bytes: usize) -> usize {
+    match entry_bytes {
+        KEY_BYTES => 16,
+        _ => entry_bytes - 8,
+    }
+}
+
+/// The place that an entry holds.
 #[must_use]
 pub fn place_of<const N: usize>(entry: &[u8; N]) -> u64 {
-    entry.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    let place = entry.get(place_at(N)..).and_then(|rest| rest.first_chunk::<8>());
+    place.map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+/// How many items go with the record of a key.
+#[must_use]
+pub fn with_of(entry: &KeyEntry) -> u16 {
+    entry.last_chunk::<2>().map_or(0, |bytes| u16::from_be_bytes(*bytes))
 }
 
 fn bucket_of<const N: usize>(entry: &[u8; N]) -> usize {
@@ -429,7 +458,7 @@ mod tests {
     fn built(records: &[(u128, u64)]) -> (Header, Bytes) {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
         for &(hash, byte) in records {
-            builder.accept(hash, byte, 4);
+            builder.accept(hash, byte, Units { record: 4, ..Units::default() });
         }
         builder.finish(1000, 10).unwrap()
     }
@@ -458,8 +487,8 @@ mod tests {
     fn what_lies_besides_a_record_is_counted_as_no_record() {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
         for (line, byte) in [(1, 10), (2, 20), (1, 30)] {
-            builder.accept(hash(5, line), byte, 4);
-            builder.accept_besides(hash(9, 9), byte, 4);
+            builder.accept(hash(5, line), byte, Units { record: 4, besides: 4, with: 0 });
+            builder.accept_besides(hash(9, 9), byte);
         }
         builder.cancel(hash(9, 9), 20, 7);
         let (header, block) = builder.finish(1000, 10).unwrap();

@@ -19,8 +19,8 @@ use super::survey;
 use super::work::{Ended, Slot, Work};
 use super::{Observer, Settings};
 use crate::invoice::tax_id::TAX_ID_LIMIT;
-use crate::layout::{Conventions, Record, Reject, Row, Yields};
-use crate::read::csv::RawRecord;
+use crate::layout::{Bound, Conventions, Mapping, Record, Reject, Row, Yields};
+use crate::read::record::{Content, RawRecord};
 use crate::read::source::{Identity, Source};
 use crate::table::Schema;
 
@@ -31,6 +31,9 @@ const EXAMPLES: usize = 3;
 const SAMPLES: usize = 3;
 const SAMPLE_CHARS: usize = 40;
 const SAMPLE_RECORDS: u64 = 1_000;
+
+/// Paths of JSON that are noted of an entry: an NF-e of many taxes has some 400.
+const PATHS_LIMIT: usize = 2_000;
 
 /// Issuers that are counted at once. With more of them in a source a count may be too low, by the records of a source of which
 /// each of so many issuers has one at most.
@@ -87,8 +90,12 @@ pub struct CheckedEntry {
     pub compression: String,
     /// What its bytes are.
     pub format: &'static str,
-    /// Field delimiter.
-    pub delimiter: String,
+    /// Field delimiter, of CSV.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// Keys that lead to the list of records, of JSON that has one within objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// Which layout it would be read by.
     pub layout: String,
     /// What people call that layout.
@@ -102,16 +109,16 @@ pub struct CheckedEntry {
     pub decisive_cells: (u64, u64),
     /// Records in it.
     pub records_read: u64,
-    /// Its columns in order, and what becomes of each.
+    /// Its columns in order, and what becomes of each; of JSON the paths of its first records' values.
     pub columns: Vec<CheckedColumn>,
     /// Fields of the layout that no column gives a value to.
     pub without_column: Vec<String>,
 }
 
-/// One column of a header.
+/// One column of a header, or one path of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedColumn {
-    /// Its name, as the header has it.
+    /// Its name, as the source has it.
     pub column: String,
     /// The fields that are read from it; none where it is not read.
     pub fields: Vec<String>,
@@ -170,9 +177,9 @@ pub async fn check(
     let (mut blocks, mut weight) = (Vec::new(), 0);
     for (at, segment) in work.plan.segments.iter().enumerate() {
         let slot = Slot::new(survey::beginning(segment));
-        let columns = notes.columns_of(segment, &work.plan)?;
-        let seen = |raw: &RawRecord<'_>, row: &Row<'_>, judged: &Result<Judged<'_>, Reject>| {
-            notes.see(segment, columns, raw, row, judged);
+        let entry = notes.begin(segment, &work.plan)?;
+        let seen = |raw: &RawRecord<'_>, row: Option<&Row<'_>>, judged: &Result<Judged<'_>, Reject>| {
+            notes.see(segment, entry, raw, row, judged);
         };
         let ended = survey::survey(&work, at, &slot, &Halt::default(), seen).await?;
         let Ended::Done(Progress::Survey { block, keys, .. }) = ended else { return Err(Error::damaged("a survey")) };
@@ -197,46 +204,112 @@ async fn merge_all(work: &Work<'_>, heads: &[Placed], partitions: u32) -> Result
 /// What the survey of a source shows besides its blocks.
 #[derive(Debug, Default)]
 struct Notes {
-    columns: Vec<Vec<CheckedColumn>>,
-    layouts: Vec<(String, Yields, Vec<String>)>,
+    entries: Vec<EntryNotes>,
     seen: u64,
     rejects: BTreeMap<&'static str, (u64, Vec<Example>)>,
     warnings: BTreeMap<&'static str, (u64, Vec<Example>)>,
     issuers: Issuers,
 }
 
-impl Notes {
-    /// Begins the notes on a segment. Gives the number of its columns' notes; one that there is none of behind the last.
-    fn columns_of(&mut self, segment: &Segment, plan: &Plan) -> Result<usize, Error> {
-        self.seen = 0;
-        if self.columns.len() >= LISTED_LIMIT {
-            return Ok(LISTED_LIMIT);
-        }
-        let mapping = plan.mapping(segment)?;
-        let layout = mapping.layout();
-        let unbound = mapping.fit().without_column.to_vec();
-        self.layouts.push((layout.title().to_owned(), layout.yields(), unbound));
-        let columns = mapping.columns().iter().map(|bound| {
+/// What the survey of an entry shows.
+#[derive(Debug)]
+struct EntryNotes {
+    mapping: Mapping,
+    columns: Vec<CheckedColumn>,
+    /// Of JSON: where the column of each path is.
+    paths: HashMap<String, usize>,
+}
+
+impl EntryNotes {
+    fn new(mapping: Mapping) -> Self {
+        let columns = mapping.columns().iter().filter(|_| !mapping.is_of_json()).map(|bound| {
             let (column, fields) = (bound.column.clone(), bound.fields.clone());
             CheckedColumn { column, fields, samples: Vec::new() }
         });
-        self.columns.push(columns.collect());
-        Ok(self.columns.len() - 1)
+        Self { columns: columns.collect(), mapping, paths: HashMap::new() }
+    }
+
+    fn sample(&mut self, raw: &RawRecord<'_>, row: Option<&Row<'_>>) {
+        match (raw.content, row) {
+            (Content::Json(element), _) => {
+                let (columns, paths, mapping) = (&mut self.columns, &mut self.paths, &self.mapping);
+                let bound = mapping.columns();
+                mapping.show_json(element, &mut |shown| {
+                    let bound = shown.column.and_then(|column| bound.get(column));
+                    let Some(column) = path_column(columns, paths, shown.path, bound) else { return };
+                    column.sample(shown.text);
+                    if column.fields.is_empty() {
+                        column.fields.extend(mapping.kept_name(&shown).map(|name| format!("extra.{name}")));
+                    }
+                });
+            }
+            (_, Some(row)) => self.columns.iter_mut().zip(row.iter()).for_each(|(column, value)| column.sample(value)),
+            (_, None) => {}
+        }
+    }
+
+    /// The columns, of JSON without the paths that only lead to others.
+    fn value_columns(self) -> Vec<CheckedColumn> {
+        let is_of_json = self.mapping.is_of_json();
+        let shown = |column: &CheckedColumn| !is_of_json || !column.samples.is_empty() || !column.fields.is_empty();
+        self.columns.into_iter().filter(shown).collect()
+    }
+
+    /// Fields of the layout that nothing gives a value to.
+    fn without_column(&self) -> Vec<String> {
+        let mut without: Vec<String> = self.mapping.fit().without_column.to_vec();
+        for field in self.mapping.columns().iter().flat_map(|bound| &bound.fields) {
+            if !without.contains(field) && !self.columns.iter().any(|column| column.fields.contains(field)) {
+                without.push(field.clone());
+            }
+        }
+        without
+    }
+}
+
+/// The notes on `path`, begun where they are not there; none where there are too many, or where it only leads to others.
+fn path_column<'c>(
+    columns: &'c mut Vec<CheckedColumn>,
+    paths: &mut HashMap<String, usize>,
+    path: &str,
+    bound: Option<&Bound>,
+) -> Option<&'c mut CheckedColumn> {
+    if let Some(at) = paths.get(path) {
+        return columns.get_mut(*at);
+    }
+    if columns.len() >= PATHS_LIMIT {
+        return None;
+    }
+    paths.insert(path.to_owned(), columns.len());
+    let fields = bound.map(|bound| bound.fields.clone()).unwrap_or_default();
+    columns.push(CheckedColumn { column: path.to_owned(), fields, samples: Vec::new() });
+    columns.last_mut()
+}
+
+impl Notes {
+    /// Begins the notes on a segment. Gives their number; one that there is none of behind the last.
+    fn begin(&mut self, segment: &Segment, plan: &Plan) -> Result<usize, Error> {
+        self.seen = 0;
+        if self.entries.len() >= LISTED_LIMIT {
+            return Ok(LISTED_LIMIT);
+        }
+        self.entries.push(EntryNotes::new(plan.mapping(segment)?));
+        Ok(self.entries.len() - 1)
     }
 
     fn see(
         &mut self,
         segment: &Segment,
-        columns: usize,
+        entry: usize,
         raw: &RawRecord<'_>,
-        row: &Row<'_>,
+        row: Option<&Row<'_>>,
         judged: &Result<Judged<'_>, Reject>,
     ) {
         self.seen += 1;
         if self.seen <= SAMPLE_RECORDS
-            && let Some(columns) = self.columns.get_mut(columns)
+            && let Some(entry) = self.entries.get_mut(entry)
         {
-            columns.iter_mut().zip(row.iter()).for_each(|(column, value)| column.sample(value));
+            entry.sample(raw, row);
         }
         let example =
             |message: &str| Example { entry: segment.entry.name.clone(), line: raw.line, message: message.to_owned() };
@@ -248,6 +321,7 @@ impl Notes {
                 let invoice = match record {
                     Record::Invoice(invoice) => Some(invoice),
                     Record::InvoiceLine(both) => Some(&both.0),
+                    Record::InvoiceWithLines(all) => Some(&all.0),
                     Record::Line(_) | Record::Event(_) => None,
                 };
                 if let Some(tax_id) = invoice.and_then(|invoice| invoice.issuer.tax_id.as_ref()) {
@@ -259,20 +333,21 @@ impl Notes {
     }
 
     fn told(self, plan: &Plan, heads: &[Placed], merged: &Merged) -> Check {
-        let parts = plan.segments.iter().zip(self.columns).zip(self.layouts).zip(&merged.segment_records);
-        let entries = parts.map(|(((segment, columns), (title, yields, without_column)), records)| CheckedEntry {
+        let parts = plan.segments.iter().zip(self.entries).zip(&merged.segment_records);
+        let entries = parts.map(|((segment, notes), records)| CheckedEntry {
             name: segment.entry.name.clone(),
             compression: segment.entry.compression.to_string(),
-            format: "csv",
-            delimiter: char::from(segment.delimiter).to_string(),
+            format: segment.format_name(),
+            delimiter: segment.delimiter(),
+            list: segment.list(),
             layout: segment.layout.clone(),
-            title,
-            yields,
+            title: notes.mapping.layout().title().to_owned(),
+            yields: notes.mapping.layout().yields(),
             conventions: segment.conventions,
             decisive_cells: segment.decisive_cells,
             records_read: *records,
-            columns,
-            without_column,
+            without_column: notes.without_column(),
+            columns: notes.value_columns(),
         });
         let valid = merged.records - merged.rejected;
         let sum = |of: fn(&Header) -> u64| heads.iter().map(|placed| of(&placed.head.header)).sum::<u64>();

@@ -123,12 +123,28 @@ impl Catalog {
         Err(Error::Layout { name: name.to_owned(), message })
     }
 
+    /// The layout that JSON records are read by, of which these are the first, in a list at this path: the one that is named,
+    /// if it fits, or else the one that the records are of. A layout that says where the list stands fits no other list.
+    pub(super) fn choose_json(&self, path: &[String], elements: &[&[u8]]) -> Detection {
+        let path = path.join(".");
+        let is_there = |layout: &&Arc<Layout>| layout.records().is_none_or(|paths| paths.contains(&path));
+        let of = |layouts: &[Arc<Layout>]| layouts.iter().filter(is_there).cloned().collect::<Vec<_>>();
+        match &self.named {
+            Some(named) => Detection::of_json(elements, &of(std::slice::from_ref(named)), &[]),
+            None => self.told(Detection::of_json(elements, &of(&self.user), &of(layout::built_in()))),
+        }
+    }
+
     /// The layout that `header` is read by: the one that is named, if it fits, or else the one that the header is of.
     pub(super) fn choose(&self, header: &[String]) -> Detection {
         if let Some(named) = &self.named {
             return Detection::of(header, std::slice::from_ref(named), &[]);
         }
-        let detection = Detection::of(header, &self.user, layout::built_in());
+        self.told(Detection::of(header, &self.user, layout::built_in()))
+    }
+
+    /// Tells of the layouts that cannot be read where none fits.
+    fn told(&self, detection: Detection) -> Detection {
         if !matches!(detection, Detection::Fits(_)) {
             for (file, error) in &self.broken {
                 tracing::warn!(file, error, "a layout in the work bucket cannot be read");

@@ -45,6 +45,17 @@ pub enum Error {
         /// What was tried and what is missing.
         detection: Box<Detection>,
     },
+    /// Lines that are the same items in two entries, for all that is known.
+    #[error(
+        "{invoices:?} holds invoices with their lines and {lines:?} lines alone, which may be the same ones: ingest them one after \
+         the other, each as an object of its own"
+    )]
+    LinesOfTwoKinds {
+        /// An entry of invoices with their lines.
+        invoices: String,
+        /// An entry of lines.
+        lines: String,
+    },
     /// A layout that is named is not there, or is none.
     #[error("layout {name}: {message}")]
     Layout {

@@ -1,7 +1,10 @@
 //! What becomes of a row. Both passes ask here, so that both answer alike.
 
+pub(super) use super::block::Units;
 use super::work::Work;
-use crate::layout::{Mapping, Reason, Record, Reject, Row};
+use crate::layout::{Mapping, Reason, Record, Reject, Row, Scratch, Unreadable};
+use crate::read::json::ELEMENT_LIMIT_BYTES;
+use crate::read::record::{Content, RawRecord};
 use crate::table::item::{self, Measured, Refusal, SourceRef};
 use crate::table::keys;
 
@@ -12,15 +15,6 @@ pub(super) struct Judged<'r> {
     pub(super) record: Record<'r>,
     /// What its items take.
     pub(super) units: Units,
-}
-
-/// Write units of a record's items.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Units {
-    /// Of the item that the record is counted by.
-    pub(super) record: u32,
-    /// Of the invoice that is another item of it.
-    pub(super) besides: u32,
 }
 
 /// What names the items of a record.
@@ -39,6 +33,7 @@ pub(super) fn hashes(record: &Record<'_>) -> Hashes {
         Record::Invoice(invoice) => invoice_hash(&invoice.id),
         Record::Line(line) => keys::line_hash(line),
         Record::InvoiceLine(both) => keys::line_hash(&both.1),
+        Record::InvoiceWithLines(all) => invoice_hash(&all.0.id),
         Record::Event(event) => keys::event_hash(event),
     };
     Hashes { record, besides }
@@ -47,6 +42,27 @@ pub(super) fn hashes(record: &Record<'_>) -> Hashes {
 /// The hash of the key of the invoice with this id.
 pub(super) fn invoice_hash(id: &str) -> u128 {
     keys::key_hash(id, "")
+}
+
+/// What stands in a record, as a row.
+///
+/// # Errors
+/// What it would be a reject for, and whether what follows it is certain.
+pub(super) fn row_of<'s>(
+    mapping: &'s Mapping,
+    raw: &RawRecord<'s>,
+    scratch: &'s mut Scratch,
+) -> Result<Row<'s>, Unreadable> {
+    match raw.content {
+        Content::Fields(fields) => Ok(Row::decode(fields, scratch)),
+        Content::Json(element) => mapping.read_json(element, scratch),
+        Content::TooLong => {
+            let length = raw.end - raw.byte;
+            let message = format!("expected a record of at most {ELEMENT_LIMIT_BYTES} bytes, found {length}");
+            let reject = Reject { reason: Reason::RecordTooLong, message };
+            Err(Unreadable { at: 0, reject, broken: None })
+        }
+    }
 }
 
 /// Maps a row and checks that DynamoDB will take it.
@@ -64,14 +80,22 @@ pub(super) fn judge<'r>(mapping: &'r Mapping, row: &'r Row<'r>, work: &Work<'_>)
 fn measure(record: &Record<'_>, work: &Work<'_>) -> Result<Units, Refusal> {
     // The number of the record is part of the item; the survey does not know it yet, so both passes take the longest.
     let source = SourceRef { ingestion: work.plan.ingestion.as_str().into(), record: u64::MAX };
-    let alone = |measured: Measured| Units { record: measured.write_units, besides: 0 };
+    let alone = |measured: Measured| Units { record: measured.write_units, ..Units::default() };
     match record {
         Record::Invoice(invoice) => item::measure_invoice(invoice, &source, work.schema).map(alone),
         Record::Line(line) => item::measure_line(line, &source).map(alone),
         Record::Event(event) => item::measure_event(event, &source).map(alone),
         Record::InvoiceLine(both) => {
             let besides = item::measure_invoice(&both.0, &source, work.schema)?.write_units;
-            Ok(Units { record: item::measure_line(&both.1, &source)?.write_units, besides })
+            Ok(Units { record: item::measure_line(&both.1, &source)?.write_units, besides, with: 0 })
+        }
+        Record::InvoiceWithLines(all) => {
+            let (invoice, lines) = &**all;
+            let record = item::measure_invoice(invoice, &source, work.schema)?.write_units;
+            let units = lines.iter().map(|line| Ok(item::measure_line(line, &source)?.write_units));
+            let besides = units.sum::<Result<u32, Refusal>>()?;
+            // The layout lets far fewer through.
+            Ok(Units { record, besides, with: u16::try_from(lines.len()).unwrap_or(u16::MAX) })
         }
     }
 }

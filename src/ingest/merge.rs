@@ -68,7 +68,8 @@ pub(super) async fn merge(work: &Work<'_>, blocks: &[Placed], number: u32, count
     let mut cancellations = between(work, blocks, |head| head.cancellations_range(from, to)).await?;
     cancellations.sort_unstable();
     let mut found = Found { written: block::count_records(keys.iter().map(block::place_of)), ..Found::default() };
-    found.besides = keys.len() as u64 - found.written;
+    found.besides =
+        keys.len() as u64 - found.written + keys.iter().map(|key| u64::from(block::with_of(key))).sum::<u64>();
     found.superseded = block::count_records(superseded.iter().copied());
     let (cancelled, settled) = join(&keys, &cancellations);
     if !settled.is_empty() {
@@ -145,7 +146,7 @@ async fn between<const N: usize>(
 /// The entry with the segment in the upper bits of its place.
 fn placed_in<const N: usize>(segment: usize, entry: &[u8; N]) -> [u8; N] {
     let mut placed = *entry;
-    if let Some(part) = placed.last_chunk_mut::<8>() {
+    if let Some(part) = placed.get_mut(block::place_at(N)..).and_then(|rest| rest.first_chunk_mut::<8>()) {
         *part = position(segment, block::place_of(entry)).to_be_bytes();
     }
     placed
@@ -167,13 +168,13 @@ mod tests {
                 "{keys} keys: {cuts:?}"
             );
         }
-        assert_eq!(partitions(2_000_000), 6);
+        assert_eq!(partitions(2_000_000), 7);
     }
 
     #[test]
     fn an_invoice_is_cancelled_by_its_latest_event_and_an_event_without_one_stays() {
         let key = |hash: u128, position: u64| -> KeyEntry {
-            [&hash.to_be_bytes()[..], &position.to_be_bytes()].concat().try_into().unwrap()
+            [&hash.to_be_bytes()[..], &position.to_be_bytes(), &[0, 0]].concat().try_into().unwrap()
         };
         let event = |hash: u128, stamp: u64, position: u64| -> CancellationEntry {
             [&hash.to_be_bytes()[..], &stamp.to_be_bytes(), &position.to_be_bytes()].concat().try_into().unwrap()

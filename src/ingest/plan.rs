@@ -11,12 +11,15 @@ use sha2::{Digest, Sha256};
 use super::Settings;
 use super::choice::{self, Catalog};
 use super::error::Error;
+use super::judge;
 use super::store::WorkStore;
-use crate::layout::{self, ConventionVotes, Conventions, Detection, Layout, Mapping, Row, Scratch, Yields};
+use crate::layout::{self, ConventionVotes, Conventions, Detection, Layout, Mapping, Scratch, Yields};
 use crate::read::ReadError;
 use crate::read::container::{self, Contents, Entry};
-use crate::read::csv::{self, CsvOptions, CsvReader, Head};
-use crate::read::record::Content;
+use crate::read::csv;
+use crate::read::json::{self, Candidate, JsonHead};
+use crate::read::reader::RecordReader;
+use crate::read::record::{Format, Position, Shape};
 use crate::read::source::{Identity, Source};
 
 /// Entries that are looked at at once.
@@ -24,10 +27,10 @@ const LOOKS_AT_ONCE: usize = 8;
 
 /// Records, and bytes of them, that show how the amounts and dates of a source are written.
 const SAMPLE_RECORDS: usize = 2_000;
-const SAMPLE_LIMIT_BYTES: usize = 1024 * 1024;
+const SAMPLE_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Version of what the engine leaves in the work store. Work of another version is done anew.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Everything that is decided for a source before the first record is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,11 +64,15 @@ struct Version {
 pub struct Segment {
     /// Where its bytes lie.
     pub entry: Entry,
-    /// Field delimiter.
-    pub delimiter: u8,
-    /// Column names as they stand in the source.
+    /// What its bytes are.
+    pub format: Format,
+    /// Column names as they stand in the source, of CSV.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub header: Vec<String>,
-    /// First decoded byte behind the header.
+    /// Keys that lead to the list of its records, of JSON that has one within objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub list: Vec<String>,
+    /// First decoded byte of the records: behind the header, or behind the `[` of the list.
     pub data_byte: u64,
     /// Physical line of that byte, from 1.
     pub data_line: u64,
@@ -77,6 +84,33 @@ pub struct Segment {
     pub conventions: Conventions,
     /// Of the cells looked at, how many can be read in that way alone: amounts, dates. Where there are none the layout says so.
     pub decisive_cells: (u64, u64),
+}
+
+impl Segment {
+    /// What reports call its format.
+    #[must_use]
+    pub const fn format_name(&self) -> &'static str {
+        match self.format {
+            Format::Csv { .. } => "csv",
+            Format::Json(Shape::Lines) => "ndjson",
+            Format::Json(_) => "json",
+        }
+    }
+
+    /// Field delimiter, of CSV.
+    #[must_use]
+    pub fn delimiter(&self) -> Option<String> {
+        match self.format {
+            Format::Csv { delimiter } => Some(char::from(delimiter).to_string()),
+            Format::Json(_) => None,
+        }
+    }
+
+    /// The path of the list of its records, of JSON that has one within objects.
+    #[must_use]
+    pub fn list(&self) -> Option<String> {
+        (!self.list.is_empty()).then(|| self.list.join("."))
+    }
 }
 
 /// One entry of the source that is not ingested.
@@ -153,12 +187,12 @@ impl Plan {
             match look {
                 Look::Segment(segment, layout) => {
                     choice::keep(&layout, &mut plan);
-                    segments.push((rank(layout.yields()), *segment));
+                    segments.push((rank(layout.yields()), layout.yields(), *segment));
                 }
                 Look::Empty => plan.skipped.push(Skipped { name, reason: "it is empty".to_owned() }),
                 Look::Unsupported(reason) => plan.skipped.push(Skipped { name, reason }),
                 Look::Unknown(detection) => {
-                    plan.skipped.push(Skipped { name: name.clone(), reason: "no layout fits its header".to_owned() });
+                    plan.skipped.push(Skipped { name: name.clone(), reason: "no layout fits it".to_owned() });
                     unknown.get_or_insert((name, detection));
                 }
             }
@@ -169,8 +203,9 @@ impl Plan {
                 None => Error::NoData { name: source.to_string(), skipped: plan.skipped },
             });
         }
-        segments.sort_by_key(|(rank, _)| *rank);
-        plan.segments = segments.into_iter().map(|(_, segment)| segment).collect();
+        segments.sort_by_key(|(rank, ..)| *rank);
+        refuse_lines_of_two_kinds(&segments)?;
+        plan.segments = segments.into_iter().map(|(.., segment)| segment).collect();
         Ok(plan)
     }
 
@@ -184,7 +219,10 @@ impl Plan {
             None => layout::by_name(&segment.layout).filter(|layout| layout.content_hash() == segment.layout_hash),
         };
         let layout = layout.ok_or_else(|| Error::LayoutChanged { layout: segment.layout.clone() })?;
-        let mapping = Mapping::with_conventions(layout, &segment.header, segment.conventions);
+        let mapping = match segment.format {
+            Format::Csv { .. } => Mapping::with_conventions(layout, &segment.header, segment.conventions),
+            Format::Json(_) => Mapping::of_json(layout, Some(segment.conventions)),
+        };
         Ok(mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?.strict(self.strict))
     }
 }
@@ -192,7 +230,7 @@ impl Plan {
 /// The order of entries: what belongs to invoices comes behind them.
 const fn rank(yields: Yields) -> u8 {
     match yields {
-        Yields::Invoice | Yields::InvoiceLine => 0,
+        Yields::Invoice | Yields::InvoiceLine | Yields::InvoiceWithLines => 0,
         Yields::Line => 1,
         Yields::Event => 2,
     }
@@ -205,10 +243,32 @@ enum Look {
     Unknown(Detection),
 }
 
+/// Lines that stand alone and lines within their invoices may be the same items, and nothing would say which of them is to
+/// stay.
+fn refuse_lines_of_two_kinds(segments: &[(u8, Yields, Segment)]) -> Result<(), Error> {
+    let named = |wanted: &[Yields]| {
+        let found = segments.iter().find(|(_, yields, _)| wanted.contains(yields));
+        found.map(|(.., segment)| segment.entry.name.clone().unwrap_or_default())
+    };
+    match (named(&[Yields::InvoiceWithLines]), named(&[Yields::Line, Yields::InvoiceLine])) {
+        (Some(invoices), Some(lines)) => Err(Error::LinesOfTwoKinds { invoices, lines }),
+        _ => Ok(()),
+    }
+}
+
 async fn look_at(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Look, Error> {
     if let Some(reason) = &entry.unsupported {
         return Ok(Look::Unsupported(reason.clone()));
     }
+    let reader = container::open_entry(source, &entry, 0, false).await?;
+    let place = reader.place().clone();
+    match json::read_json_head(reader).await.map_err(|error| error.called(&place))? {
+        Some(head) => look_at_json(source, entry, head, catalog).await,
+        None => look_at_table(source, entry, catalog).await,
+    }
+}
+
+async fn look_at_table(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Look, Error> {
     let reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
     let head = match csv::read_header(reader, csv::RECORD_LIMIT_BYTES).await {
@@ -224,49 +284,108 @@ async fn look_at(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Loo
         Detection::Fits(layout) => layout,
         other => return Ok(Look::Unknown(other)),
     };
-    let (conventions, decisive_cells) = conventions(source, &entry, &head, &layout).await?;
-    let segment = Segment {
-        entry,
-        delimiter: head.delimiter,
+    let mapping = Mapping::new(layout.clone(), &head.fields);
+    let draft = Draft {
+        format: Format::Csv { delimiter: head.delimiter },
         header: head.fields,
-        data_byte: head.data.byte,
-        data_line: head.data.line,
-        layout: layout.name().to_owned(),
-        layout_hash: layout.content_hash().to_owned(),
-        conventions,
-        decisive_cells,
+        list: Vec::new(),
+        data: head.data,
+        mapping: mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?,
     };
-    Ok(Look::Segment(Box::new(segment), layout))
+    draft.look(source, entry, layout).await
 }
 
-/// The conventions of an entry, by what its first records show, and how many cells show it. Where those cannot be read, reading
-/// tells it later.
-async fn conventions(
-    source: &Source,
-    entry: &Entry,
-    head: &Head,
-    layout: &Arc<Layout>,
-) -> Result<(Conventions, (u64, u64)), Error> {
-    let mapping =
-        Mapping::new(layout.clone(), &head.fields).map_err(|error| Error::Mapping { source: Box::new(error) })?;
-    let mut votes = ConventionVotes::new(&mapping);
-    if !votes.matters() {
-        return Ok((votes.decide(), (0, 0)));
+/// Takes the first candidate that a layout fits, or else tells why the likeliest is of none.
+async fn look_at_json(source: &Source, entry: Entry, head: JsonHead, catalog: &Catalog) -> Result<Look, Error> {
+    if head.candidates.iter().all(|candidate| candidate.is_empty) {
+        return Ok(Look::Empty);
     }
-    let reader = container::open_entry(source, entry, head.data.byte, false).await?;
-    let options = CsvOptions { delimiter: head.delimiter, record_limit_bytes: SAMPLE_LIMIT_BYTES };
-    let mut csv = CsvReader::new(reader, options, head.data);
-    let mut scratch = Scratch::default();
-    for _ in 0..SAMPLE_RECORDS {
-        let Ok(Some(raw)) = csv.next().await else { break };
-        if raw.end > head.data.byte + SAMPLE_LIMIT_BYTES as u64 {
-            break;
+    let mut unknown: Option<Detection> = None;
+    for candidate in &head.candidates {
+        let elements: Vec<&[u8]> = match candidate.elements.as_slice() {
+            // None that is whole: what there is of the first one.
+            [] => head.text.get(begin_of(candidate)..).into_iter().collect(),
+            ranges => ranges.iter().filter_map(|range| head.text.get(range.clone())).collect(),
+        };
+        match catalog.choose_json(&candidate.path, &elements) {
+            Detection::Fits(layout) => {
+                let mapping = Mapping::of_json(layout.clone(), None);
+                let draft = Draft {
+                    format: Format::Json(shape_of(candidate, layout.records().is_some())),
+                    header: Vec::new(),
+                    list: candidate.path.clone(),
+                    data: candidate.data,
+                    mapping: mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?,
+                };
+                return draft.look(source, entry, layout).await;
+            }
+            other if unknown.as_ref().is_none_or(|best| other.is_nearer_than(best)) => unknown = Some(other),
+            _ => {}
         }
-        let Content::Fields(fields) = raw.content else { break };
-        votes.see(&Row::decode(fields, &mut scratch));
     }
-    let conventions = votes.decide();
-    Ok((conventions, (votes.decimal().votes_for(conventions.decimal), votes.date().votes_for(conventions.date))))
+    Ok(unknown.map_or(Look::Empty, Look::Unknown))
+}
+
+fn begin_of(candidate: &Candidate) -> usize {
+    usize::try_from(candidate.data.byte).unwrap_or(usize::MAX)
+}
+
+/// How the records lie; a list that the layout names may have others behind it.
+const fn shape_of(candidate: &Candidate, is_named: bool) -> Shape {
+    match candidate.shape {
+        Shape::Array { levels, .. } => Shape::Array { levels, alone: is_named },
+        other => other,
+    }
+}
+
+/// What is known of an entry before its conventions are.
+struct Draft {
+    format: Format,
+    header: Vec<String>,
+    list: Vec<String>,
+    data: Position,
+    mapping: Mapping,
+}
+
+impl Draft {
+    async fn look(self, source: &Source, entry: Entry, layout: Arc<Layout>) -> Result<Look, Error> {
+        let mut votes = ConventionVotes::new(&self.mapping);
+        if votes.matters() {
+            self.sample(source, &entry, &mut votes).await?;
+        }
+        let conventions = votes.decide();
+        let decisive = (votes.decimal().votes_for(conventions.decimal), votes.date().votes_for(conventions.date));
+        let segment = Segment {
+            entry,
+            format: self.format,
+            header: self.header,
+            list: self.list,
+            data_byte: self.data.byte,
+            data_line: self.data.line,
+            layout: layout.name().to_owned(),
+            layout_hash: layout.content_hash().to_owned(),
+            conventions,
+            decisive_cells: decisive,
+        };
+        Ok(Look::Segment(Box::new(segment), layout))
+    }
+
+    /// Shows the first records of the entry. Where those cannot be read, reading tells it later.
+    async fn sample(&self, source: &Source, entry: &Entry, votes: &mut ConventionVotes<'_>) -> Result<(), Error> {
+        let reader = container::open_entry(source, entry, self.data.byte, false).await?;
+        let mut records = RecordReader::new(reader, self.format, self.data, true);
+        let mut scratch = Scratch::default();
+        for _ in 0..SAMPLE_RECORDS {
+            let Ok(Some(raw)) = records.next().await else { break };
+            if raw.end > self.data.byte + SAMPLE_LIMIT_BYTES {
+                break;
+            }
+            if let Ok(row) = judge::row_of(&self.mapping, &raw, &mut scratch) {
+                votes.see(&row);
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -278,7 +397,7 @@ mod tests {
     fn a_plan_of_another_version_is_told_as_such_whatever_else_it_says() {
         let earlier = Plan::parse(br#"{"format_version":1,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
         assert!(matches!(earlier, Error::OtherVersion { found: 1 }), "{earlier}");
-        let damaged = Plan::parse(br#"{"format_version":2,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
+        let damaged = Plan::parse(br#"{"format_version":3,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
         assert!(matches!(damaged, Error::Corrupt { .. }), "{damaged}");
     }
 }

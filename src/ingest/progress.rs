@@ -29,7 +29,7 @@ impl Cursor {
 pub struct Found {
     /// Distinct keys by which a record is counted.
     pub written: u64,
-    /// Further items: invoices that the rows of lines repeat.
+    /// Further items: invoices that the rows of lines repeat, lines that go with their invoice.
     pub besides: u64,
     /// Records whose key comes again.
     pub superseded: u64,

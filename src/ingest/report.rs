@@ -124,8 +124,12 @@ pub struct EntryReport {
     pub compression: String,
     /// What its bytes are.
     pub format: String,
-    /// Field delimiter.
-    pub delimiter: String,
+    /// Field delimiter, of CSV.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delimiter: Option<String>,
+    /// Keys that lead to the list of records, of JSON that has one within objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<String>,
     /// Which layout it was read by.
     pub layout: String,
     /// Records in it.
@@ -139,8 +143,9 @@ impl Report {
         let entries = plan.segments.iter().take(LISTED_LIMIT).map(|segment| EntryReport {
             name: segment.entry.name.clone(),
             compression: segment.entry.compression.to_string(),
-            format: "csv".to_owned(),
-            delimiter: char::from(segment.delimiter).to_string(),
+            format: segment.format_name().to_owned(),
+            delimiter: segment.delimiter(),
+            list: segment.list(),
             layout: segment.layout.clone(),
             records_read: 0,
         });

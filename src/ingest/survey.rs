@@ -10,15 +10,16 @@ use tracing::Instrument as _;
 use super::block::{BlockBuilder, BlockReject};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{self, Judged, Units, judge};
+use super::judge::{self, Judged, Units, judge, row_of};
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress};
 use super::store::StoreError;
 use super::work::{Ended, Slot, Work};
 use super::{cancelled, merge};
-use crate::layout::{Record, Reject, Row, Scratch};
-use crate::read::record::{Content, Position, RAW_LIMIT_BYTES, RawRecord};
+use crate::layout::{Record, Reject, Row, Scratch, Unreadable};
+use crate::read::ReadError;
+use crate::read::record::{Content, Format, Position, RAW_LIMIT_BYTES, RawRecord, Shape};
 
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
 const UPLOADS_LIMIT: usize = 3;
@@ -32,8 +33,8 @@ pub(super) fn beginning(segment: &Segment) -> Progress {
     Progress::Survey { block: 0, cursor, keys: 0, rejected: 0 }
 }
 
-/// Surveys segment number `at` of the plan, from where the slot says. Each record is shown to `seen`, and what it is found
-/// to be.
+/// Surveys segment number `at` of the plan, from where the slot says. Each record is shown to `seen`, as a row where it can be
+/// one, and what it is found to be.
 ///
 /// # Errors
 /// A source that cannot be read on, is damaged, or has a record whose end is not certain; the work store.
@@ -42,12 +43,12 @@ pub(super) async fn survey(
     at: usize,
     slot: &Slot,
     halt: &Halt,
-    mut seen: impl FnMut(&RawRecord<'_>, &Row<'_>, &Result<Judged<'_>, Reject>),
+    mut seen: impl FnMut(&RawRecord<'_>, Option<&Row<'_>>, &Result<Judged<'_>, Reject>),
 ) -> Result<Ended, Error> {
     let segment = work.segment(at)?;
     let mapping = work.plan.mapping(segment)?;
     let mut blocks = Blocks::new(work, at, slot)?;
-    let mut csv = work.read(segment, blocks.begun.position(), true).await?;
+    let mut records = work.read(segment, blocks.begun.position(), true).await?;
     let mut scratch = Scratch::default();
     let mut halted = std::pin::pin!(halt.due());
     loop {
@@ -58,27 +59,24 @@ pub(super) async fn survey(
         }
         let raw = tokio::select! {
             biased;
-            raw = csv.next() => raw?,
+            raw = records.next() => raw?,
             why = &mut halted => return blocks.pause(why).await,
         };
         let Some(raw) = raw else { break };
         if blocks.open.ends_before(raw.byte) {
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
-        let Content::Fields(fields) = raw.content else { continue };
-        let row = Row::decode(fields, &mut scratch);
-        if mapping.is_trailer(&row) {
-            blocks.open.pass_over();
-        } else {
-            let judged = judge(&mapping, &row, work);
-            seen(&raw, &row, &judged);
-            match judged {
-                Ok(Judged { record, units }) => accept(&record, raw.byte, units, &mut blocks.open),
-                Err(reject) => {
-                    blocks.reject(&raw, &reject)?;
-                    let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
-                    work.check_rejects(blocks.rejected(), blocks.records(), false, last)?;
-                }
+        match row_of(&mapping, &raw, &mut scratch) {
+            Ok(row) if mapping.is_trailer(&row) => blocks.open.pass_over(),
+            Ok(row) => {
+                let judged = judge(&mapping, &row, work);
+                seen(&raw, Some(&row), &judged);
+                blocks.take(&raw, judged)?;
+            }
+            Err(unreadable) => {
+                let reject = unreadable_as_reject(unreadable, &raw, work, segment)?;
+                seen(&raw, None, &Err(reject.clone()));
+                blocks.take(&raw, Err(reject))?;
             }
         }
         if raw.unclosed_quote {
@@ -86,17 +84,44 @@ pub(super) async fn survey(
         }
         work.observe("survey", at, raw.end, blocks.records());
     }
-    let end = csv.position();
+    let end = records.position();
     blocks.finish(end).await
+}
+
+/// The reject that an element of JSON is, told where it shows.
+///
+/// # Errors
+/// What cannot be a reject: behind something that is no JSON nothing is certain, but in lines.
+fn unreadable_as_reject(
+    unreadable: Unreadable,
+    raw: &RawRecord<'_>,
+    work: &Work<'_>,
+    segment: &Segment,
+) -> Result<Reject, Error> {
+    let Unreadable { at, reject, broken } = unreadable;
+    let byte = raw.byte + at as u64;
+    let before = match raw.content {
+        Content::Json(element) => element.get(..at).unwrap_or(element),
+        _ => &[],
+    };
+    let line = raw.line + memchr::memchr_iter(b'\n', before).count() as u64;
+    match broken {
+        Some((expected, found)) if segment.format != Format::Json(Shape::Lines) => {
+            let place = Box::new(work.place(segment, byte, line));
+            Err(ReadError::InvalidJson { place, expected, found }.into())
+        }
+        _ if at == 0 => Ok(reject),
+        _ => Ok(Reject { message: format!("line {line}, byte {byte}: {}", reject.message), ..reject }),
+    }
 }
 
 /// Takes a valid record into its block.
 fn accept(record: &Record<'_>, byte: u64, units: Units, block: &mut BlockBuilder) {
     record.warnings().for_each(|warning| block.warn(warning.as_str()));
     let hashes = judge::hashes(record);
-    block.accept(hashes.record, byte, units.record);
+    block.accept(hashes.record, byte, units);
     if let Some(besides) = hashes.besides {
-        block.accept_besides(besides, byte, units.besides);
+        block.accept_besides(besides, byte);
     }
     if let Record::Event(event) = record
         && event.kind.cancels()
@@ -127,6 +152,19 @@ impl<'a> Blocks<'a> {
         };
         let open = BlockBuilder::new(begun.byte, work.plan.block_bytes);
         Ok(Self { work, slot, segment, open, begun, closed, keys, rejected, uploads: VecDeque::new() })
+    }
+
+    /// Takes in what a record was found to be.
+    fn take(&mut self, raw: &RawRecord<'_>, judged: Result<Judged<'_>, Reject>) -> Result<(), Error> {
+        match judged {
+            Ok(Judged { record, units }) => accept(&record, raw.byte, units, &mut self.open),
+            Err(reject) => {
+                self.reject(raw, &reject)?;
+                let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
+                self.work.check_rejects(self.rejected(), self.records(), false, last)?;
+            }
+        }
+        Ok(())
     }
 
     fn reject(&mut self, raw: &RawRecord<'_>, reject: &Reject) -> Result<(), Error> {

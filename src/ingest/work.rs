@@ -14,7 +14,8 @@ use super::store::WorkStore;
 use super::{Engine, Observer, Settings, Told};
 use crate::read::Place;
 use crate::read::container::{self, DecodedReader};
-use crate::read::csv::{CsvOptions, CsvReader, Position, RECORD_LIMIT_BYTES};
+use crate::read::reader::RecordReader;
+use crate::read::record::Position;
 use crate::read::source::Source;
 use crate::table::Schema;
 
@@ -163,11 +164,11 @@ impl<'a> Work<'a> {
         segment: &Segment,
         start: Position,
         checked: bool,
-    ) -> Result<CsvReader<DecodedReader>, Error> {
+    ) -> Result<RecordReader<DecodedReader>, Error> {
         let reader = container::open_entry(self.source, &segment.entry, start.byte, checked).await?;
-        let options = CsvOptions { delimiter: segment.delimiter, record_limit_bytes: RECORD_LIMIT_BYTES };
+        let is_beginning = start.byte == segment.data_byte;
         let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
-        Ok(CsvReader::new(reader, options, start).called(&name))
+        Ok(RecordReader::new(reader, segment.format, start, is_beginning).called(&name))
     }
 
     pub(super) fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {

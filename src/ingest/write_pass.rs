@@ -10,17 +10,16 @@ use super::block::Part;
 use super::cancelled::{self, Cancelled};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{Judged, judge};
+use super::judge::{Judged, judge, row_of};
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress, Put};
 use super::settle::{self, Merged};
 use super::superseded::Superseded;
 use super::work::{Ended, Slot, Work};
-use crate::layout::{Mapping, Record, Row, Scratch};
+use crate::layout::{Mapping, Record, Scratch};
 use crate::read::container::DecodedReader;
-use crate::read::csv::CsvReader;
-use crate::read::record::Content;
+use crate::read::reader::RecordReader;
 use crate::table::item::{self, SourceRef};
 use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
 
@@ -94,7 +93,7 @@ struct Feed<'a> {
     work: &'a Work<'a>,
     segment: usize,
     mapping: &'a Mapping,
-    csv: CsvReader<DecodedReader>,
+    reader: RecordReader<DecodedReader>,
     scratch: Scratch,
     superseded: Superseded<'a>,
     cancelled: Cancelled<'a>,
@@ -157,7 +156,7 @@ impl<'a> Feed<'a> {
             work,
             segment,
             mapping,
-            csv: work.read(work.segment(segment)?, start.position(), false).await?,
+            reader: work.read(work.segment(segment)?, start.position(), false).await?,
             scratch: Scratch::default(),
             superseded: Superseded::open(work, merged, segment, start.byte).await?,
             cancelled: Cancelled::open(work, merged, segment).await?,
@@ -205,16 +204,15 @@ impl<'a> Feed<'a> {
     }
 
     fn end(&self) -> Cursor {
-        let end = self.csv.position();
+        let end = self.reader.position();
         Cursor { byte: end.byte, line: end.line, record: self.records }
     }
 
     /// Reads a row and puts its items into the builder; false at the end of the segment.
     async fn read_one(&mut self) -> Result<bool, Error> {
-        let Some(raw) = self.csv.next().await? else { return Ok(false) };
-        let Content::Fields(fields) = raw.content else { return Ok(true) };
-        let row = Row::decode(fields, &mut self.scratch);
-        if self.mapping.is_trailer(&row) {
+        let Some(raw) = self.reader.next().await? else { return Ok(false) };
+        let row = row_of(self.mapping, &raw, &mut self.scratch);
+        if row.as_ref().is_ok_and(|row| self.mapping.is_trailer(row)) {
             return Ok(true);
         }
         let first = Cursor { byte: raw.byte, line: raw.line, record: self.records };
@@ -223,6 +221,7 @@ impl<'a> Feed<'a> {
         if self.superseded.contains(first.byte, Part::Record).await? {
             return Ok(true);
         }
+        let Ok(row) = row else { return Ok(true) };
         let Ok(Judged { mut record, .. }) = judge(self.mapping, &row, self.work) else { return Ok(true) };
         let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
         let (mut items, mut cancellation) = (1, None);
@@ -245,6 +244,17 @@ impl<'a> Feed<'a> {
                     builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
                     items = 2;
                 }
+            }
+            Record::InvoiceWithLines(all) => {
+                let (invoice, lines) = &mut **all;
+                if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Record).await? {
+                    cancelled::apply(stamp, invoice, &source, self.work.schema);
+                }
+                for line in lines.iter() {
+                    builder.push_with(|out| item::encode_line(line, &source, out));
+                }
+                builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
+                items = lines.len() + 1;
             }
             Record::Event(event) => {
                 builder.push_with(|out| item::encode_event(event, &source, out));
