@@ -1,0 +1,250 @@
+//! JSON sources, whole: the same invoices whatever the dialect and the shape, what is wrong with a record, and what is wrong
+//! with a source.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is a test that fails"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use notaflux::ingest::{Outcome, Settings, State};
+use support::place::{Items, Place};
+use support::{program, rows};
+
+fn settings() -> Settings {
+    Settings { block_bytes: 2_000, ..Settings::default() }
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("fixtures/{name}")).unwrap()
+}
+
+fn counts(outcome: &Outcome) -> [u64; 4] {
+    let report = &outcome.report;
+    assert_eq!(report.state, State::Completed, "{:?}", outcome.error);
+    [report.records_read, report.written, report.superseded, report.rejected]
+}
+
+/// The items that these bytes become in a table of their own, without what tells which ingestion brought them.
+async fn items(bytes: &[u8]) -> (Outcome, Items) {
+    let place = Place::new().await;
+    let outcome = place.ingest(bytes, settings()).await;
+    let mut items = place.items().await;
+    for item in items.values_mut() {
+        item.retain(|name, _| name != "src");
+    }
+    (outcome, items)
+}
+
+/// A value without what a program takes from it that writes numbers as numbers: zeros at either end, a time's are kept.
+fn as_number(value: &str) -> String {
+    let Some((head, text)) = value.strip_suffix("\")").and_then(|value| value.split_once("(\"")) else {
+        return value.to_owned();
+    };
+    match text.parse::<f64>() {
+        Ok(number) => format!("{head}({number})"),
+        Err(_) => value.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn the_items_are_the_same_in_every_dialect_and_shape() {
+    let (outcome, expected) = items(&fixture("nfe-xmltodict.json")).await;
+    assert_eq!(counts(&outcome), [3, 3, 0, 0]);
+    assert_eq!((outcome.report.items_written, expected.len()), (7, 7), "three invoices, four lines");
+    let entry = &outcome.report.entries[0];
+    assert_eq!((entry.layout.as_str(), entry.format.as_str(), &entry.delimiter), ("nfe", "json", &None));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&fixture("nfe-xmltodict.json")).unwrap();
+    let two_frames = [&fixture("nfe-xmltodict.ndjson")[..1_500], &fixture("nfe-xmltodict.ndjson")[1_500..]];
+    let two_frames = two_frames.map(|part| zstd::encode_all(part, 3).unwrap()).concat();
+    let array = fixture("nfe-xmltodict.json");
+    for (name, format, bytes) in [
+        ("nfe-xmltodict.ndjson", "ndjson", fixture("nfe-xmltodict.ndjson")),
+        ("nfe-wrapped.json", "json", fixture("nfe-wrapped.json")),
+        ("nfe-xml2js.json", "json", fixture("nfe-xml2js.json")),
+        ("nfe-xmljs.json", "json", fixture("nfe-xmljs.json")),
+        ("gzip", "json", gzip.finish().unwrap()),
+        ("zstd of two frames", "ndjson", two_frames),
+        ("zip", "json", rows::zipped(&[("notas.json", &array)])),
+        ("with a byte order mark", "json", [b"\xef\xbb\xbf \r\n", &array[..]].concat()),
+    ] {
+        let (outcome, items) = items(&bytes).await;
+        assert_eq!(outcome.report.entries[0].format, format, "{name}");
+        assert_eq!(items.len(), expected.len(), "{name}");
+        for (key, item) in &expected {
+            assert_eq!(items.get(key), Some(item), "{name}: {key:?}");
+        }
+    }
+    let (_, numbers) = items(&fixture("nfe-numeric.json")).await;
+    let numeric = |items: &Items| -> Items {
+        let item = |item: &BTreeMap<String, String>| {
+            item.iter().map(|(name, value)| (name.clone(), as_number(value))).collect()
+        };
+        items.iter().map(|(key, value)| (key.clone(), item(value))).collect()
+    };
+    let (numbers, expected) = (numeric(&numbers), numeric(&expected));
+    for (key, item) in &expected {
+        let found = &numbers[key];
+        for (name, value) in item.iter().filter(|(name, _)| *name != "extra") {
+            assert_eq!(found.get(name), Some(value), "{key:?}, {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn fixtures_of_every_json_layout_are_read_as_they_are() {
+    for (name, layout, list, items_written, expected) in [
+        ("nfe-with-protocol.ndjson", "nfe", None, 7, [3, 3, 0, 0]),
+        ("nfse-national.json", "nfse-national", None, 2, [2, 2, 0, 0]),
+        ("portal-api.json", "portal-api", None, 2, [2, 2, 0, 0]),
+        ("erp.json", "erp-json", Some("data.notas"), 5, [3, 3, 0, 0]),
+        ("bad.ndjson", "erp-json", None, 2, [7, 2, 0, 5]),
+    ] {
+        let (outcome, items) = items(&fixture(name)).await;
+        let entry = &outcome.report.entries[0];
+        assert_eq!((entry.layout.as_str(), entry.list.as_deref()), (layout, list), "{name}");
+        assert_eq!(counts(&outcome), expected, "{name}");
+        assert_eq!((outcome.report.items_written, items.len() as u64), (items_written, items_written), "{name}");
+        assert_eq!(outcome.report.warnings, BTreeMap::new(), "{name}");
+        let statuses: Vec<&str> = items.values().filter_map(|item| item.get("st")).map(String::as_str).collect();
+        if name.starts_with("nfe-with") {
+            assert_eq!(statuses, ["S(\"authorized\")", "S(\"cancelled\")", "S(\"denied\")"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
+    let place = Place::new().await;
+    let outcome = place.ingest(&fixture("bad.ndjson"), settings()).await;
+    let rejects = place.rejects(&outcome).await;
+    let told: Vec<_> = rejects
+        .iter()
+        .map(|reject| {
+            let number = |name: &str| reject[name].as_u64().unwrap();
+            (number("line"), number("record"), reject["reason"].as_str().unwrap(), reject["message"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (2, 2, "invalid_json", "line 2, byte 146: expected the end of the string, found the end"),
+            (4, 3, "invalid_amount", "valor: expected a decimal like 1234.56, found \"12,3,4\""),
+            (5, 4, "unexpected_value", "expected an object, found another value"),
+            (6, 5, "invalid_json", "line 6, byte 281: expected both halves of a surrogate pair, found \"\\\"\""),
+            (7, 6, "repeated_value", "line 7, byte 306: numero: expected one value, found \"5\" and \"6\""),
+        ]
+    );
+    let bytes = fixture("bad.ndjson");
+    for reject in &rejects {
+        let (from, length) = (reject["byte"].as_u64().unwrap(), reject["length"].as_u64().unwrap());
+        let part = &bytes[usize::try_from(from).unwrap()..usize::try_from(from + length).unwrap()];
+        assert_eq!(reject["raw"].as_str().unwrap().as_bytes(), part);
+    }
+}
+
+/// Behind an element that is no JSON nothing is certain.
+#[tokio::test]
+async fn a_list_that_is_broken_writes_nothing_and_tells_where() {
+    let record = |n: u32| format!("{{\"numero\": {n}, \"data_emissao\": \"01/10/2026\", \"valor\": 1}}");
+    let (first, second) = (record(1), record(2));
+    // What it shows at, counted from the end of the text.
+    for (text, line, from_end, expected) in [
+        (format!("[{first},\n {first}\n {second}]"), 3, second.len() + 1, "expected \",\" or \"]\", found \"{\""),
+        (format!("[{first},\n{{\"numero\" 3}}]"), 2, 3, "expected \":\", found \"3\""),
+        (format!("[{first},\n{{\"numero\": \"3}}]"), 2, 4, "the end of the string that begins here"),
+        (format!("[{first}, {second}"), 1, 0, "cut short"),
+        (format!("[{first}, {second}]]"), 1, 1, "found \"]\""),
+        (
+            format!("{{\"notas\": [{first}], \"canceladas\": [{second}]}}"),
+            1,
+            second.len() + 3,
+            "name the list in the layout",
+        ),
+    ] {
+        let place = format!("line {line}, byte {}", text.len() - from_end);
+        let own = Place::new().await;
+        let report = own.ingest(text.as_bytes(), settings()).await.report;
+        assert_eq!(report.state, State::Failed, "{text}");
+        let cause = report.cause.unwrap();
+        assert!(cause.contains(expected) && cause.contains(&place), "{text}, {place}: {cause}");
+        assert_eq!(own.items().await, Items::new(), "{text}");
+    }
+}
+
+/// Of an invoice that comes again with fewer lines those of the last one stay, and the check foretells what is put.
+#[tokio::test]
+async fn the_last_record_of_an_invoice_counts_with_its_lines() {
+    let record = |number: u32, lines: &[&str]| {
+        let lines: Vec<String> = lines.iter().map(|what| format!("{{\"descricao\": {what:?}}}")).collect();
+        let lines = lines.join(", ");
+        format!("{{\"numero\": {number}, \"data_emissao\": \"01/10/2026\", \"valor\": 1, \"itens\": [{lines}]}}\n")
+    };
+    let text = [
+        record(1, &["a", "b", "c"]),
+        record(2, &["d"]),
+        record(1, &["e", "f"]),
+        record(3, &[]),
+        // Not valid: it supersedes nothing.
+        record(3, &["g"]).replace("01/10/2026", "32/10/2026"),
+    ]
+    .concat();
+    for block_bytes in [1, 200, 100_000] {
+        let place = Place::new().await;
+        let settings = Settings { block_bytes, ..Settings::default() };
+        let outcome = place.ingest(text.as_bytes(), settings).await;
+        assert_eq!(counts(&outcome), [5, 3, 1, 1]);
+        let items = place.items().await;
+        let described: Vec<&str> = items.values().filter_map(|item| item.get("desc")).map(String::as_str).collect();
+        let mut described = described;
+        described.sort_unstable();
+        assert_eq!(described, ["S(\"d\")", "S(\"e\")", "S(\"f\")"]);
+        assert_eq!((outcome.report.items_written, items.len()), (6, 6));
+    }
+}
+
+#[tokio::test]
+async fn lines_alone_and_lines_within_invoices_are_not_mixed() {
+    let (invoices, lines) = (fixture("nfe-xmltodict.json"), fixture("portal-lines-v1.csv"));
+    let zip = rows::zipped(&[("notas.json", &invoices), ("itens.csv", &lines)]);
+    let place = Place::new().await;
+    let report = place.ingest(&zip, settings()).await.report;
+    let cause = report.cause.unwrap();
+    assert!(cause.contains("\"notas.json\" holds invoices with their lines and \"itens.csv\" lines alone"), "{cause}");
+}
+
+#[tokio::test]
+async fn an_export_of_nothing_is_told_as_empty() {
+    for text in ["[]", " [ ] \n", "{\"total\": 0, \"notas\": []}"] {
+        let place = Place::new().await;
+        let cause = place.ingest(text.as_bytes(), settings()).await.report.cause.unwrap();
+        assert!(cause.contains("empty"), "{text}: {cause}");
+    }
+}
+
+/// Paths, what becomes of each, and samples.
+#[test]
+fn check_shows_paths_and_samples() {
+    let out = program::run(&["check", "fixtures/nfe-wrapped.json"], None);
+    let text = String::from_utf8(out.stdout).unwrap();
+    for part in [
+        "3 records, JSON, in the list \"notas\"",
+        "layout nfe",
+        "NFe.infNFe.det.prod.NCM",
+        "line.ncm",
+        "40151200 | 90183119 | 03049069",
+        "NFe.infNFe.ide.cUF",
+        "3 records = 3 to write + 0 superseded + 0 rejected",
+        "7 items",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in:\n{text}");
+    }
+}
