@@ -1,0 +1,13 @@
+//! CSV of any bytes: positions are exact, and reading on from any record gives the very same later ones.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use notaflux::read::csv::{RECORD_LIMIT_BYTES, read_header};
+use notaflux_fuzz::{block_on, records, split};
+
+fuzz_target!(|data: &[u8]| {
+    let (pieces, data) = split(data);
+    let Ok(Some(head)) = block_on(read_header(data, RECORD_LIMIT_BYTES)) else { return };
+    let format = notaflux::read::record::Format::Csv { delimiter: head.delimiter };
+    records(data, format, head.data, pieces);
+});

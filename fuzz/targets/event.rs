@@ -1,0 +1,18 @@
+//! Messages of any shape: the objects that they name are told, or why they cannot be.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use notaflux::ingest::event;
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(value) = serde_json::from_slice(data) else { return };
+    match event::created(&value) {
+        Ok(created) => {
+            // What is told once more, as the queue does, is the same.
+            let text = serde_json::to_string(&created).unwrap();
+            let again: Vec<event::Created> = serde_json::from_str(&text).unwrap();
+            assert_eq!(again, created);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
+    }
+});
