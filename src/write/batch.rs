@@ -137,10 +137,18 @@ impl BatchBuilder {
     pub fn take<T>(&mut self, tag: T) -> Batch<T> {
         let length = self.next_len();
         let end = self.puts.get(length).map_or(self.json.len(), |behind| behind.item.start);
-        let mut json = Vec::with_capacity(JSON_CAPACITY_BYTES.max(self.json.len() - end));
-        json.extend_from_slice(self.json.get(end..).unwrap_or_default());
-        std::mem::swap(&mut json, &mut self.json);
-        json.truncate(end);
+        let json = if self.json.capacity() > 2 * end.max(JSON_CAPACITY_BYTES) {
+            // A record of very many items: what the batch does not need it must not hold.
+            let json = self.json.get(..end).unwrap_or_default().to_vec();
+            self.json.drain(..end);
+            json
+        } else {
+            let mut json = Vec::with_capacity(JSON_CAPACITY_BYTES.max(self.json.len() - end));
+            json.extend_from_slice(self.json.get(end..).unwrap_or_default());
+            std::mem::swap(&mut json, &mut self.json);
+            json.truncate(end);
+            json
+        };
         let puts: Vec<Put> = self.puts.drain(..length).collect();
         self.puts.iter_mut().for_each(|put| put.move_back(end));
         self.write_units = self.puts.iter().map(|put| u64::from(put.write_units)).sum();
@@ -219,6 +227,17 @@ pub(crate) mod tests {
         }
         let expected = keys.into_iter().map(|(pk, _)| pk).chain(["end".to_owned()]);
         assert_eq!(found, expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_batch_holds_no_more_than_twice_its_items() {
+        let mut builder = BatchBuilder::new(u64::MAX);
+        let keys: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
+        push_all(&mut builder, &keys.iter().map(|key| (key.as_str(), "L")).collect::<Vec<_>>());
+        while !builder.is_empty() {
+            let batch = builder.take(());
+            assert!(batch.json.capacity() <= (2 * batch.json.len()).max(2 * JSON_CAPACITY_BYTES), "{}", batch.len());
+        }
     }
 
     #[test]
