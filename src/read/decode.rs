@@ -18,9 +18,9 @@ use super::zip;
 /// Decoded bytes thrown away at once on the way to where reading shall begin.
 const SKIP_BYTES: usize = 128 * 1024;
 
-/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 64 MiB. `zstd` takes at
+/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 32 MiB. `zstd` takes at
 /// most 8 MiB up to level 19, and 128 MiB by `--ultra -22` and `--long`.
-const ZSTD_WINDOW_LOG_LIMIT: u32 = 26;
+const ZSTD_WINDOW_LOG_LIMIT: u32 = 25;
 
 /// What the decoder says of a frame whose window is over the limit.
 const ZSTD_WINDOW_ERROR: &str = "too much memory";
@@ -212,7 +212,7 @@ impl DecodedReader {
             _ => "deflate",
         };
         if what == "zstd" && error.to_string().contains(ZSTD_WINDOW_ERROR) {
-            let remedy = "compress it without --ultra and --long: at most 64 MiB are held";
+            let remedy = "compress it without --ultra and --long: at most 32 MiB are held";
             return ReadError::unsupported(self.here(), "a zstd frame that refers back too far", remedy);
         }
         // Those of gzip and deflate take all there is before they complain of an early end, and do it by another kind.
