@@ -323,7 +323,15 @@ async fn look_at_json(source: &Source, entry: Entry, head: JsonHead, catalog: &C
             _ => {}
         }
     }
-    Ok(unknown.map_or(Look::Empty, Look::Unknown))
+    let mut lists =
+        head.candidates.iter().filter(|candidate| matches!(candidate.shape, Shape::Array { .. })).peekable();
+    match (lists.peek().map(|list| list.path.join(".")), unknown) {
+        (_, None) => Ok(Look::Empty),
+        (Some(first), _) if lists.all(|list| list.is_empty) => {
+            Ok(Look::Unsupported(format!("its list {first:?} is empty, and what stands around it fits no layout")))
+        }
+        (_, Some(detection)) => Ok(Look::Unknown(detection)),
+    }
 }
 
 fn begin_of(candidate: &Candidate) -> usize {

@@ -111,6 +111,7 @@ fn unreadable_as_reject(
             Err(ReadError::InvalidJson { place, expected, found }.into())
         }
         _ if at == 0 => Ok(reject),
+        _ if line == raw.line => Ok(Reject { message: format!("byte {byte}: {}", reject.message), ..reject }),
         _ => Ok(Reject { message: format!("line {line}, byte {byte}: {}", reject.message), ..reject }),
     }
 }

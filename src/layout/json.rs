@@ -25,6 +25,9 @@ const NESTING_LIMIT: usize = 100;
 /// Keys that are remembered of one place: documents have some dozens, and whatever means harm has many.
 const REMEMBERED_LIMIT: usize = 256;
 
+/// Bytes of further values after which no more are kept: more than any item of the table can hold.
+const OTHERS_LIMIT_BYTES: usize = 1024 * 1024;
+
 /// Bytes of a path that is shown.
 const SHOWN_PATH_LIMIT: usize = 200;
 
@@ -467,9 +470,10 @@ pub(super) fn is_other(shown: &Shown<'_>) -> bool {
 
 /// Keeps the values that no column is for, under names made of their paths, but for those of objects in lists and of lines.
 fn keep_others(tree: &PathTree, base: &str, extra: &mut String, others: &mut Vec<(Span, Span)>) {
-    let (mut taken, mut values) = (HashSet::new(), Vec::new());
+    let (mut taken, mut values, mut bytes) = (HashSet::new(), Vec::new(), 0);
     show(tree, base.as_bytes(), &mut |shown| {
-        if is_other(&shown) {
+        if is_other(&shown) && bytes < OTHERS_LIMIT_BYTES {
+            bytes += shown.path.len() + shown.text.len();
             values.push((shown.path.to_owned(), shown.text.to_owned()));
         }
     });
