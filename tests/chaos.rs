@@ -24,7 +24,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt as _;
 use notaflux::aws;
 use notaflux::ingest::{Outcome, Settings, State};
-use notaflux::local::generate::{GenerateOptions, Generator, write_archive};
+use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, write_archive};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
@@ -35,9 +35,14 @@ use support::proxy::plan::Plan;
 use support::rows;
 use support::runtime_api::Function;
 
-/// Seeds of the default run, and seeds that failed once: each is run in every run.
-const SEEDS: std::ops::Range<u64> = 0..5;
-const REGRESSIONS: [u64; 1] = [13];
+/// Seeds of the default run.
+const SEEDS: std::ops::Range<u64> = 0..KINDS;
+
+/// Kinds of objects.
+const KINDS: u64 = 8;
+
+/// Seeds that failed once, and the kinds that they were of.
+const REGRESSIONS: [(u64, u64); 1] = [(13, 3)];
 
 /// Seeds at once, and workers of each: most of their time they wait.
 const SEEDS_AT_ONCE: usize = 3;
@@ -64,16 +69,13 @@ struct Met {
 /// What must not depend on what happens on the way.
 type End = (Items, Vec<Value>, [u64; 4]);
 
-/// What is ingested: by seed plain, gzip, a zip of two files of invoices, one of the Portal's three files, or rows that are
-/// lines with their invoice repeated.
-fn object(seed: u64) -> (&'static str, Vec<u8>) {
+/// What is ingested: by kind plain, gzip, a zip of two files of invoices, one of the Portal's three files, rows that are lines
+/// with their invoice repeated; NF-e with their lines as NDJSON, as an array behind zstd, or both in a zip.
+fn object(kind: u64, seed: u64) -> (&'static str, Vec<u8>) {
     let options = |records| GenerateOptions { records, seed, duplicates: 0.2, bad: 0.05, ..GenerateOptions::default() };
-    let file = |records| {
-        let (mut generator, mut bytes) = (Generator::new(options(records)), Vec::new());
-        while generator.fill(&mut bytes) {}
-        bytes
-    };
-    match seed % 5 {
+    let file = |records| filled(Generator::new(options(records)));
+    let nfe = |form, records| filled(Generator::nfe(form, options(records)));
+    match kind {
         0 => ("notas.csv", file(2_000)),
         1 => {
             let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -90,12 +92,25 @@ fn object(seed: u64) -> (&'static str, Vec<u8>) {
             write_archive(options(400), &mut bytes).unwrap();
             ("portal.zip", bytes)
         }
+        5 => ("nfe.ndjson", nfe(JsonForm::Ndjson, 300)),
+        6 => ("nfe.json.zst", zstd::encode_all(&nfe(JsonForm::Array, 300)[..], 3).unwrap()),
+        7 => {
+            // The second entry has invoices of the first again, with other lines or the same.
+            let entries = [("a.json", nfe(JsonForm::Array, 150)), ("b.ndjson", nfe(JsonForm::Ndjson, 200))];
+            ("nfe.zip", rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
+        }
         _ => {
             let amount = |n: u32| if n % 23 == 5 { "12,3,4".to_owned() } else { format!("{n}.50") };
             let mut dice = fastrand::Rng::with_seed(seed);
             ("retail.csv", rows::retail((0..1_200).map(|n| (dice.u32(..150), dice.u32(1..12), amount(n)))))
         }
     }
+}
+
+fn filled(mut generator: Generator) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while generator.fill(&mut bytes) {}
+    bytes
 }
 
 async fn end(place: &Place, outcome: &Outcome) -> End {
@@ -122,9 +137,10 @@ async fn whatever_happens_to_the_workers_the_end_is_the_same() {
     let until = Instant::now() + Duration::from_secs(asked("NOTAFLUX_CHAOS_SECONDS").unwrap_or(0));
     let (run, met) = (AtomicU64::new(0), Arc::new(Met::default()));
     let more = (asked("NOTAFLUX_CHAOS_FIRST").unwrap_or(SEEDS.end)..).take_while(|_| Instant::now() < until);
-    let seeds = REGRESSIONS.into_iter().chain(SEEDS).chain(more);
-    let seeds = futures::stream::iter(seeds).for_each_concurrent(SEEDS_AT_ONCE, async |seed| {
-        Box::pin(chaos(&base, seed, &met)).await;
+    let seeds = SEEDS.chain(more).map(|seed| (seed, seed % KINDS));
+    let seeds = REGRESSIONS.into_iter().chain(seeds);
+    let seeds = futures::stream::iter(seeds).for_each_concurrent(SEEDS_AT_ONCE, async |(seed, kind)| {
+        Box::pin(chaos(&base, kind, seed, &met)).await;
         run.fetch_add(1, Ordering::Relaxed);
     });
     Box::pin(seeds).await;
@@ -136,8 +152,8 @@ async fn whatever_happens_to_the_workers_the_end_is_the_same() {
 }
 
 /// One seed.
-async fn chaos(base: &Place, seed: u64, met: &Arc<Met>) {
-    let (name, bytes) = object(seed);
+async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
+    let (name, bytes) = object(kind, seed);
     let key = format!("{seed}/{name}");
     let s3 = aws::s3_client(&base.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key(&key).body(ByteStream::from(bytes)).send().await.unwrap();

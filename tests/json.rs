@@ -93,7 +93,8 @@ async fn the_items_are_the_same_in_every_dialect_and_shape() {
     let (numbers, expected) = (numeric(&numbers), numeric(&expected));
     for (key, item) in &expected {
         let found = &numbers[key];
-        for (name, value) in item.iter().filter(|(name, _)| *name != "extra") {
+        // What stands in `x`, the further fields, has its zeros too.
+        for (name, value) in item.iter().filter(|(name, _)| *name != "x") {
             assert_eq!(found.get(name), Some(value), "{key:?}, {name}");
         }
     }
@@ -136,11 +137,11 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
     assert_eq!(
         told,
         [
-            (2, 2, "invalid_json", "line 2, byte 146: expected the end of the string, found the end"),
+            (2, 2, "invalid_json", "byte 146: expected the end of the string, found the end"),
             (4, 3, "invalid_amount", "valor: expected a decimal like 1234.56, found \"12,3,4\""),
             (5, 4, "unexpected_value", "expected an object, found another value"),
-            (6, 5, "invalid_json", "line 6, byte 281: expected both halves of a surrogate pair, found \"\\\"\""),
-            (7, 6, "repeated_value", "line 7, byte 306: numero: expected one value, found \"5\" and \"6\""),
+            (6, 5, "invalid_json", "byte 281: expected both halves of a surrogate pair, found \"\\\"\""),
+            (7, 6, "repeated_value", "byte 306: numero: expected one value, found \"5\" and \"6\""),
         ]
     );
     let bytes = fixture("bad.ndjson");
