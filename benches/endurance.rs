@@ -1,7 +1,7 @@
-//! Objects that outlast many functions: 10 GB of CSV with 20 s for each worker, 2 GB behind gzip with 60 s, and the same
-//! gzip with so little time that no worker gets any further.
+//! Objects that outlast many functions: 10 GB of CSV with 20 s for each worker, half as much of JSON (NF-e with two lines each, in
+//! one array on one line), 2 GB behind gzip with 60 s, and the same gzip with so little time that no worker gets any further.
 //!
-//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large. The object is made as it is read and
+//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large, and `-- json GB` runs the JSON alone. The object is made as it is read and
 //! the table keeps nothing, so that neither needs a disk; queue and ledger are as ever, and the workers are the function's real
 //! binary on a Runtime API.
 
@@ -39,11 +39,16 @@ const BAD: u64 = 1_000;
 
 /// Rows of equal length, any of which can be made on its own.
 struct Rows {
+    name: &'static str,
     header: Vec<u8>,
     row: Vec<u8>,
     key_at: usize,
     total_at: usize,
     count: u64,
+    /// What the last byte of the last row is.
+    last: u8,
+    /// Items of a row.
+    items: u64,
 }
 
 /// Digits of the number in a key, and where it stands there.
@@ -51,12 +56,34 @@ const DIGITS: usize = 8;
 const NUMBER_AT: usize = 26;
 
 impl Rows {
-    fn new(size: u64) -> Self {
-        let (header, row) = (rows::header(), rows::row(&rows::key(0), "00000000,00"));
-        let find = |word: &[u8]| row.windows(word.len()).position(|part| part == word).unwrap();
-        let (key_at, total_at) = (find(rows::key(0).as_bytes()) + NUMBER_AT, find(b"00000000,00"));
+    fn csv(size: u64) -> Self {
+        let key = rows::key(0);
+        let row = rows::row(&key, "00000000,00");
+        Self::of_row("made.csv", rows::header(), row, (&key, "00000000,00"), size, 1)
+    }
+
+    /// One array on one line.
+    fn json(size: u64) -> Self {
+        let line = include_str!("../fixtures/nfe-xmltodict.ndjson").lines().next().unwrap();
+        let element = line.replace("\"vNF\": \"160.00\"", "\"vNF\": \"00000000.00\"") + ",";
+        let key_at = element.find("\"NFe3").unwrap() + 4;
+        let key = element[key_at..key_at + 44].to_owned();
+        Self::of_row("made.json", b"[".to_vec(), element.into_bytes(), (&key, "00000000.00"), size, 3)
+    }
+
+    fn of_row(
+        name: &'static str,
+        header: Vec<u8>,
+        row: Vec<u8>,
+        (key, total): (&str, &str),
+        size: u64,
+        items: u64,
+    ) -> Self {
+        let find = |word: &str| row.windows(word.len()).position(|part| part == word.as_bytes()).unwrap();
+        let (key_at, total_at) = (find(key) + NUMBER_AT, find(total));
         let count = (size - header.len() as u64) / row.len() as u64;
-        Self { header, row, key_at, total_at, count }
+        let last = if row.ends_with(b",") { b']' } else { b'\n' };
+        Self { name, header, row, key_at, total_at, count, last, items }
     }
 
     /// Key of a row, and whether it is bad.
@@ -70,6 +97,9 @@ impl Rows {
         out.extend_from_slice(&self.row);
         write_digits(&mut out[start + self.key_at..][..DIGITS], key);
         write_digits(&mut out[start + self.total_at..][..DIGITS], row);
+        if row + 1 == self.count {
+            *out.last_mut().unwrap() = self.last;
+        }
         if is_bad {
             out[start + self.total_at..][..11].copy_from_slice(b"0000012,3,4");
         }
@@ -97,7 +127,7 @@ fn write_digits(place: &mut [u8], mut number: u64) {
 
 impl Object for Rows {
     fn key(&self) -> &'static str {
-        "made.csv"
+        self.name
     }
 
     fn size(&self) -> u64 {
@@ -114,7 +144,7 @@ impl Object for Rows {
             base = header + (range.start - header) / row * row;
         }
         let mut next = (base.max(header) - header) / row;
-        while base + (out.len() as u64) < range.end {
+        while base + (out.len() as u64) < range.end && next < self.count {
             self.append(next, &mut out);
             next += 1;
         }
@@ -187,15 +217,18 @@ async fn run(object: Arc<dyn Object>, time: Duration) -> (Report, u64, u32, u64)
     }
 }
 
-async fn show(name: &str, object: Arc<dyn Object>, counts: [u64; 4], time: Duration) {
+#[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+async fn show(name: &str, object: Arc<dyn Object>, counts: [u64; 4], items: u64, time: Duration) {
     let began = Instant::now();
     let (report, puts, hops, peak) = run(object, time).await;
     let found = [report.records_read, report.written, report.superseded, report.rejected];
     assert_eq!((report.state, found), (State::Completed, counts), "{:?}", report.cause);
-    let again = puts - report.written;
+    let again = puts - report.written * items;
+    let megabytes_a_second = report.bytes_decoded as f64 / 1e6 / began.elapsed().as_secs_f64();
     let (seconds, time) = (began.elapsed().as_secs_f64(), time.as_secs());
     println!(
-        "{name}, {time} s a worker: {} records in {seconds:.0} s, {hops} workers, {again} puts repeated, at most {} MiB",
+        "{name}, {time} s a worker: {} records in {seconds:.0} s ({megabytes_a_second:.0} MB/s, read twice), {hops} workers, {again} puts \
+         repeated, at most {} MiB",
         report.records_read,
         peak / 1024
     );
@@ -206,13 +239,22 @@ async fn main() {
     let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
     let gigabytes = asked.unwrap_or(10.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person types")]
-    let large = Rows::new((gigabytes * 1e9) as u64);
+    let bytes = (gigabytes * 1e9) as u64;
+    let is_json_alone = std::env::args().any(|argument| argument == "json");
+    let json = Rows::json(if is_json_alone { bytes } else { bytes / 2 });
+    let name = format!("{} GB of JSON on one line", json.size() / 1_000_000_000);
+    let (counts, items) = (json.counts(), json.items);
+    show(&name, Arc::new(json), counts, items, Duration::from_secs(20)).await;
+    if is_json_alone {
+        return;
+    }
+    let large = Rows::csv(bytes);
     let counts = large.counts();
-    show(&format!("{gigabytes} GB of CSV"), Arc::new(large), counts, Duration::from_secs(20)).await;
-    let small = Rows::new(2_000_000_000);
+    show(&format!("{gigabytes} GB of CSV"), Arc::new(large), counts, 1, Duration::from_secs(20)).await;
+    let small = Rows::csv(2_000_000_000);
     let (counts, zipped) = (small.counts(), Arc::new(Zipped::new(&small)));
-    show("2 GB behind gzip", zipped.clone(), counts, Duration::from_mins(1)).await;
-    show("2 GB behind gzip", zipped.clone(), counts, Duration::from_secs(10)).await;
+    show("2 GB behind gzip", zipped.clone(), counts, 1, Duration::from_mins(1)).await;
+    show("2 GB behind gzip", zipped.clone(), counts, 1, Duration::from_secs(10)).await;
     let (report, _, hops, _) = run(zipped, Duration::from_millis(500)).await;
     assert_eq!(report.state, State::Failed);
     println!("2 GB behind gzip, 0.5 s a worker: failed after {hops} workers: {}", report.cause.unwrap());
