@@ -231,6 +231,25 @@ async fn an_export_of_nothing_is_told_as_empty() {
     }
 }
 
+#[tokio::test]
+async fn a_list_that_is_not_read_is_told() {
+    let text = r#"{"links": [{"rel": "self"}], "notas": [{"numero": 1, "data_emissao": "01/10/2026", "valor": 1}]}"#;
+    let place = Place::new().await;
+    let outcome = place.ingest(text.as_bytes(), settings()).await;
+    assert_eq!(counts(&outcome), [1, 1, 0, 0]);
+    let skipped = &outcome.report.skipped;
+    assert!(skipped.len() == 1 && skipped[0].name.ends_with(", list links"), "{skipped:?}");
+}
+
+/// A first line that is cut is a bad line like any other.
+#[tokio::test]
+async fn lines_are_told_behind_a_first_one_that_is_cut() {
+    let place = Place::new().await;
+    let good = "{\"numero\": 1, \"data_emissao\": \"01/10/2026\", \"valor\": 1}\n";
+    let outcome = place.ingest(format!("{{\"numero\": 7,\n{good}").as_bytes(), settings()).await;
+    assert_eq!(counts(&outcome), [2, 1, 0, 1]);
+}
+
 /// Paths, what becomes of each, and samples.
 #[test]
 fn check_shows_paths_and_samples() {

@@ -185,8 +185,14 @@ impl Plan {
         let (mut segments, mut unknown) = (Vec::new(), None);
         while let Some((name, look)) = looks.try_next().await? {
             match look {
-                Look::Segment(segment, layout) => {
+                Look::Segment { segment, layout, passed_over } => {
                     choice::keep(&layout, &mut plan);
+                    let reason = "a list of objects before that of the records";
+                    plan.skipped.extend(
+                        passed_over
+                            .into_iter()
+                            .map(|list| Skipped { name: format!("{name}, list {list}"), reason: reason.to_owned() }),
+                    );
                     segments.push((rank(layout.yields()), layout.yields(), *segment));
                 }
                 Look::Empty => plan.skipped.push(Skipped { name, reason: "it is empty".to_owned() }),
@@ -237,7 +243,12 @@ const fn rank(yields: Yields) -> u8 {
 }
 
 enum Look {
-    Segment(Box<Segment>, Arc<Layout>),
+    Segment {
+        segment: Box<Segment>,
+        layout: Arc<Layout>,
+        /// Paths of lists of objects before that of the records, which are not read.
+        passed_over: Vec<String>,
+    },
     Empty,
     Unsupported(String),
     Unknown(Detection),
@@ -289,6 +300,7 @@ async fn look_at_table(source: &Source, entry: Entry, catalog: &Catalog) -> Resu
         format: Format::Csv { delimiter: head.delimiter },
         header: head.fields,
         list: Vec::new(),
+        passed_over: Vec::new(),
         data: head.data,
         mapping: mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?,
     };
@@ -314,6 +326,7 @@ async fn look_at_json(source: &Source, entry: Entry, head: JsonHead, catalog: &C
                     format: Format::Json(shape_of(candidate, layout.records().is_some())),
                     header: Vec::new(),
                     list: candidate.path.clone(),
+                    passed_over: lists_before(&head, candidate),
                     data: candidate.data,
                     mapping: mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?,
                 };
@@ -334,6 +347,14 @@ async fn look_at_json(source: &Source, entry: Entry, head: JsonHead, catalog: &C
     }
 }
 
+/// Paths of the lists of objects before that of a candidate: reading finds those behind it. What stands within an object that is
+/// the record itself is the record's own.
+fn lists_before(head: &JsonHead, chosen: &Candidate) -> Vec<String> {
+    let is_list = |candidate: &&Candidate| matches!(candidate.shape, Shape::Array { .. }) && !candidate.is_empty;
+    let before = head.candidates.iter().filter(is_list).filter(|list| list.data.byte < chosen.data.byte);
+    before.map(|list| list.path.join(".")).collect()
+}
+
 fn begin_of(candidate: &Candidate) -> usize {
     usize::try_from(candidate.data.byte).unwrap_or(usize::MAX)
 }
@@ -351,6 +372,7 @@ struct Draft {
     format: Format,
     header: Vec<String>,
     list: Vec<String>,
+    passed_over: Vec<String>,
     data: Position,
     mapping: Mapping,
 }
@@ -375,7 +397,7 @@ impl Draft {
             conventions,
             decisive_cells: decisive,
         };
-        Ok(Look::Segment(Box::new(segment), layout))
+        Ok(Look::Segment { segment: Box::new(segment), layout, passed_over: self.passed_over })
     }
 
     /// Shows the first records of the entry. Where those cannot be read, reading tells it later.

@@ -196,6 +196,9 @@ impl fmt::Display for Detection {
             Self::Unknown { tried, found, is_json: true } if tried.iter().all(Tried::is_far) => {
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
                 write!(f, "the JSON fits no layout of {}: found ", names.join(", "))?;
+                if found.is_empty() {
+                    return f.write_str("no key with a value");
+                }
                 write_names(f, found)?;
                 f.write_str("; write one of its paths (docs/LAYOUTS.md) and name it with --layout")
             }

@@ -116,19 +116,25 @@ impl<'a> Beginning<'a> {
         found
     }
 
-    /// Whether each line is a value: the first one is, and is not the only one; or it is broken and a later one is whole.
+    /// Whether each line is a value: the first one is, and is not the only one; or it is broken and a later one is
+    /// whole; or it is cut and all others are whole.
     fn is_lines(self) -> bool {
         let text = self.text.get(self.start()..).unwrap_or_default();
         let mut lines = text.split_inclusive(|byte| *byte == b'\n');
         let is_ended = |line: &&[u8]| line.ends_with(b"\n") || self.is_whole;
+        let is_object = |line: &[u8]| {
+            line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
+        };
         let is_blank = |line: &[u8]| line.iter().all(|byte| is_space(*byte));
         let Some(first) = lines.find(|line| !is_blank(line)).filter(is_ended) else { return false };
         match serde_json::from_slice::<IgnoredAny>(first) {
             Ok(_) => !self.is_whole || lines.any(|line| !is_blank(line)),
-            Err(error) if error.is_eof() => false,
-            Err(_) => lines.filter(is_ended).any(|line| {
-                line.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok()
-            }),
+            // Cut, or the first of many that are one value: then the others are not all whole.
+            Err(error) if error.is_eof() => {
+                let mut others = lines.filter(|line| !is_blank(line)).filter(is_ended).peekable();
+                others.peek().is_some() && others.all(is_object)
+            }
+            Err(_) => lines.filter(is_ended).any(is_object),
         }
     }
 
