@@ -1,5 +1,6 @@
 //! Exact decimals, kept as the text that they are. No floating point anywhere.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use arrayvec::{ArrayString, ArrayVec};
@@ -71,6 +72,9 @@ pub enum DecimalError {
 }
 
 impl Decimal {
+    /// What the plain form is, for messages.
+    pub const EXPECTED: &'static str = "a decimal like 1234.56";
+
     /// Reads `text` by `convention`: sign, whole with or without groups of three, places, exponent (`1,2E+3`). The
     /// places of the source are kept, zeros included; leading zeros are dropped, and the sign of a zero.
     ///
@@ -126,6 +130,42 @@ impl Decimal {
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Compares the numbers, exactly: `1.50` and `1.5` are equal here, though not the same text.
+    #[must_use]
+    pub fn compare(&self, other: &Self) -> Ordering {
+        let (one, other) = (Magnitude::of(self), Magnitude::of(other));
+        match (one.is_negative, other.is_negative) {
+            (true, false) => Ordering::Less,
+            (false, true) => Ordering::Greater,
+            (false, false) => one.compare(&other),
+            (true, true) => other.compare(&one),
+        }
+    }
+}
+
+/// The digits of a decimal without zeros that say nothing.
+struct Magnitude<'d> {
+    is_negative: bool,
+    whole: &'d str,
+    places: &'d str,
+}
+
+impl<'d> Magnitude<'d> {
+    fn of(decimal: &'d Decimal) -> Self {
+        let text = decimal.as_str();
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let (whole, places) = digits.split_once('.').unwrap_or((digits, ""));
+        let (whole, places) = (whole.trim_start_matches('0'), places.trim_end_matches('0'));
+        let is_zero = whole.is_empty() && places.is_empty();
+        Self { is_negative: digits.len() < text.len() && !is_zero, whole, places }
+    }
+
+    /// Compares regardless of the sign. Places compare from the left, so a text that goes on is the larger one.
+    fn compare(&self, other: &Self) -> Ordering {
+        let whole = self.whole.len().cmp(&other.whole.len()).then_with(|| self.whole.cmp(other.whole));
+        whole.then_with(|| self.places.cmp(other.places))
     }
 }
 
@@ -327,12 +367,36 @@ mod tests {
     }
 
     #[test]
+    fn a_zero_has_no_sign() {
+        let zero = |text: &str| Decimal::from_plain(text).unwrap();
+        assert!(zero("-0.00").compare(&zero("0")).is_eq() && zero("-0.01").compare(&zero("0.00")).is_lt());
+    }
+
+    #[test]
     fn messages_show_the_convention() {
         let error = Decimal::parse("12,3,4", Comma).unwrap_err();
         assert_eq!(error.to_string(), "expected a decimal like 1234,56");
     }
 
     proptest! {
+        /// Decimals compare as the whole numbers that they are many times as large as, whatever zeros they have.
+        #[test]
+        fn decimals_compare_as_numbers(
+            one in -10_i128.pow(12)..10_i128.pow(12), other in -10_i128.pow(12)..10_i128.pow(12), near in -2_i128..=2,
+            places in 0_usize..6, zeros in 0_usize..4, is_near in any::<bool>(),
+        ) {
+            let other = if is_near { one + near } else { other };
+            let decimal = |number: i128, zeros: usize| {
+                let sign = if number < 0 { "-" } else { "" };
+                let digits = format!("{:0width$}", number.unsigned_abs(), width = places + 1);
+                let (whole, rest) = digits.split_at(digits.len() - places);
+                let rest = format!("{rest}{}", "0".repeat(zeros));
+                let mark = if rest.is_empty() { "" } else { "." };
+                Decimal::from_plain(&format!("{sign}{whole}{mark}{rest}")).unwrap()
+            };
+            prop_assert_eq!(decimal(one, zeros).compare(&decimal(other, 0)), one.cmp(&other));
+        }
+
         /// Writing a number in either convention, grouped or not, and reading it gives the number with its places.
         #[test]
         fn what_was_written_is_read(

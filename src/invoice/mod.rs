@@ -128,6 +128,9 @@ pub enum Status {
 }
 
 impl Status {
+    /// Every status.
+    pub const ALL: [Self; 4] = [Self::Authorized, Self::Cancelled, Self::Denied, Self::Unknown];
+
     /// The word that the API and the table use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -142,9 +145,7 @@ impl Status {
     /// The status that [`Status::as_str`] calls `word`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Authorized, Self::Cancelled, Self::Denied, Self::Unknown]
-            .into_iter()
-            .find(|status| status.as_str() == word)
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 }
 
@@ -296,7 +297,7 @@ mod tests {
 
     #[test]
     fn every_word_leads_back() {
-        for status in [Status::Authorized, Status::Cancelled, Status::Denied, Status::Unknown] {
+        for status in Status::ALL {
             assert_eq!(Status::from_word(status.as_str()), Some(status));
             assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
         }
