@@ -13,7 +13,7 @@ use crate::ingest::claim;
 use crate::ingest::ledger::{Ledger, Meta};
 use crate::ingest::machine::Phase;
 use crate::ingest::progress::Progress;
-use crate::table::Table;
+use crate::table::{Table, keys};
 
 /// Ingestions that are listed if nothing else is asked for.
 const LISTED: i32 = 50;
@@ -90,7 +90,7 @@ async fn list(table: &Table, limit: i32) -> Result<(), Failure> {
     }
     let ledger = Ledger::new(table.clone());
     let mut left = limit;
-    for month in months_back_from(&jiff::Timestamp::now().strftime("%Y%m").to_string()).take(MONTHS) {
+    for month in keys::months_back_from(&jiff::Timestamp::now().strftime("%Y%m").to_string()).take(MONTHS) {
         let found = ledger.of_month(&month, left).await?;
         left -= i32::try_from(found.len()).unwrap_or(left);
         for meta in found {
@@ -104,13 +104,6 @@ async fn list(table: &Table, limit: i32) -> Result<(), Failure> {
         say("no ingestions yet; notaflux ingest FILE begins one")?;
     }
     Ok(())
-}
-
-/// `202601`, `202512` and so on.
-fn months_back_from(month: &str) -> impl Iterator<Item = String> + use<> {
-    let number: u32 = month.parse().unwrap_or_default();
-    let months = number / 100 * 12 + (number % 100).saturating_sub(1);
-    (0..months).map(move |back| format!("{:04}{:02}", (months - back) / 12, (months - back) % 12 + 1))
 }
 
 fn line(meta: &Meta) -> String {
@@ -146,15 +139,4 @@ async fn show(table: &Table, id: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn months_go_back_over_the_turn_of_a_year() {
-        let months: Vec<_> = months_back_from("202602").take(4).collect();
-        assert_eq!(months, ["202602", "202601", "202512", "202511"]);
-    }
 }

@@ -156,7 +156,7 @@ impl Ledger {
         ]);
         if self.table.schema.indexes.month {
             let month: String = meta.created_at.chars().filter(char::is_ascii_digit).take(6).collect();
-            item.insert("MK".to_owned(), text(format!("J#{month}")));
+            item.insert("MK".to_owned(), text(keys::ingestions_of(&month)));
             item.insert("MS".to_owned(), text(format!("{}#{}", meta.created_at, meta.report.ingestion)));
         }
         self.swap(item, meta.rev, Patience::Outage).await
@@ -250,7 +250,7 @@ impl Ledger {
     pub async fn of_month(&self, month: &str, limit: i32) -> Result<Vec<Meta>, Error> {
         let query = self.table.client.query().table_name(&self.table.name).index_name("month");
         let query = query.key_condition_expression("MK = :mk").scan_index_forward(false).limit(limit);
-        let found = query.expression_attribute_values(":mk", text(format!("J#{month}"))).send().await;
+        let found = query.expression_attribute_values(":mk", text(keys::ingestions_of(month))).send().await;
         let items = found.map_err(|error| self.error(error))?.items.unwrap_or_default();
         items.iter().map(meta_of).collect()
     }

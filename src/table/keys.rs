@@ -124,6 +124,19 @@ pub fn ingestion_pk(ingestion: &str) -> String {
     format!("{INGESTION_PREFIX}{ingestion}")
 }
 
+/// Partition key, in the month index, of the ingestions that were first seen in a month (`yyyymm`).
+#[must_use]
+pub fn ingestions_of(month: &str) -> String {
+    format!("{INGESTION_PREFIX}{month}")
+}
+
+/// Months as keys have them, from `month` (`yyyymm`) back: `202601`, `202512` and so on.
+pub fn months_back_from(month: &str) -> impl Iterator<Item = String> + use<> {
+    let number: u32 = month.parse().unwrap_or_default();
+    let months = number / 100 * 12 + (number % 100).saturating_sub(1);
+    (0..months).map(move |back| format!("{:04}{:02}", (months - back) / 12, (months - back) % 12 + 1))
+}
+
 /// Partition key of what says which version of the object called `name` is being ingested. A name that is too long for a
 /// key is named by its hash.
 #[must_use]
@@ -257,6 +270,12 @@ mod tests {
         let (line, event) = (example_line(), example_event());
         assert_eq!(line_hash(&line), key_hash(&line.invoice, &line_sk(&line.key)));
         assert_eq!(event_hash(&event), key_hash(&event.invoice, &event_sk(&event)));
+    }
+
+    #[test]
+    fn months_go_back_over_the_turn_of_a_year() {
+        let months: Vec<_> = months_back_from("202602").take(4).collect();
+        assert_eq!(months, ["202602", "202601", "202512", "202511"]);
     }
 
     #[test]

@@ -27,6 +27,28 @@ use crate::table::sink::Sink;
 /// The currency that goes without saying.
 pub(in crate::table) const COMMON_CURRENCY: &str = "BRL";
 
+/// Where in the item a reader that filters finds what it compares.
+pub mod path {
+    /// Tax id of the issuer.
+    pub const ISSUER: &[&str] = &["iss", "doc"];
+    /// State of the issuer.
+    pub const ISSUER_UF: &[&str] = &["iss", "uf"];
+    /// Tax id of the recipient.
+    pub const RECIPIENT: &[&str] = &["rcp", "doc"];
+    /// State of the recipient.
+    pub const RECIPIENT_UF: &[&str] = &["rcp", "uf"];
+    /// Status.
+    pub const STATUS: &[&str] = &["st"];
+    /// Model.
+    pub const MODEL: &[&str] = &["model"];
+    /// Series.
+    pub const SERIES: &[&str] = &["series"];
+    /// Number.
+    pub const NUMBER: &[&str] = &["number"];
+    /// Total.
+    pub const TOTAL: &str = "total";
+}
+
 /// Appends the JSON of the item that holds `invoice` to `out`. Nothing else is allocated.
 ///
 /// The caller has asked [`measure_invoice`] before: this does not check what `DynamoDB` would refuse.
