@@ -78,14 +78,26 @@ pub fn dynamodb_client(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
 /// A client for `DynamoDB` that retries as the SDK does, within the time that a gateway waits: for the read API.
 #[must_use]
 pub fn dynamodb_reader(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
-    let timeouts = timeouts()
-        .into_builder()
-        .operation_attempt_timeout(READER_ATTEMPT_TIMEOUT)
-        .operation_timeout(READER_OPERATION_TIMEOUT);
-    let builder = aws_sdk_dynamodb::config::Builder::from(config)
-        .retry_config(RetryConfig::standard().with_max_attempts(READER_ATTEMPTS))
-        .timeout_config(timeouts.build());
-    aws_sdk_dynamodb::Client::from_conf(builder.build())
+    let builder = aws_sdk_dynamodb::config::Builder::from(config);
+    aws_sdk_dynamodb::Client::from_conf(
+        builder.retry_config(reader_retries()).timeout_config(reader_timeouts()).build(),
+    )
+}
+
+/// A client for S3 likewise: see [`s3_client`] for the rest.
+#[must_use]
+pub fn s3_reader(config: &SdkConfig) -> aws_sdk_s3::Client {
+    let builder = aws_sdk_s3::config::Builder::from(config).force_path_style(config.endpoint_url().is_some());
+    aws_sdk_s3::Client::from_conf(builder.retry_config(reader_retries()).timeout_config(reader_timeouts()).build())
+}
+
+fn reader_retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(READER_ATTEMPTS)
+}
+
+fn reader_timeouts() -> TimeoutConfig {
+    let timeouts = timeouts().into_builder().operation_attempt_timeout(READER_ATTEMPT_TIMEOUT);
+    timeouts.operation_timeout(READER_OPERATION_TIMEOUT).build()
 }
 
 /// A client for `DynamoDB` that keeps trying, for the ledger and for managing tables: nobody waits for it at the other end of
@@ -101,8 +113,7 @@ pub fn dynamodb_worker(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
 /// A client for Secrets Manager that retries as the SDK does: for the start of a function.
 #[must_use]
 pub fn secrets_client(config: &SdkConfig) -> aws_sdk_secretsmanager::Client {
-    let builder = aws_sdk_secretsmanager::config::Builder::from(config)
-        .retry_config(RetryConfig::standard().with_max_attempts(READER_ATTEMPTS));
+    let builder = aws_sdk_secretsmanager::config::Builder::from(config).retry_config(reader_retries());
     aws_sdk_secretsmanager::Client::from_conf(builder.build())
 }
 

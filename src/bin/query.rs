@@ -7,6 +7,7 @@
 //! | `CURSOR_SECRET` | name or ARN of the secret that the key of cursors is made of, with the version before it |
 //! | `CURSOR_KEY` | instead of a secret: 32 bytes in base64 that cursors are encrypted with |
 //! | `CURSOR_KEY_PREVIOUS` | the key before it, whose cursors are still taken; may be unset or empty |
+//! | `CORS_ORIGINS` | origins whose pages may read the answers, with commas between them, or `*`; none if unset |
 
 use std::env;
 use std::process::ExitCode;
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use aws_config::SdkConfig;
 use lambda_http::Error;
 use lambda_http::tower::ServiceExt;
-use notaflux::query::{self, Api, CursorKeys, gateway, secret};
+use notaflux::query::{self, Api, Cors, CursorKeys, gateway, secret};
 use notaflux::table::Table;
 use notaflux::table::schema::{SHARDS, parse_shards};
 use notaflux::{aws, logs};
@@ -40,8 +41,10 @@ async fn run() -> Result<(), Error> {
     let config = aws::config().await;
     let table = async { Ok(Table::open_sharded_to_read(aws::dynamodb_reader(&config), name, shards).await?) };
     let (table, cursors) = tokio::try_join!(table, cursor_keys(&config))?;
-    let router = query::router(Api::new(table, cursors));
-    lambda_http::run(router.map_request(gateway::without_stage)).await
+    let cors = set("CORS_ORIGINS").map_or(Ok(Cors::Off), |text| Cors::parse(&text))?;
+    let api = Api { cors, ..Api::new(table, aws::s3_reader(&config), cursors) };
+    let answered = query::router(api).map_request(gateway::understood).map_response(gateway::Answer);
+    lambda_http::run(answered).await
 }
 
 async fn cursor_keys(config: &SdkConfig) -> Result<CursorKeys, Error> {

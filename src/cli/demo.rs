@@ -15,7 +15,7 @@ use crate::ingest::{Error, Halt, Settings};
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use crate::local::progress::Display;
 use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
-use crate::query::{self, Api, CursorKeys};
+use crate::query::{self, CursorKeys};
 use crate::read::source::Source;
 
 /// Rows of the sample.
@@ -68,7 +68,7 @@ impl Args {
         let listener =
             TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| format!("the API's port: {error}"))?;
         let base = format!("http://{}", listener.local_addr()?);
-        let api = Api::new(place.table.clone(), CursorKeys::generate()?);
+        let api = place.api(CursorKeys::generate()?);
         let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });
         say("\n4. The API answers. Paste these:")?;
         show_queries(&base, &issuer, &outcome.report.ingestion).await?;

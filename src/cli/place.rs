@@ -11,6 +11,7 @@ use crate::aws;
 use crate::ingest::{self, Engine, Settings, WorkStore, spool};
 use crate::local::stack::{Stack, StackOptions, WORK_BUCKET};
 use crate::local::{self, Endpoints};
+use crate::query::{Api, CursorKeys};
 use crate::read::source::Source;
 use crate::table::{Schema, Table};
 
@@ -169,6 +170,13 @@ impl Place {
     /// The S3 of this place.
     pub(super) fn s3(&self) -> S3 {
         aws::s3_client(&self.services.s3)
+    }
+
+    /// The read API on this place.
+    pub(super) fn api(&self, cursors: CursorKeys) -> Api {
+        let Self { services, table, .. } = self;
+        let table = Table { client: aws::dynamodb_reader(&services.dynamodb), ..table.clone() };
+        Api::new(table, aws::s3_reader(&services.s3), cursors)
     }
 
     /// The source that the user named: `-`, `s3://bucket/key` or a path. Until `stop`, standard input is read to its end.

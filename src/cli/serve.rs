@@ -18,7 +18,7 @@ use crate::ingest::{RejectLimit, Settings};
 use crate::local::Endpoints;
 use crate::local::queue::LocalQueue;
 use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
-use crate::query::{self, Api};
+use crate::query::{self, Api, Cors};
 use crate::write::ceiling;
 
 /// How long answers under way may take when the server stops.
@@ -45,9 +45,18 @@ pub(super) struct Args {
     /// Write nothing of an object of which more records than this are rejected: a number or a percentage
     #[arg(long, value_name = "N|P%", value_parser = super::ingest::reject_limit)]
     max_rejects: Option<RejectLimit>,
+    /// Let web pages of this origin (scheme, host, port), or of any (*), read the API's answers; may be given several
+    /// times
+    #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
+    cors_origins: Vec<String>,
     /// No progress
     #[arg(long)]
     quiet: bool,
+}
+
+/// An origin, or `*`.
+fn origin(text: &str) -> Result<String, String> {
+    Cors::parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 impl Args {
@@ -75,7 +84,8 @@ impl Args {
             queue.add_created(UPLOADS_BUCKET, key);
         }
         let workers = (0..self.workers.get()).map(|_| worker.clone().start()).collect::<Result<Vec<_>, _>>()?;
-        let api = query::router(Api::new(place.table.clone(), cursors));
+        let cors = Cors::parse(&self.cors_origins.join(","))?;
+        let api = query::router(Api { cors, ..place.api(cursors) });
         let api = axum::serve(listener, api).with_graceful_shutdown(stop.clone().cancelled_owned());
         let overdue = async {
             stop.cancelled().await;

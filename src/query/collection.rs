@@ -2,11 +2,11 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::index::Item;
+use super::call::{Call, Item};
 use crate::invoice::LineKey;
 use crate::invoice::line::LINE_NUMBER_LIMIT;
+use crate::table::TableError;
 use crate::table::keys::{self, EVENT_SK_PREFIX, LINE_SK_PREFIX};
-use crate::table::{Table, TableError};
 
 /// Behind every sort key that begins with `L#`: `$` is the character after `#`.
 const BEHIND_LINES: &str = "L$";
@@ -43,7 +43,7 @@ pub(super) struct Piece {
 /// Reads up to `limit` items of a part of the collection of invoice `id`, from its beginning or behind a sort key. The
 /// service may give fewer, as it reads 1 MB at a time, and the part goes on all the same.
 pub(super) async fn read(
-    table: &Table,
+    call: &Call,
     id: &str,
     part: Part,
     behind: Option<&str>,
@@ -51,10 +51,10 @@ pub(super) async fn read(
 ) -> Result<Piece, TableError> {
     // Between a sort key and the same with a NUL behind it nothing can stand.
     let lower = behind.map_or_else(|| part.lower.to_owned(), |behind| format!("{behind}\0"));
-    let query = table
+    let query = call
+        .table()
         .client
         .query()
-        .table_name(&table.name)
         .key_condition_expression("#partition = :partition AND #sort BETWEEN :lower AND :upper")
         .expression_attribute_names("#partition", keys::PK)
         .expression_attribute_names("#sort", keys::SK)
@@ -62,10 +62,10 @@ pub(super) async fn read(
         .expression_attribute_values(":lower", AttributeValue::S(lower))
         .expression_attribute_values(":upper", AttributeValue::S(part.upper.to_owned()))
         .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()));
-    let answer = query.send().await.map_err(|error| TableError::service(&table.name, error))?;
-    let items = answer.items.unwrap_or_default().into_iter();
+    let found = call.query(query).await?;
+    let items = found.items.into_iter();
     let items = items.filter_map(|item| sort_key(&item).map(|sort_key| (sort_key, item))).collect();
-    let end = answer.last_evaluated_key.as_ref().and_then(sort_key);
+    let end = found.end.as_ref().and_then(sort_key);
     Ok(Piece { items, end })
 }
 

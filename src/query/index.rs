@@ -1,15 +1,12 @@
 //! The shards of a list as an index of the table holds them.
 
-use std::collections::HashMap;
-
 use aws_sdk_dynamodb::types::AttributeValue;
 
+use super::call::{Call, Item};
+use super::filter::Filter;
 use super::merge::{Entry, Order};
-use super::page::{Piece, Shards};
-use crate::table::{Index, Table, TableError, keys};
-
-/// An item as the SDK gives it.
-pub type Item = HashMap<String, AttributeValue>;
+use super::page::{End, Piece, Shards};
+use crate::table::{Index, TableError, keys};
 
 /// A list: what stands under one key of an index, from one sort key to another, in one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,13 +21,15 @@ pub struct List {
     pub upper: String,
     /// The order.
     pub order: Order,
+    /// Which of them.
+    pub filter: Filter,
 }
 
 /// A list, and where in it to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct Listing<'q> {
-    /// The table.
-    pub table: &'q Table,
+    /// What it is read for.
+    pub call: &'q Call,
     /// The list.
     pub list: &'q List,
     /// The sort key behind which it begins, for another page than the first.
@@ -51,7 +50,7 @@ impl Listing<'_> {
     /// Whether `shard` holds the item that the cursor names: it is read again, and passed over.
     fn repeats(&self, shard: u16) -> bool {
         let id = self.behind.and_then(keys::id_of_sort_key);
-        id.is_some_and(|id| keys::shard(id, self.table.schema.shards) == shard)
+        id.is_some_and(|id| keys::shard(id, self.call.table().schema.shards) == shard)
     }
 }
 
@@ -61,7 +60,7 @@ impl Shards for Listing<'_> {
     type Error = TableError;
 
     fn count(&self) -> usize {
-        usize::from(self.table.schema.shards)
+        usize::from(self.call.table().schema.shards)
     }
 
     fn order(&self) -> Order {
@@ -69,30 +68,30 @@ impl Shards for Listing<'_> {
     }
 
     async fn read(&self, shard: usize, behind: Option<&Item>, limit: usize) -> Result<Piece<Item, Item>, TableError> {
-        let Table { client, name, .. } = self.table;
-        let (index, shard) = (self.list.index, u16::try_from(shard).unwrap_or(u16::MAX));
+        let List { index, of, order, filter, .. } = self.list;
+        let shard = u16::try_from(shard).unwrap_or(u16::MAX);
         let (lower, upper) = self.range();
         let limit = limit + usize::from(behind.is_none() && self.repeats(shard));
-        let query = client
-            .query()
-            .table_name(name)
+        let query = self.call.table().client.query();
+        let query = query
             .index_name(index.name())
             .key_condition_expression("#partition = :partition AND #sort BETWEEN :lower AND :upper")
             .expression_attribute_names("#partition", index.partition_attribute())
             .expression_attribute_names("#sort", index.sort_attribute())
-            .expression_attribute_values(":partition", AttributeValue::S(index.partition(&self.list.of, shard)))
+            .expression_attribute_values(":partition", AttributeValue::S(index.partition(of, shard)))
             .expression_attribute_values(":lower", AttributeValue::S(lower.to_owned()))
             .expression_attribute_values(":upper", AttributeValue::S(upper.to_owned()))
-            .scan_index_forward(self.list.order == Order::Ascending)
+            .scan_index_forward(*order == Order::Ascending)
             .set_exclusive_start_key(behind.cloned())
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let answer = query.send().await.map_err(|error| TableError::service(name, error))?;
-        let items = answer.items.unwrap_or_default();
-        let read = items.len();
-        let entries = items.into_iter().filter_map(|item| {
-            let sort = item.get(index.sort_attribute())?.as_s().ok()?.clone();
+        let found = self.call.query(filter.narrow(query)).await?;
+        let sort_key = |item: &Item| item.get(index.sort_attribute())?.as_s().ok().cloned();
+        let items = found.items.into_iter().filter(|item| filter.takes(item));
+        let entries = items.filter_map(|item| {
+            let sort = sort_key(&item)?;
             (self.behind != Some(sort.as_str())).then_some(Entry { sort, item })
         });
-        Ok(Piece { entries: entries.collect(), end: answer.last_evaluated_key.filter(|key| !key.is_empty()), read })
+        let end = found.end.and_then(|key| Some(End { sort: sort_key(&key)?, key }));
+        Ok(Piece { entries: entries.collect(), end, read: found.examined, units: found.units })
     }
 }

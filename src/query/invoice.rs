@@ -1,24 +1,23 @@
 //! `/v1/invoices/{id}`, and its lines and events by page.
 
-use std::sync::Arc;
-
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::http::Uri;
 use axum::response::Response;
 use futures::future::try_join;
 use serde::Serialize;
 
-use super::answer::{self, Array, BODY_LIMIT_BYTES};
+use super::answer::{self, BODY_LIMIT_BYTES, Elements};
+use super::call::{Call, Item};
 use super::collection::{self, Part, Piece, last_line};
-use super::index::Item;
+use super::format::{Column, Format};
 use super::parameters::{self, LIMIT_DEFAULT, Parameters};
 use super::problem::Problem;
-use super::{Api, cursor, get_item, json};
+use super::{Api, cursor};
 use crate::invoice::{Event, Invoice};
 use crate::table::keys::{self, EVENT_SK_PREFIX, ID_LIMIT_BYTES, INVOICE_SK, LINE_SK_PREFIX};
-use crate::table::status;
 use crate::table::stored::{DecodeError, decode_event, decode_invoice, decode_line};
+use crate::table::{TableError, status};
 
 /// Lines that the answer by id has; the others are on further pages.
 const LINES_SHOWN_LIMIT: usize = 100;
@@ -40,17 +39,13 @@ fn id_of(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
 }
 
 /// `GET /v1/invoices/{id}`: the invoice with the first of its lines and events.
-pub(super) async fn one(
-    State(api): State<Arc<Api>>,
-    id: Result<Path<String>, PathRejection>,
-    uri: Uri,
-) -> Result<Response, Problem> {
+pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let id = id_of(id)?;
     let mut whole = Whole::new();
     let (mut behind, mut limit) = (None, Some(FIRST_READ));
     loop {
-        let Piece { items, end } = collection::read(&api.table, &id, Part::WHOLE, behind.as_deref(), limit).await?;
+        let Piece { items, end } = collection::read(&call, &id, Part::WHOLE, behind.as_deref(), limit).await?;
         for (sort_key, item) in &items {
             whole.take(sort_key, item)?;
         }
@@ -59,16 +54,16 @@ pub(super) async fn one(
         }
         (behind, limit) = (end, whole.next_read());
     }
-    whole.finish(&api, &id)
+    whole.finish(&call.api, &id)
 }
 
 /// The answer by id, while the collection is read in its order.
 struct Whole {
-    events: Array,
+    events: Elements,
     /// The latest event that cancels. If that one is older than the invoice's status, all of them are.
     cancellation: Option<Event<'static>>,
     invoice: Option<Header>,
-    lines: Array,
+    lines: Elements,
     /// Nothing that is still to be read belongs to the answer.
     is_done: bool,
 }
@@ -82,10 +77,10 @@ struct Header {
 impl Whole {
     fn new() -> Self {
         Self {
-            events: Array::part(EVENTS_SHOWN_LIMIT, EVENTS_ROOM_BYTES),
+            events: Elements::part(EVENTS_SHOWN_LIMIT, EVENTS_ROOM_BYTES),
             cancellation: None,
             invoice: None,
-            lines: Array::part(LINES_SHOWN_LIMIT, 0),
+            lines: Elements::part(LINES_SHOWN_LIMIT, 0),
             is_done: false,
         }
     }
@@ -117,7 +112,7 @@ impl Whole {
         }
         let json = serde_json::to_vec(&stored)?;
         let room_bytes = BODY_LIMIT_BYTES.saturating_sub(json.len() + self.events.size_bytes());
-        self.lines = Array::part(LINES_SHOWN_LIMIT, room_bytes);
+        self.lines = Elements::part(LINES_SHOWN_LIMIT, room_bytes);
         self.invoice = Some(Header { json, last_line: (LINES.last)(&stored.invoice) });
         Ok(())
     }
@@ -139,7 +134,7 @@ impl Whole {
             answer::write_cursor(pages.cursor_member, cursor.as_deref(), &mut body)?;
         }
         body.push(b'}');
-        Ok(json(body))
+        Ok(answer::single(Format::Json.content_type(), body))
     }
 }
 
@@ -154,6 +149,8 @@ struct Pages {
     member: &'static [u8],
     /// What the cursor of the others is called there.
     cursor_member: &'static str,
+    /// As CSV.
+    columns: &'static [Column],
 }
 
 const LINES: Pages = Pages {
@@ -162,6 +159,19 @@ const LINES: Pages = Pages {
     last: |invoice| last_line(invoice.line_count),
     member: br#","lines":"#,
     cursor_member: "next_lines_cursor",
+    columns: &[
+        ("number", "/number"),
+        ("code", "/code"),
+        ("description", "/description"),
+        ("ncm", "/ncm"),
+        ("cfop", "/cfop"),
+        ("quantity", "/quantity"),
+        ("unit", "/unit"),
+        ("unit_price", "/unit_price"),
+        ("total", "/total"),
+        ("warnings", "/warnings"),
+        ("extra", "/extra"),
+    ],
 };
 
 const EVENTS: Pages = Pages {
@@ -170,24 +180,33 @@ const EVENTS: Pages = Pages {
     last: |_| Part::EVENTS.upper.to_owned(),
     member: br#","events":"#,
     cursor_member: "next_events_cursor",
+    columns: &[
+        ("at", "/at"),
+        ("kind", "/kind"),
+        ("text", "/text"),
+        ("description", "/description"),
+        ("reason", "/reason"),
+    ],
 };
 
 /// `GET /v1/invoices/{id}/lines`.
 pub(super) async fn lines(
-    State(api): State<Arc<Api>>,
+    call: Call,
+    format: Format,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    LINES.answer(&api, id, &uri, decode_line).await
+    LINES.answer(&call, format, id, &uri, decode_line).await
 }
 
 /// `GET /v1/invoices/{id}/events`.
 pub(super) async fn events(
-    State(api): State<Arc<Api>>,
+    call: Call,
+    format: Format,
     id: Result<Path<String>, PathRejection>,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    EVENTS.answer(&api, id, &uri, decode_event).await
+    EVENTS.answer(&call, format, id, &uri, decode_event).await
 }
 
 impl Pages {
@@ -198,51 +217,52 @@ impl Pages {
 
     async fn answer<T: Serialize>(
         &self,
-        api: &Api,
+        call: &Call,
+        format: Format,
         id: Result<Path<String>, PathRejection>,
         uri: &Uri,
         decode: impl Fn(&Item) -> Result<T, DecodeError>,
     ) -> Result<Response, Problem> {
         let mut parameters = Parameters::of(uri);
         let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
-        let cursor = parameters.optional("cursor", |text| Ok(text.to_owned()));
-        let mut given = parameters.finish()?;
-        given.retain(|(name, _)| *name != "cursor");
+        let cursor = parameters.cursor();
+        let given = parameters.finish()?;
         let id = id_of(id)?;
-        let binding = self.binding(api, &id);
-        let behind = cursor.map(|cursor| api.cursors.open(&cursor, &binding)).transpose()?;
-        let array = self.read(api, &id, behind, limit, decode).await?;
-        let last = array.last().filter(|_| array.is_full());
-        let cursor = last.map(|last| api.cursors.seal(last, &binding)).transpose()?;
-        answer::page(array, cursor.as_deref(), &given)
+        let (cursors, binding) = (&call.api.cursors, self.binding(&call.api, &id));
+        let behind = cursor.map(|cursor| cursors.open(&cursor, &binding)).transpose()?;
+        let page = Elements::page(limit, format, self.columns)?;
+        let page = self.read(call, &id, behind, page, limit, decode).await?;
+        let last = page.last().filter(|_| page.is_full());
+        let cursor = last.map(|last| cursors.seal(last, &binding)).transpose()?;
+        page.answer(cursor.as_deref(), &given)
     }
 
     /// Reads a page, and the invoice at the same time.
     async fn read<T: Serialize>(
         &self,
-        api: &Api,
+        call: &Call,
         id: &str,
         behind: Option<String>,
+        mut page: Elements,
         limit: usize,
         decode: impl Fn(&Item) -> Result<T, DecodeError>,
-    ) -> Result<Array, Problem> {
-        let mut array = Array::page(limit);
+    ) -> Result<Elements, Problem> {
         // One more than the page tells whether there is another page.
-        let first = self.piece(api, id, behind.as_deref(), limit + 1);
-        let (invoice, mut piece) = try_join(get_item(api, keys::invoice_pk(id), INVOICE_SK), first).await?;
+        let first = self.piece(call, id, behind.as_deref(), limit + 1);
+        let (invoice, mut piece) = try_join(call.get(keys::invoice_pk(id), INVOICE_SK), first).await?;
         let last = (self.last)(&decode_invoice(&invoice.ok_or(NO_INVOICE)?)?.invoice);
         loop {
             for (sort_key, item) in &piece.items {
-                if *sort_key > last || !array.push(sort_key, &decode(item)?)? {
-                    return Ok(array);
+                if *sort_key > last || !page.push(sort_key, &decode(item)?)? {
+                    return Ok(page);
                 }
             }
-            let Some(end) = piece.end else { return Ok(array) };
-            piece = self.piece(api, id, Some(&end), limit + 1 - array.len()).await?;
+            let Some(end) = piece.end else { return Ok(page) };
+            piece = self.piece(call, id, Some(&end), limit + 1 - page.len()).await?;
         }
     }
 
-    async fn piece(&self, api: &Api, id: &str, behind: Option<&str>, limit: usize) -> Result<Piece, Problem> {
-        Ok(collection::read(&api.table, id, self.part, behind, Some(limit)).await?)
+    async fn piece(&self, call: &Call, id: &str, behind: Option<&str>, limit: usize) -> Result<Piece, TableError> {
+        collection::read(call, id, self.part, behind, Some(limit)).await
     }
 }

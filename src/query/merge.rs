@@ -58,7 +58,7 @@ pub enum Next<T> {
 #[derive(Debug)]
 struct Stream<T> {
     buffer: VecDeque<Entry<T>>,
-    /// Sort key of the last item that was read.
+    /// Sort key up to which it was read.
     tail: Option<String>,
     exhausted: bool,
 }
@@ -78,28 +78,52 @@ impl<T> Merge<T> {
         Self { order, streams: std::iter::repeat_with(stream).take(shards).collect() }
     }
 
-    /// Takes in what was read on from a shard, and whether that was the last of it.
-    pub fn feed(&mut self, shard: usize, entries: Vec<Entry<T>>, exhausted: bool) {
+    /// Takes in what was read on from a shard, and the sort key up to which that was all; none if the shard has no more.
+    /// Where items are passed over, that key may be behind the last entry.
+    pub fn feed(&mut self, shard: usize, entries: Vec<Entry<T>>, end: Option<String>) {
         let Some(stream) = self.streams.get_mut(shard) else { return };
-        if let Some(last) = entries.last() {
-            stream.tail = Some(last.sort.clone());
-        }
         stream.buffer.extend(entries);
-        stream.exhausted = exhausted;
+        stream.exhausted = end.is_none();
+        if end.is_some() {
+            stream.tail = end;
+        }
     }
 
     /// The next item of all shards.
     pub fn pop(&mut self) -> Next<T> {
-        if self.streams.iter().any(|stream| stream.buffer.is_empty() && !stream.exhausted) {
-            return Next::Dry;
-        }
         let order = self.order;
-        let heads = self.streams.iter_mut().filter(|stream| !stream.buffer.is_empty());
-        let first = heads.reduce(|first, other| match (first.buffer.front(), other.buffer.front()) {
-            (Some(a), Some(b)) if order.is_before(&b.sort, &a.sort) => other,
-            _ => first,
-        });
-        first.and_then(|stream| stream.buffer.pop_front()).map_or(Next::End, Next::Item)
+        let heads = self.streams.iter().enumerate().filter_map(|(at, stream)| Some((at, &stream.buffer.front()?.sort)));
+        let first = heads.reduce(|first, other| if order.is_before(other.1, first.1) { other } else { first });
+        // A shard that has run dry may have what comes before.
+        let is_known = |sort: &str| self.dry().all(|tail| tail.is_some_and(|tail| !order.is_before(tail, sort)));
+        match first {
+            None if self.open() == 0 => Next::End,
+            Some((at, sort)) if is_known(sort) => {
+                let popped = self.streams.get_mut(at).and_then(|stream| stream.buffer.pop_front());
+                popped.map_or(Next::End, Next::Item)
+            }
+            _ => Next::Dry,
+        }
+    }
+
+    /// For each shard that has run dry, how far it was read.
+    fn dry(&self) -> impl Iterator<Item = Option<&str>> {
+        let dry = self.streams.iter().filter(|stream| stream.buffer.is_empty() && !stream.exhausted);
+        dry.map(|stream| stream.tail.as_deref())
+    }
+
+    /// Sort key up to which every shard was read; none if no shard has more.
+    #[must_use]
+    pub fn frontier(&self) -> Option<&str> {
+        let open = self.streams.iter().filter(|stream| !stream.exhausted);
+        let tails = open.filter_map(|stream| stream.tail.as_deref());
+        tails.reduce(|first, other| if self.order.is_before(other, first) { other } else { first })
+    }
+
+    /// Whether `shard` may have items that are not read yet.
+    #[must_use]
+    pub fn is_open(&self, shard: usize) -> bool {
+        self.streams.get(shard).is_some_and(|stream| !stream.exhausted)
     }
 
     /// Whether anything is left, as far as is known: none where a shard would have to be asked.
@@ -117,8 +141,8 @@ impl<T> Merge<T> {
         self.streams.iter().filter(|stream| !stream.exhausted).count()
     }
 
-    /// For each shard, how many of its items that are not read yet can be among the next `wanted`. What lies behind its
-    /// last item that was read is behind every known item up to there, too.
+    /// For each shard, how many of its items that are not read yet can be among the next `wanted`. What lies behind the
+    /// key up to which it was read is behind every known item up to there, too.
     #[must_use]
     pub fn at_most(&self, wanted: usize) -> Vec<usize> {
         let reach = |stream: &Stream<T>| match &stream.tail {
@@ -145,6 +169,11 @@ mod tests {
         keys.iter().map(|key| Entry { sort: (*key).to_owned(), item: () }).collect()
     }
 
+    /// Feeds entries behind which there may be more.
+    fn feed(merge: &mut Merge<()>, shard: usize, keys: &[&str]) {
+        merge.feed(shard, entries(keys), keys.last().map(ToString::to_string));
+    }
+
     fn drain(merge: &mut Merge<()>) -> (Vec<String>, Next<()>) {
         let mut keys = Vec::new();
         loop {
@@ -159,32 +188,44 @@ mod tests {
     fn it_goes_on_until_a_shard_runs_dry() {
         let mut merge = Merge::new(3, Order::Ascending);
         assert_eq!(merge.pop(), Next::Dry);
-        merge.feed(0, entries(&["a", "d"]), false);
-        merge.feed(1, entries(&["b", "c", "f"]), false);
-        merge.feed(2, entries(&[]), true);
+        feed(&mut merge, 0, &["a", "d"]);
+        feed(&mut merge, 1, &["b", "c", "f"]);
+        merge.feed(2, entries(&[]), None);
         assert_eq!(drain(&mut merge), (["a", "b", "c", "d"].map(String::from).to_vec(), Next::Dry));
-        assert_eq!(merge.has_more(), Some(true));
-        merge.feed(0, entries(&["e"]), true);
+        assert_eq!((merge.has_more(), merge.frontier()), (Some(true), Some("d")));
+        merge.feed(0, entries(&["e"]), None);
         assert_eq!(drain(&mut merge), (["e", "f"].map(String::from).to_vec(), Next::Dry));
-        assert_eq!(merge.has_more(), None);
-        merge.feed(1, entries(&[]), true);
-        assert_eq!((merge.pop(), merge.has_more()), (Next::End, Some(false)));
+        assert_eq!((merge.has_more(), merge.frontier()), (None, Some("f")));
+        merge.feed(1, entries(&[]), None);
+        assert_eq!((merge.pop(), merge.has_more(), merge.frontier()), (Next::End, Some(false), None));
+    }
+
+    #[test]
+    fn what_was_passed_over_counts_as_read() {
+        let mut merge = Merge::new(2, Order::Ascending);
+        merge.feed(0, entries(&["b"]), Some("h".to_owned()));
+        merge.feed(1, entries(&[]), Some("e".to_owned()));
+        assert_eq!(drain(&mut merge), (vec!["b".to_owned()], Next::Dry));
+        assert_eq!(merge.frontier(), Some("e"));
+        merge.feed(1, entries(&["g", "x"]), Some("z".to_owned()));
+        assert_eq!(drain(&mut merge), (vec!["g".to_owned()], Next::Dry));
+        assert_eq!(merge.frontier(), Some("h"));
     }
 
     #[test]
     fn descending_is_the_other_way_round() {
         let mut merge = Merge::new(2, Order::Descending);
-        merge.feed(0, entries(&["d", "a"]), true);
-        merge.feed(1, entries(&["c", "b"]), true);
+        merge.feed(0, entries(&["d", "a"]), None);
+        merge.feed(1, entries(&["c", "b"]), None);
         assert_eq!(drain(&mut merge), (["d", "c", "b", "a"].map(String::from).to_vec(), Next::End));
     }
 
     #[test]
     fn a_shard_is_worth_reading_only_before_what_is_known() {
         let mut merge = Merge::new(3, Order::Ascending);
-        merge.feed(0, entries(&["a", "b"]), false);
-        merge.feed(1, entries(&["c", "x"]), false);
-        merge.feed(2, entries(&["d"]), true);
+        feed(&mut merge, 0, &["a", "b"]);
+        feed(&mut merge, 1, &["c", "x"]);
+        merge.feed(2, entries(&["d"]), None);
         // Behind b two are known, behind x all five.
         assert_eq!(merge.at_most(4), [2, 0, 0]);
         assert_eq!(merge.at_most(6), [4, 1, 0]);

@@ -4,24 +4,32 @@
 //! | --- | --- |
 //! | `invoices` | `/v1/invoices` |
 //! | `invoice` | `/v1/invoices/{id}`, and its lines and events by page |
-//! | `ingestions` | `/v1/ingestions/{id}` |
+//! | `ingestions` | `/v1/ingestions`, `/v1/ingestions/{id}` |
+//! | `rejects` | `/v1/ingestions/{id}/rejects` |
+//! | `call` | a request while it is answered, and the read units that this takes |
 //! | [`parameters`] | query parameters, and all that is wrong with them in one answer |
 //! | [`problem`] | what goes wrong, as problem+json |
 //! | [`cursor`] | where a page ended, encrypted and bound to its query |
 //! | [`secret`] | the keys of cursors in Secrets Manager |
 //! | `answer` | as many elements as an answer carries, and where the next ones are |
+//! | `format` | in which form the client wants a list |
 //! | `collection` | what belongs to an invoice, as the table holds it |
-//! | [`page`] | reads a page of the shards, in at most two rounds of parallel queries |
+//! | [`page`] | reads a page of the shards, in at most two rounds of parallel queries where every item belongs to it |
 //! | [`plan`] | how much to ask of each shard |
 //! | [`merge`] | merges the shards into one order |
 //! | [`index`] | the shards as an index of the table holds them |
+//! | [`filter`] | which of their items belong to the answer |
+//! | [`served`] | what every answer has besides: id, tag, compression, CORS, a line in the log |
 //! | [`gateway`] | what API Gateway does to a request, undone |
 //!
 //! Nothing here logs what a client asks for: a CPF may be in it.
 
 mod answer;
+mod call;
 mod collection;
 pub mod cursor;
+pub mod filter;
+mod format;
 pub mod gateway;
 pub mod index;
 mod ingestions;
@@ -32,71 +40,66 @@ pub mod page;
 pub mod parameters;
 pub mod plan;
 pub mod problem;
+mod rejects;
 pub mod secret;
+pub mod served;
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 
+pub use call::Call;
 pub use cursor::CursorKeys;
-use index::Item;
+use format::Format;
 use problem::Problem;
+pub use served::Cors;
 
-use crate::table::{Table, TableError, keys};
+use crate::table::Table;
 
 /// What the API answers from.
 #[derive(Debug, Clone)]
 pub struct Api {
     /// The table, by a client that retries.
     pub table: Table,
+    /// Where rejects are read from.
+    pub s3: aws_sdk_s3::Client,
     /// The keys of its cursors.
     pub cursors: CursorKeys,
+    /// Which pages of other origins may read its answers.
+    pub cors: Cors,
 }
 
 impl Api {
-    /// An API on `table`.
+    /// An API on `table`, whose answers no page of another origin may read.
     #[must_use]
-    pub fn new(table: Table, cursors: CursorKeys) -> Self {
-        Self { table, cursors }
+    pub fn new(table: Table, s3: aws_sdk_s3::Client, cursors: CursorKeys) -> Self {
+        Self { table, s3, cursors, cors: Cors::default() }
     }
 }
 
-/// The routes.
+/// The routes, and what every answer has besides.
 pub fn router(api: Api) -> Router {
-    Router::new()
+    let cors = api.cors.clone();
+    let routes = Router::new()
         .route("/v1/invoices", get(invoices::list))
         .route("/v1/invoices/{id}", get(invoice::one))
         .route("/v1/invoices/{id}/lines", get(invoice::lines))
         .route("/v1/invoices/{id}/events", get(invoice::events))
+        .route("/v1/ingestions", get(ingestions::list))
         .route("/v1/ingestions/{id}", get(ingestions::one))
+        .route("/v1/ingestions/{id}/rejects", get(rejects::list))
         .route("/health", get(health))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .fallback(async || Problem::NotFound("No such path; see /v1/invoices."))
-        .with_state(Arc::new(api))
+        .fallback(async || Problem::NotFound("No such path; see /docs."))
+        .with_state(Arc::new(api));
+    served::with_layers(routes, &cors)
 }
 
 /// `GET /health`: this process answers. Does not ask the table, so that a throttled table takes no process down.
 async fn health() -> Response {
-    json(br#"{"status":"ok"}"#.to_vec())
-}
-
-/// One item, as it was a moment ago.
-async fn get_item(api: &Api, pk: String, sk: &str) -> Result<Option<Item>, Problem> {
-    let (name, sk) = (&api.table.name, AttributeValue::S(sk.to_owned()));
-    let get = api.table.client.get_item().table_name(name).key(keys::PK, AttributeValue::S(pk)).key(keys::SK, sk);
-    let answer = get.send().await.map_err(|error| TableError::service(name, error))?;
-    Ok(answer.item)
-}
-
-fn json(body: Vec<u8>) -> Response {
-    let mut response = body.into_response();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    answer::with_type(Format::Json.content_type(), r#"{"status":"ok"}"#)
 }
 
 #[cfg(all(test, feature = "local"))]

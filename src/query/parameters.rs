@@ -6,8 +6,9 @@ use std::fmt::Write;
 use axum::extract::Query;
 use axum::http::Uri;
 
+use super::merge::Order;
 use super::problem::{ParameterError, Problem};
-use crate::invoice::{DateConvention, TaxId, TaxIdColumn, Timestamp};
+use crate::invoice::{DateConvention, Decimal, Status, TaxId, TaxIdColumn, Timestamp};
 use crate::table::keys;
 
 /// Items on a page unless asked otherwise.
@@ -19,10 +20,8 @@ pub const LIMIT_MOST: usize = 1000;
 const SHOWN_NAME_LIMIT: usize = 64;
 /// Characters of a date in the plain form.
 const DATE_LENGTH: usize = 10;
-/// Before every sort key, which begin with a digit.
-const FIRST_SORT_KEY: &str = "0";
-/// Behind every sort key: the character after `9`.
-const LAST_SORT_KEY: &str = ":";
+/// Most characters of a text to compare with.
+pub const TEXT_LIMIT: usize = 200;
 
 /// The parameters of a request.
 #[derive(Debug)]
@@ -64,12 +63,18 @@ impl Parameters {
         }
     }
 
-    /// Takes a parameter that must be there.
-    pub fn required<T>(&mut self, name: &'static str, parse: impl FnOnce(&str) -> Result<T, Expected>) -> Option<T> {
-        if !self.left.iter().any(|(each, _)| each == name) {
-            self.refuse(name, "required");
-        }
-        self.optional(name, parse)
+    /// Takes the cursor, whatever it is: what it leads to is found out with the rest of the query. It is of this page
+    /// alone, and not given for the next one.
+    pub fn cursor(&mut self) -> Option<String> {
+        let cursor = self.optional("cursor", |text| Ok(text.to_owned()));
+        self.taken.retain(|(name, _)| *name != "cursor");
+        cursor
+    }
+
+    /// Whether one of these is wrong.
+    #[must_use]
+    pub fn has_refused(&self, names: &[&str]) -> bool {
+        self.errors.iter().any(|error| names.contains(&error.parameter.as_str()))
     }
 
     /// Notes what is wrong with a parameter.
@@ -130,10 +135,69 @@ pub fn to(text: &str) -> Result<String, Expected> {
     Ok(format!("{}$", keys::sort_time(last)))
 }
 
-/// Sort keys from `from` to `to`, both included; without one of them, from the first or to the last.
-#[must_use]
-pub fn span(from: Option<String>, to: Option<String>) -> (String, String) {
-    (from.unwrap_or_else(|| FIRST_SORT_KEY.to_owned()), to.unwrap_or_else(|| LAST_SORT_KEY.to_owned()))
+/// A month: `2024-05`, as keys have it: `202405`.
+///
+/// # Errors
+/// Anything else.
+pub fn month(text: &str) -> Result<String, Expected> {
+    let (year, number) = text.split_once('-').unwrap_or_default();
+    let is_number = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_month = is_number(year, 4) && is_number(number, 2) && ("01"..="12").contains(&number) && year != "0000";
+    if is_month { Ok(format!("{year}{number}")) } else { Err("expected a month like 2024-05".into()) }
+}
+
+/// One of some words.
+///
+/// # Errors
+/// Anything else.
+pub fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Expected> {
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("expected one of {}", words.join(", ")).into()
+    })
+}
+
+/// Ascending or descending.
+///
+/// # Errors
+/// Anything else.
+pub fn order(text: &str) -> Result<Order, Expected> {
+    word(text, &[Order::Ascending, Order::Descending].map(|order| (order.as_str(), order)))
+}
+
+/// The status of an invoice.
+///
+/// # Errors
+/// Anything else.
+pub fn status(text: &str) -> Result<Status, Expected> {
+    word(text, &Status::ALL.map(|status| (status.as_str(), status)))
+}
+
+/// An amount.
+///
+/// # Errors
+/// Anything but digits with a point in them, and a minus before them.
+pub fn amount(text: &str) -> Result<Decimal, Expected> {
+    Decimal::from_plain(text).ok_or_else(|| format!("expected {}", Decimal::EXPECTED).into())
+}
+
+/// A state: two letters, in capitals as invoices have them.
+///
+/// # Errors
+/// Anything else.
+pub fn uf(text: &str) -> Result<String, Expected> {
+    let is_uf = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    if is_uf { Ok(text.to_ascii_uppercase()) } else { Err("expected two letters like SP".into()) }
+}
+
+/// A text as invoices have it.
+///
+/// # Errors
+/// Nothing, or more than [`TEXT_LIMIT`] characters.
+pub fn text(text: &str) -> Result<String, Expected> {
+    let is_text = !text.is_empty() && text.chars().count() <= TEXT_LIMIT;
+    if is_text { Ok(text.to_owned()) } else { Err(format!("expected 1 to {TEXT_LIMIT} characters").into()) }
 }
 
 fn time(text: &str) -> Result<Timestamp, Expected> {
@@ -178,17 +242,16 @@ mod tests {
     fn everything_wrong_is_told_at_once() {
         let uri = "/v1/invoices?limit=0&to=tomorrow&limit=1&colour=red&issuer=%20".parse().unwrap();
         let mut parameters = Parameters::of(&uri);
-        assert_eq!(parameters.required("issuer", tax_id), None);
+        assert_eq!(parameters.optional("issuer", tax_id), None);
         assert_eq!(parameters.optional("limit", limit), None);
         assert_eq!(parameters.optional("to", to), None);
-        assert_eq!(parameters.required("month", |_| Ok(())), None);
+        assert!(parameters.has_refused(&["month", "to"]) && !parameters.has_refused(&["month", "from"]));
         let Err(Problem::InvalidParameter(errors)) = parameters.finish() else { panic!("it was taken") };
         let told: Vec<(&str, &str)> = errors.iter().map(|error| (error.parameter.as_str(), &*error.message)).collect();
         let expected = [
             ("issuer", "expected a CNPJ or CPF"),
             ("limit", "expected once"),
             ("to", "expected a date like 2024-12-31T23:59:59"),
-            ("month", "required"),
             ("colour", "unknown here"),
         ];
         assert_eq!(told, expected);
@@ -200,6 +263,28 @@ mod tests {
         for text in ["", "0", "1001", "+5", "-1", "5.0", " 5", "٥", "99999999999999999999999"] {
             assert!(limit(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_month_is_a_year_and_a_month_of_it() {
+        assert_eq!((month("2024-05").unwrap().as_str(), month("0001-12").unwrap().as_str()), ("202405", "000112"));
+        for text in
+            ["", "2024", "2024-5", "2024-00", "2024-13", "202405", "2024-05-01", "-024-05", "2024-+5", "0000-01"]
+        {
+            assert!(month(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn words_amounts_and_texts_are_what_invoices_have() {
+        assert_eq!((status("denied"), order("desc")), (Ok(Status::Denied), Ok(Order::Descending)));
+        assert_eq!(status("Denied"), Err("expected one of authorized, cancelled, denied, unknown".into()));
+        assert_eq!(amount("-12.50").unwrap().as_str(), "-12.50");
+        for wrong in ["", "1,5", "1.", ".5", "+1", "1e3", " 1", "٣", &"1".repeat(41)] {
+            assert_eq!(amount(wrong), Err("expected a decimal like 1234.56".into()), "{wrong:?}");
+        }
+        assert_eq!((uf("sp").as_deref(), uf("S").is_err(), uf("SÃ").is_err()), (Ok("SP"), true, true));
+        assert!(text("").is_err() && text(&"é".repeat(200)).is_ok() && text(&"é".repeat(201)).is_err());
     }
 
     #[test]

@@ -38,6 +38,28 @@ pub fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<usize> 
     fitting.unwrap_or_else(|| one_each(at_most, budget))
 }
 
+/// Fewest items that a round of a filtered page asks of a shard: a query costs its time whatever it finds.
+const SCAN_LEAST: usize = 8;
+
+/// Items to ask of each of `open` shards in the next round of a filtered page, where `missing` items are still missing and
+/// `matched` of the `examined` ones were taken: what should fill the page and a quarter more, but no more than all rounds
+/// before together, since few matches tell little.
+#[must_use]
+pub fn scan_round(missing: usize, matched: usize, examined: usize, open: usize) -> usize {
+    let likely = missing.saturating_mul(examined) / matched.max(1);
+    let asked = likely.saturating_add(likely / 4).min(examined);
+    asked.div_ceil(open.max(1)).max(SCAN_LEAST)
+}
+
+/// Items that `left` read units are likely to suffice for, where `read` items took `spent`.
+#[must_use]
+pub fn affordable(left: f64, spent: f64, read: usize) -> usize {
+    let read = f64::from(u32::try_from(read).unwrap_or(u32::MAX));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the ends of the type")]
+    let items = (left / spent * read) as usize;
+    items.max(1)
+}
+
 /// From one probability that is tried to the next: fine enough to leave little of the budget unused.
 const STEP: f64 = 0.8;
 /// How many are tried: down to 10⁻¹², where nothing is left to gain.
@@ -97,6 +119,18 @@ mod tests {
             assert!(asked.iter().sum::<usize>() <= budget, "{budget}: {asked:?}");
             assert!(asked.is_sorted_by(|a, b| a >= b), "{budget}: {asked:?}");
         }
+    }
+
+    #[test]
+    fn a_filtered_page_goes_on_as_its_matches_tell() {
+        // Nothing matched: as much again. Half of 80 matched, and 10 are missing: 20 and a quarter more, over 8 shards.
+        assert_eq!((scan_round(50, 0, 800, 8), scan_round(500, 1, 800, 8)), (100, 100));
+        assert_eq!((scan_round(100, 400, 800, 8), scan_round(10, 40, 80, 8)), (32, 8));
+        assert_eq!(
+            (affordable(10.0, 5.0, 40), affordable(0.1, 5.0, 40), affordable(1.0, 0.0, 40)),
+            (80, 1, usize::MAX)
+        );
+        assert_eq!(affordable(1.0, 0.0, 0), 1);
     }
 
     #[test]

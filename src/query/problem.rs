@@ -2,17 +2,21 @@
 
 use std::borrow::Cow;
 
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::answer;
 use super::cursor::{InvalidCursor, NoCursor};
 use crate::table::TableError;
 use crate::table::stored::DecodeError;
 
 /// Seconds after which a client may try again what failed for want of capacity or of a connection.
 const RETRY_AFTER_SECONDS: &str = "1";
+
+/// What a problem's answer says it is.
+const MEDIA_TYPE: &str = "application/problem+json";
 
 /// What is wrong with a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +38,8 @@ pub enum Problem {
     NotFound(&'static str),
     /// 405: something is there, and it can only be read.
     MethodNotAllowed,
+    /// 406: a list in none of the forms that there are.
+    NotAcceptable,
     /// 503: the table is read too fast.
     Throttled,
     /// 503: the table does not answer.
@@ -48,6 +54,8 @@ struct Body<'p> {
     title: &'static str,
     status: u16,
     detail: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'p str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'p [ParameterError],
 }
@@ -72,6 +80,12 @@ impl Problem {
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "This can only be read", "Use GET or HEAD.")
             }
+            Self::NotAcceptable => (
+                "not-acceptable",
+                StatusCode::NOT_ACCEPTABLE,
+                "A list has no such form",
+                "Accept application/json, application/x-ndjson or text/csv.",
+            ),
             Self::Throttled => (
                 "throttled",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -94,18 +108,27 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// The answer, with the id of its request where that is known.
+    pub(super) fn answer(&self, request_id: Option<&str>) -> Response {
         let (name, status, title, detail) = self.parts();
-        let errors: &[ParameterError] = if let Self::InvalidParameter(errors) = &self { errors } else { &[] };
-        let body = Body { r#type: format!("/problems/{name}"), title, status: status.as_u16(), detail, errors };
+        let errors: &[ParameterError] = if let Self::InvalidParameter(errors) = self { errors } else { &[] };
+        let r#type = format!("/problems/{name}");
+        let body = Body { r#type, title, status: status.as_u16(), detail, request_id, errors };
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, body).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = (status, answer::with_type(MEDIA_TYPE, body)).into_response();
         if matches!(self, Self::Throttled | Self::Unavailable) {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// What goes with the response tells what it is, so that the id of the request can be written into it.
+    fn into_response(self) -> Response {
+        let mut response = self.answer(None);
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -145,6 +168,13 @@ impl From<InvalidCursor> for Problem {
 impl From<NoCursor> for Problem {
     fn from(error: NoCursor) -> Self {
         tracing::error!(%error, "a page cannot be ended");
+        Self::Internal
+    }
+}
+
+impl From<csv::Error> for Problem {
+    fn from(error: csv::Error) -> Self {
+        tracing::error!(%error, "an answer cannot be written");
         Self::Internal
     }
 }

@@ -12,10 +12,10 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::invoice::{Event, EventKind, Invoice, Line, LineKey, Party, TaxId, TaxIdColumn, Timestamp};
+use crate::invoice::{Event, EventKind, Invoice, Line, LineKey, Party, Status, TaxId, TaxIdColumn, Timestamp};
 use crate::table::item::{SourceRef, encode_event, encode_invoice, encode_line};
 use crate::table::testing::{EXAMPLE_KEY, attributes, dynamodb, example, example_event, example_line};
-use crate::table::{IndexSet, Schema};
+use crate::table::{IndexSet, Schema, keys};
 
 const ISSUER: &str = "08676370000155";
 
@@ -43,7 +43,13 @@ async fn table(schema: Schema) -> Table {
 }
 
 fn api(table: &Table) -> Router {
-    router(Api::new(table.clone(), CursorKeys::new(&[7; 32])))
+    api_with(table, "http://127.0.0.1:9")
+}
+
+/// An API whose rejects lie at an S3 endpoint.
+fn api_with(table: &Table, s3: &str) -> Router {
+    let s3 = crate::aws::s3_reader(&crate::aws::embedded_config(s3));
+    router(Api::new(table.clone(), s3, CursorKeys::new(&[7; 32])))
 }
 
 const SOURCE: SourceRef<'static> = SourceRef { ingestion: std::borrow::Cow::Borrowed("9f2c"), record: 1 };
@@ -172,26 +178,10 @@ async fn pages_of_any_length_give_every_invoice_once_and_in_order() {
 async fn descending_goes_the_same_way_back() {
     let table = table(Schema { shards: 4, ..Schema::default() }).await;
     let expected: Vec<String> = fill(&table, 60, 20).await.into_iter().rev().collect();
-    let (lower, upper) = parameters::span(None, None);
-    let list = index::List {
-        index: crate::table::Index::Issuer,
-        of: ISSUER.into(),
-        lower,
-        upper,
-        order: merge::Order::Descending,
-    };
-    let mut found: Vec<String> = Vec::new();
-    loop {
-        let behind = found.last().cloned();
-        let listing = index::Listing { table: &table, list: &list, behind: behind.as_deref() };
-        let page = page::read(&listing, 9).await.unwrap();
-        assert!(page.read <= plan::read_limit(9, 4) && page.rounds <= 2);
-        found.extend(page.entries.into_iter().map(|entry| entry.sort));
-        if !page.has_more {
-            break;
-        }
-    }
-    assert_eq!(found, expected);
+    let expected: Vec<&str> = expected.iter().map(|key| keys::id_of_sort_key(key).unwrap()).collect();
+    let path = format!("/v1/invoices?issuer={ISSUER}&order=desc&limit=9");
+    let (found, pages) = follow(&api(&table), &path, None, "id").await;
+    assert_eq!((found, pages), (expected.iter().map(ToString::to_string).collect(), 9));
 }
 
 #[tokio::test]
@@ -279,7 +269,11 @@ async fn a_cursor_is_good_for_its_own_query_alone() {
             (StatusCode::BAD_REQUEST, &"/problems/invalid-cursor".into()),
             "{path}"
         );
-        assert_eq!(answer.body.as_object().unwrap().len(), 4, "type, title, status, detail, and nothing else");
+        assert_eq!(
+            answer.body.as_object().unwrap().len(),
+            5,
+            "type, title, status, detail, request_id, and nothing else"
+        );
     }
 }
 
@@ -579,12 +573,19 @@ async fn wrong_parameters_come_in_one_answer() {
     assert_eq!((answer.status, &answer.body["type"]), (StatusCode::BAD_REQUEST, &"/problems/invalid-parameter".into()));
     let wrong = answer.body["errors"].as_array().unwrap().iter();
     let wrong: Vec<&str> = wrong.map(|error| error["parameter"].as_str().unwrap()).collect();
-    assert_eq!(wrong, ["issuer", "from", "to", "limit", "colour"]);
+    assert_eq!(wrong, ["from", "to", "limit", "issuer", "colour"]);
     for (path, parameter) in [
         ("/v1/invoices/1?x=1", "x"),
         ("/v1/ingestions/1?x=1", "x"),
         ("/v1/invoices?issuer=1&from=2024-02-02&to=2024-02-01", "to"),
         ("/v1/invoices?issuer=1", "issuer"),
+        ("/v1/invoices", "issuer"),
+        ("/v1/invoices?status=authorized", "status"),
+        ("/v1/invoices?status=denied", "status"),
+        ("/v1/invoices?issuer=%20&order=up", "issuer"),
+        ("/v1/invoices?month=2024-01&min_total=2&max_total=1.99", "max_total"),
+        ("/v1/invoices?month=2024-01&number=", "number"),
+        ("/v1/ingestions?state=done", "state"),
     ] {
         let answer = get(&api, path).await;
         assert_eq!(
@@ -592,6 +593,332 @@ async fn wrong_parameters_come_in_one_answer() {
             (StatusCode::BAD_REQUEST, &parameter.into())
         );
     }
+}
+
+/// Which of these invoices belong to a list, by their ids.
+async fn listed(router: &Router, query: &str) -> String {
+    follow(router, &format!("/v1/invoices?{query}"), None, "id").await.0.concat()
+}
+
+#[tokio::test]
+async fn every_filter_goes_with_every_list() {
+    let table = table(Schema { shards: 2, ..Schema::default() }).await;
+    let party = |tax_id: &str, uf: &'static str| {
+        let tax_id = Some(TaxId::parse(tax_id, TaxIdColumn::Either).unwrap());
+        Party { tax_id, uf: Some(uf.into()), ..Party::default() }
+    };
+    let other = "09579964000291";
+    let base = |id: &'static str, at: &str| Invoice {
+        id: id.into(),
+        access_key: None,
+        issued_at: Timestamp::from_plain(at).unwrap(),
+        issuer: party(ISSUER, "MG"),
+        recipient: Some(party(other, "PR")),
+        ..example()
+    };
+    let total = |text: &str| crate::invoice::Decimal::from_plain(text);
+    for invoice in [
+        base("a", "2024-01-31T23:59:59"),
+        Invoice { total: total("9.90"), ..base("b", "2024-02-01T00:00:00") },
+        Invoice { status: Status::Cancelled, number: None, ..base("c", "2024-02-10T00:00:00") },
+        Invoice { issuer: party(other, "SP"), recipient: None, ..base("d", "2024-02-29T23:59:59") },
+        Invoice { status: Status::Denied, total: None, series: Some("9".into()), ..base("e", "2024-03-01T00:00:00") },
+        Invoice { model: Some("65".into()), recipient: Some(party(ISSUER, "MG")), ..base("f", "2025-02-01T00:00:00") },
+    ] {
+        put(&table, &invoice).await;
+    }
+    let api = api(&table);
+    for (query, expected) in [
+        (format!("issuer={ISSUER}"), "abcef"),
+        (format!("recipient={other}&order=desc"), "ecba"),
+        (format!("issuer={ISSUER}&recipient={ISSUER}"), "f"),
+        ("month=2024-02".to_owned(), "bcd"),
+        ("month=2024-02&order=desc&limit=1".to_owned(), "dcb"),
+        ("month=2024-02&from=2024-02-10&to=2024-02-28".to_owned(), "c"),
+        ("month=2024-02&to=2024-02-10T00:00:00".to_owned(), "bc"),
+        ("month=2024-02&from=2024-03-01".to_owned(), ""),
+        (format!("month=2024-02&issuer={other}"), "d"),
+        (format!("month=2024-02&issuer={ISSUER}&order=desc"), "cb"),
+        ("status=cancelled".to_owned(), "c"),
+        ("status=cancelled&month=2024-03".to_owned(), ""),
+        ("status=denied&month=2024-03&series=9".to_owned(), "e"),
+        (format!("issuer={ISSUER}&status=authorized&limit=2"), "abf"),
+        ("month=2024-02&status=authorized".to_owned(), "bd"),
+        (format!("issuer={ISSUER}&model=65"), "f"),
+        (format!("issuer={ISSUER}&model=5"), ""),
+        (format!("issuer={ISSUER}&number=7083&series=1"), "abf"),
+        (format!("issuer={ISSUER}&max_total=2039.99"), "b"),
+        (format!("issuer={ISSUER}&min_total=9.9&max_total=2040"), "abcf"),
+        (format!("issuer={ISSUER}&min_total=2040.000001"), ""),
+        ("month=2024-02&issuer_uf=mg".to_owned(), "bc"),
+        ("month=2024-02&recipient_uf=PR&status=authorized".to_owned(), "b"),
+        (format!("recipient={other}&issuer_uf=MG&recipient_uf=PR&status=cancelled&month=2024-02&max_total=2040"), "c"),
+    ] {
+        assert_eq!(listed(&api, &query).await, expected, "{query}");
+    }
+    // A list that a table has no index for is read from another one that is asked for, too.
+    let sparse =
+        Table { schema: Schema { indexes: IndexSet::parse("month").unwrap(), ..table.schema.clone() }, ..table };
+    let api = self::api(&sparse);
+    assert_eq!(listed(&api, &format!("issuer={ISSUER}&month=2024-02&status=cancelled")).await, "c");
+    let wrong = get(&api, &format!("/v1/invoices?issuer={ISSUER}&status=cancelled")).await.body;
+    assert_eq!(each(&wrong["errors"], "parameter"), ["issuer", "status"]);
+}
+
+#[tokio::test]
+async fn a_filtered_page_reads_on_and_says_what_it_took() {
+    let table = table(Schema { shards: 3, ..Schema::default() }).await;
+    fill(&table, 400, 0).await;
+    put(&table, &Invoice { model: Some("65".into()), ..invoice("needle".into(), 30_000, ISSUER) }).await;
+    let api = api(&table);
+    let page = get(&api, &format!("/v1/invoices?issuer={ISSUER}&model=65&limit=2")).await;
+    assert_eq!((each(&page.body["items"], "id"), page.body.get("next_cursor")), (vec!["needle".to_owned()], None));
+    let units: f64 = page.headers["notaflux-read-units"].to_str().unwrap().parse().unwrap();
+    assert!((20.0..80.0).contains(&units), "{units} for 401 items of 0.7 KB");
+    let plain = get(&api, &format!("/v1/invoices?issuer={ISSUER}&limit=2")).await;
+    assert!(plain.headers["notaflux-read-units"].to_str().unwrap().parse::<f64>().unwrap() <= 4.5);
+    assert!(!get(&api, "/health").await.headers.contains_key("notaflux-read-units"));
+}
+
+/// A page of a filter that nothing passes ends at its bound, and the walk still ends.
+#[tokio::test]
+async fn a_cursor_of_a_filtered_list_is_bound_to_its_filter() {
+    let table = table(Schema::default()).await;
+    fill(&table, 60, 0).await;
+    let api = api(&table);
+    let base = format!("/v1/invoices?issuer={ISSUER}&limit=5");
+    let filters =
+        ["", "&model=55", "&model=55&min_total=1", "&min_total=1", "&max_total=9999999", "&status=authorized"];
+    for given in filters {
+        let page = get(&api, &format!("{base}{given}")).await;
+        let cursor = page.body["next_cursor"].as_str().unwrap();
+        for asked in filters {
+            let status = get(&api, &format!("{base}{asked}&cursor={cursor}")).await.status;
+            assert_eq!(status == StatusCode::OK, given == asked, "{given} for {asked}");
+        }
+    }
+    let nothing = format!("/v1/invoices?issuer={ISSUER}&month=2024-01&from=2025-01-01");
+    assert_eq!(get(&api, &nothing).await.body, serde_json::json!({"items": []}));
+    assert_eq!(get(&api, &format!("{nothing}&cursor=x")).await.body["type"], "/problems/invalid-cursor");
+}
+
+/// The answer as text, asked for with a header.
+async fn text(router: &Router, path: &str, header: (&str, &str)) -> (StatusCode, axum::http::HeaderMap, String) {
+    let request = Request::builder().uri(path).header(header.0, header.1).body(Body::empty()).unwrap();
+    let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn a_list_comes_as_lines_or_rows_too() {
+    let table = table(Schema::default()).await;
+    put(&table, &example()).await;
+    put(&table, &invoice("other".into(), 0, ISSUER)).await;
+    put_line(&table, &numbered(1)).await;
+    put_event(&table, &example_event()).await;
+    let api = api(&table);
+    let list = format!("/v1/invoices?issuer={ISSUER}&limit=1");
+    let json = get(&api, &list).await;
+    assert_eq!(json.headers["vary"], "accept");
+    let (_, headers, lines) = text(&api, &list, ("accept", "application/x-ndjson")).await;
+    assert_eq!(headers["content-type"], "application/x-ndjson");
+    assert!(headers.contains_key("link") && lines.ends_with("}\n"));
+    assert_eq!(serde_json::from_str::<Value>(&lines).unwrap(), json.body["items"][0]);
+    let (_, headers, rows) = text(&api, &list, ("accept", "text/csv")).await;
+    assert_eq!(headers["content-type"], "text/csv; charset=utf-8; header=present");
+    assert!(headers.contains_key("link"));
+    let expected = concat!(
+        "id,access_key,model,series,number,operation,issued_at,issuer_tax_id,issuer_tax_id_kind,issuer_name,",
+        "issuer_state_registration,issuer_uf,issuer_city,recipient_tax_id,recipient_tax_id_kind,recipient_name,",
+        "recipient_state_registration,recipient_uf,recipient_city,status,status_text,status_at,total,currency,line_count,",
+        "warnings,ingestion,record,extra\n31191108676370000155550010000070831000062423,",
+        "31191108676370000155550010000070831000062423,55,1,7083,VENDA DE MERCADORIA ADQUIRIDA,2019-11-12T00:00:00,",
+        "08676370000155,cnpj,DIST. DE MEDICAMENTOS PRO SAUDE LTD,10428180043,MG,UBERLANDIA,09579964000291,cnpj,",
+        "HOSP GERAL DE CURITIBA,,PR,,authorized,Autorização de Uso,2019-11-12T13:01:52,2040.00,BRL,,,9f2c,1,",
+        "\"{\"\"final_consumer\"\":\"\"1 - CONSUMIDOR FINAL\"\"}\"\n",
+    );
+    assert_eq!(rows, expected);
+    let base = format!("/v1/invoices/{EXAMPLE_KEY}");
+    let (_, _, rows) = text(&api, &format!("{base}/lines"), ("accept", "text/csv")).await;
+    assert!(rows.contains("\n1,7891,SORO FISIOLÓGICO,30049099,6102,100.0000,FR,20.4000,2040.00,,"), "{rows}");
+    let (_, _, rows) = text(&api, &format!("{base}/events"), ("accept", "text/csv")).await;
+    assert!(
+        rows.contains("\n2019-11-13T08:09:10-03:00,cancellation,Cancelamento da NF-e,Cancelamento,ERRO DE"),
+        "{rows}"
+    );
+    let (status, headers, body) = text(&api, &list, ("accept", "text/html")).await;
+    assert_eq!(
+        (status, headers["content-type"].to_str().unwrap()),
+        (StatusCode::NOT_ACCEPTABLE, "application/problem+json")
+    );
+    assert!(body.contains("/problems/not-acceptable") && body.contains("text/csv"));
+}
+
+#[tokio::test]
+async fn a_client_that_has_a_resource_is_told_so() {
+    let table = table(Schema::default()).await;
+    put(&table, &example()).await;
+    let api = api(&table);
+    let path = format!("/v1/invoices/{EXAMPLE_KEY}");
+    let tag = get(&api, &path).await.headers["etag"].to_str().unwrap().to_owned();
+    assert!(tag.starts_with("W/\""));
+    let (status, headers, body) = text(&api, &path, ("if-none-match", &format!("\"x\", {tag}"))).await;
+    assert_eq!(
+        (status, headers["etag"].to_str().unwrap(), body.as_str()),
+        (StatusCode::NOT_MODIFIED, tag.as_str(), "")
+    );
+    assert!(headers.contains_key("x-request-id") && headers.contains_key("notaflux-read-units"));
+    put_event(&table, &example_event()).await;
+    let (status, headers, _) = text(&api, &path, ("if-none-match", &tag)).await;
+    assert!(status == StatusCode::OK && headers["etag"].to_str().unwrap() != tag, "an event has changed it");
+    assert!(!get(&api, &format!("{path}/lines")).await.headers.contains_key("etag"));
+    assert_eq!(text(&api, "/v1/invoices/gone", ("if-none-match", "*")).await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn every_answer_names_its_request() {
+    let table = table(Schema::default()).await;
+    let api = api(&table);
+    for path in ["/health", "/v1/invoices/gone", "/v1/invoices", "/nowhere"] {
+        let (_, headers, body) = text(&api, path, ("x-request-id", "abc-1")).await;
+        assert_eq!(headers["x-request-id"], "abc-1", "{path}");
+        assert!(path == "/health" || body.contains(r#""request_id":"abc-1""#), "{body}");
+    }
+    let head = ask(&api, "HEAD", "/v1/invoices/gone").await;
+    assert_eq!((head.status, head.body, head.headers["x-request-id"].len()), (StatusCode::NOT_FOUND, Value::Null, 32));
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_can_read_them() {
+    let table = table(Schema::default()).await;
+    fill(&table, 30, 0).await;
+    let api = api(&table);
+    let path = format!("/v1/invoices?issuer={ISSUER}");
+    let request =
+        Request::builder().uri(&path).header("accept-encoding", "br, gzip;q=0.5").body(Body::empty()).unwrap();
+    let (parts, body) = api.clone().oneshot(request).await.unwrap().into_parts();
+    assert_eq!(parts.headers["content-encoding"], "gzip");
+    let vary: Vec<&str> = parts.headers.get_all("vary").iter().map(|value| value.to_str().unwrap()).collect();
+    assert_eq!(vary.join(","), "accept,accept-encoding");
+    let mut plain = String::new();
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&body[..]), &mut plain).unwrap();
+    let items = serde_json::from_str::<Value>(&plain).unwrap()["items"].clone();
+    assert_eq!(items, get(&api, &path).await.body["items"]);
+    assert!(!get(&api, &path).await.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_read_answers_where_they_are_let() {
+    let table = table(Schema::default()).await;
+    let s3 = crate::aws::s3_client(&crate::aws::embedded_config("http://127.0.0.1:9"));
+    let with = |text: &str| {
+        let api = Api::new(table.clone(), s3.clone(), CursorKeys::new(&[7; 32]));
+        router(Api { cors: Cors::parse(text).unwrap(), ..api })
+    };
+    let asked = async |router: Router, method: &str, origin: &str| {
+        let request = Request::builder().method(method).uri("/v1/invoices/gone").header("origin", origin);
+        let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        let allowed = response.headers().get("access-control-allow-origin").map(|it| it.to_str().unwrap().to_owned());
+        (response.status().as_u16(), allowed)
+    };
+    let app = "https://app.example";
+    assert_eq!(asked(with(""), "OPTIONS", app).await, (405, None));
+    assert_eq!(asked(with(app), "OPTIONS", app).await, (200, Some(app.to_owned())));
+    assert_eq!(asked(with(app), "GET", app).await, (404, Some(app.to_owned())));
+    assert_eq!(asked(with(app), "GET", "https://evil.example").await, (404, None));
+    assert_eq!(asked(with("*"), "GET", "https://evil.example").await, (404, Some("*".to_owned())));
+}
+
+/// Puts what the ledger holds of an ingestion.
+async fn put_ingestion(table: &Table, id: &str, created_at: &str, state: &str, rejects: Option<&str>) {
+    let text = |text: String| AttributeValue::S(text);
+    let month: String = created_at.chars().filter(char::is_ascii_digit).take(6).collect();
+    let report = serde_json::json!({"ingestion": id, "state": state, "rejects_location": rejects});
+    let put = table.client.put_item().table_name(&table.name);
+    let put = put.item("PK", text(format!("J#{id}"))).item("SK", text("META".into()));
+    let put = put.item("MK", text(format!("J#{month}"))).item("MS", text(format!("{created_at}#{id}")));
+    let put = put.item("state", text(state.into())).item("report", text(report.to_string()));
+    put.send().await.unwrap();
+}
+
+#[tokio::test]
+async fn ingestions_are_listed_newest_first_over_the_months() {
+    let table = table(Schema::default()).await;
+    let months: Vec<String> =
+        keys::months_back_from(&jiff::Timestamp::now().strftime("%Y%m").to_string()).take(30).collect();
+    let mut expected = Vec::new();
+    for (month, day) in [(0, 2), (0, 1), (1, 28), (3, 5), (3, 4), (23, 1), (24, 1)] {
+        let (year, number) = months[month].split_at(4);
+        let id = format!("{month}-{day}");
+        let state = if day == 1 { "failed" } else { "completed" };
+        put_ingestion(&table, &id, &format!("{year}-{number}-{day:02}T10:00:00Z"), state, None).await;
+        expected.push(id);
+    }
+    let api = api(&table);
+    let all = |path: &'static str| follow(&api, path, None, "ingestion");
+    for (limit, pages) in [("1", 6), ("2", 3), ("4", 2), ("6", 1), ("7", 1)] {
+        let path: &'static str = format!("/v1/ingestions?limit={limit}").leak();
+        assert_eq!(all(path).await, (expected[..6].to_vec(), pages), "limit {limit}");
+    }
+    assert_eq!(all("/v1/ingestions?state=failed&limit=1").await.0, ["0-1", "23-1"]);
+    let old: &'static str = format!("/v1/ingestions?month={}-{}", &months[24][..4], &months[24][4..]).leak();
+    assert_eq!(all(old).await, (vec!["24-1".to_owned()], 1));
+    assert_eq!(all("/v1/ingestions?month=1999-01").await, (Vec::new(), 1));
+    let cursor = get(&api, "/v1/ingestions?limit=1").await.body["next_cursor"].as_str().unwrap().to_owned();
+    for other in ["state=failed", "month=2026-11"] {
+        let answer = get(&api, &format!("/v1/ingestions?{other}&cursor={cursor}")).await;
+        assert_eq!(answer.body["type"], "/problems/invalid-cursor");
+    }
+    let (_, _, rows) = text(&api, "/v1/ingestions?limit=2", ("accept", "text/csv")).await;
+    assert!(rows.starts_with("ingestion,state,") && rows.contains("\n0-2,completed,"), "{rows}");
+    let sparse =
+        Table { schema: Schema { indexes: IndexSet::parse("issuer").unwrap(), ..table.schema.clone() }, ..table };
+    assert_eq!(get(&self::api(&sparse), "/v1/ingestions").await.body["errors"][0]["parameter"], "month");
+}
+
+#[tokio::test]
+async fn rejects_are_read_by_page_from_where_they_lie() {
+    let stack = crate::local::stack::Stack::start(crate::local::stack::StackOptions::default()).unwrap();
+    let s3 = crate::aws::s3_client(&stack.sdk_config());
+    let table = table(Schema::default()).await;
+    let bucket = crate::local::stack::WORK_BUCKET;
+    let location = format!("s3://{bucket}/rejects/9f2c/");
+    put_ingestion(&table, "9f2c", "2026-11-02T10:00:00Z", "completed", Some(&location)).await;
+    put_ingestion(&table, "clean", "2026-11-02T10:00:00Z", "completed", None).await;
+    let mut expected = Vec::new();
+    for object in [0, 1, 7] {
+        let mut body = String::new();
+        for line in 0..500 {
+            let reason = format!("{object}.{line}");
+            // The second object is longer than what is read at a time.
+            let raw = "x".repeat(if object == 1 { 4096 } else { 10 });
+            body.push_str(&serde_json::json!({"line": line, "reason": reason, "raw": raw}).to_string());
+            body.push('\n');
+            expected.push(reason);
+        }
+        let put = s3.put_object().bucket(bucket).key(format!("rejects/9f2c/{object:08}.ndjson"));
+        put.body(body.into_bytes().into()).send().await.unwrap();
+    }
+    let put = s3.put_object().bucket(bucket).key("rejects/9f2c.2/00000000.ndjson");
+    put.body(b"{\"reason\":\"of another attempt\"}\n".to_vec().into()).send().await.unwrap();
+    let api = api_with(&table, &stack.endpoints().aws);
+    let base = "/v1/ingestions/9f2c/rejects";
+    for (limit, pages) in [(1000, 2), (500, 3), (499, 4), (37, 41)] {
+        let (found, walked) = follow(&api, &format!("{base}?limit={limit}"), None, "reason").await;
+        assert_eq!((found, walked), (expected.clone(), pages), "limit {limit}");
+    }
+    let (_, _, rows) = text(&api, &format!("{base}?limit=1"), ("accept", "text/csv")).await;
+    assert_eq!(rows, "source,entry,line,record,byte,length,reason,message,raw\n,,0,,,,0.0,,xxxxxxxxxx\n");
+    assert_eq!(get(&api, "/v1/ingestions/clean/rejects").await.body, serde_json::json!({"items": []}));
+    assert_eq!(get(&api, "/v1/ingestions/gone/rejects").await.status, StatusCode::NOT_FOUND);
+    let cursor = get(&api, &format!("{base}?limit=1")).await.body["next_cursor"].as_str().unwrap().to_owned();
+    let answer = get(&api, &format!("/v1/ingestions/clean/rejects?cursor={cursor}")).await;
+    assert_eq!(answer.body["type"], "/problems/invalid-cursor");
+    let unreachable = get(&self::api(&table), base).await;
+    assert_eq!((unreachable.status.as_u16(), &unreachable.body["type"]), (503, &"/problems/unavailable".into()));
 }
 
 #[tokio::test]

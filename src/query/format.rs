@@ -1,0 +1,190 @@
+//! In which form a list is answered: as the client accepts it.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+use axum::http::request::Parts;
+use serde_json::Value;
+
+use super::Api;
+use super::problem::Problem;
+
+/// The form of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// One object, with the elements in `items`.
+    Json,
+    /// An element a line.
+    Ndjson,
+    /// A row an element, below a header row.
+    Csv,
+}
+
+/// A column of a list as CSV: its name, and where in an element its value stands (RFC 6901).
+pub(super) type Column = (&'static str, &'static str);
+
+impl Format {
+    /// Every form, the preferred one first.
+    pub(super) const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
+    /// Type and subtype.
+    pub(super) const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Csv => "text/csv",
+        }
+    }
+
+    /// What an answer of this form says it is.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json | Self::Ndjson => self.media_type(),
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+        }
+    }
+
+    /// The form that the client likes best (RFC 9110, 12.5.1); JSON where it does not say.
+    fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let mut given = headers.get_all(ACCEPT).iter().peekable();
+        given.peek()?;
+        let ranges = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        let ranges: Vec<Range<'_>> = ranges.filter_map(Range::parse).collect();
+        let weight = |format: Self| {
+            let fitting = ranges.iter().filter(|range| range.fits(format.media_type()));
+            fitting.max_by_key(|range| range.precision()).map_or(0, |range| range.weight)
+        };
+        let weighed = Self::ALL.into_iter().map(|format| (format, weight(format))).filter(|(_, weight)| *weight > 0);
+        // The first of several that weigh the same.
+        weighed.rev().max_by_key(|(_, weight)| *weight).map(|(format, _)| format)
+    }
+}
+
+impl FromRequestParts<Arc<Api>> for Format {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(ACCEPT) {
+            return Ok(Self::Json);
+        }
+        Self::accepted(&parts.headers).ok_or(Problem::NotAcceptable)
+    }
+}
+
+/// A media range of `Accept`, and how much it is liked, in thousandths.
+struct Range<'h> {
+    kind: &'h str,
+    subtype: &'h str,
+    weight: u16,
+}
+
+impl<'h> Range<'h> {
+    fn parse(text: &'h str) -> Option<Self> {
+        let mut parts = text.split(';').map(str::trim);
+        let (kind, subtype) = parts.next()?.split_once('/')?;
+        let weight = parts.find_map(|parameter| parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q=")));
+        let weight = weight.map_or(Some(1000), thousandths)?;
+        Some(Self { kind, subtype, weight })
+    }
+
+    fn fits(&self, media_type: &str) -> bool {
+        let (kind, subtype) = media_type.split_once('/').unwrap_or((media_type, ""));
+        let is = |given: &str, name: &str| given == "*" || given.eq_ignore_ascii_case(name);
+        is(self.kind, kind) && is(self.subtype, subtype)
+    }
+
+    fn precision(&self) -> u8 {
+        u8::from(self.kind != "*") + u8::from(self.subtype != "*")
+    }
+}
+
+/// `0.5`, `1`, `0.125`: at most three places (RFC 9110, 12.4.2).
+fn thousandths(text: &str) -> Option<u16> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, ""));
+    let all_digits = places.len() <= 3 && places.bytes().all(|byte| byte.is_ascii_digit());
+    let places: u16 = if all_digits { format!("{places:0<3}").parse().ok()? } else { return None };
+    let whole: u16 = if matches!(whole, "0" | "1") { whole.parse().ok()? } else { return None };
+    Some((whole * 1000 + places).min(1000))
+}
+
+/// A row of `columns` with what an element has.
+pub(super) fn csv_row(element: &Value, columns: &[Column]) -> Result<Vec<u8>, csv::Error> {
+    let cells = columns.iter().map(|(_, pointer)| element.pointer(pointer).map_or_else(String::new, cell));
+    write_row(cells)
+}
+
+/// The header row.
+pub(super) fn csv_header(columns: &[Column]) -> Result<Vec<u8>, csv::Error> {
+    write_row(columns.iter().map(|(name, _)| *name))
+}
+
+fn write_row(cells: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Vec<u8>, csv::Error> {
+    let mut writer = csv::WriterBuilder::new().buffer_capacity(ROW_BYTES).from_writer(Vec::with_capacity(ROW_BYTES));
+    writer.write_record(cells)?;
+    writer.into_inner().map_err(|error| error.into_error().into())
+}
+
+/// Room for a row of usual length.
+const ROW_BYTES: usize = 1024;
+
+/// A text as it is, a list of words with spaces between them, anything else as its JSON.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(words) if words.iter().all(Value::is_string) => {
+            words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use super::*;
+
+    fn accepted(values: &[&str]) -> Option<Format> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(ACCEPT, value.parse().unwrap());
+        }
+        Format::accepted(&headers)
+    }
+
+    #[test]
+    fn the_form_is_the_one_that_is_liked_best() {
+        use Format::{Csv, Json, Ndjson};
+        for (accept, expected) in [
+            ("*/*", Some(Json)),
+            ("application/*", Some(Json)),
+            ("text/csv", Some(Csv)),
+            ("TEXT/CSV; header=present", Some(Csv)),
+            ("text/*", Some(Csv)),
+            ("application/x-ndjson", Some(Ndjson)),
+            ("text/csv, application/json", Some(Json)),
+            ("text/csv, application/json;q=0.9", Some(Csv)),
+            ("text/csv;q=0.2, application/x-ndjson; q=0.3 ,*/*;q=0.1", Some(Ndjson)),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Some(Json)),
+            ("application/json;q=0, */*", Some(Ndjson)),
+            ("application/json;q=0.000", None),
+            ("text/html", None),
+            ("", None),
+            ("text/csv;q=2, text", None),
+        ] {
+            assert_eq!(accepted(&[accept]), expected, "{accept}");
+        }
+        assert_eq!(accepted(&["text/html", "text/csv"]), Some(Csv));
+    }
+
+    #[test]
+    fn a_row_has_a_cell_for_each_column() {
+        let columns: &[Column] = &[("id", "/id"), ("uf", "/issuer/uf"), ("warnings", "/warnings"), ("extra", "/extra")];
+        let element = serde_json::json!({"id": "a\"b", "warnings": ["x", "y"], "extra": {"k": "v, w"}});
+        assert_eq!(csv_header(columns).unwrap(), b"id,uf,warnings,extra\n");
+        let row = String::from_utf8(csv_row(&element, columns).unwrap()).unwrap();
+        assert_eq!(row, "\"a\"\"b\",,x y,\"{\"\"k\"\":\"\"v, w\"\"}\"\n");
+    }
+}
