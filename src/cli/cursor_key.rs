@@ -10,9 +10,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Failure;
 use crate::query::CursorKeys;
-use crate::query::cursor::KEY_BYTES;
+use crate::query::cursor::{KEY_BYTES, KeyError};
 
-/// Its file, which nobody but its owner may read.
+/// Its file, which nobody but its owner may read: the key, and in a second line, where there is one, the key before it.
 const FILE: &str = "cursor.key";
 
 /// The key in `folder`, made if there is none. The caller holds the folder's lock.
@@ -24,8 +24,14 @@ pub(super) fn in_folder(folder: &Path) -> Result<CursorKeys, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => make(&path).map_err(|error| failed(&error))?,
         Err(error) => return Err(failed(&error).into()),
     };
-    let keys = CursorKeys::from_base64(&text);
-    keys.map_err(|error| format!("{}; remove the file, and a new one is made", failed(&error)).into())
+    keys(&text).map_err(|error| format!("{}; remove the file, and a new one is made", failed(&error)).into())
+}
+
+/// The keys in the lines of the file.
+fn keys(text: &str) -> Result<CursorKeys, KeyError> {
+    let (current, previous) = text.trim().split_once('\n').unwrap_or((text, ""));
+    let keys = CursorKeys::from_base64(current)?;
+    if previous.is_empty() { Ok(keys) } else { Ok(keys.or_previous(&CursorKeys::from_base64(previous)?)) }
 }
 
 fn make(path: &Path) -> io::Result<String> {
@@ -55,6 +61,12 @@ mod tests {
         assert_eq!(in_folder(folder.path()).unwrap().open(&cursor, b"query").unwrap(), "a");
         let mode = fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+        let old = fs::read_to_string(folder.path().join(FILE)).unwrap();
+        let new = STANDARD.encode([7; KEY_BYTES]);
+        fs::write(folder.path().join(FILE), format!("{new}\n{old}\n")).unwrap();
+        let rotated = in_folder(folder.path()).unwrap();
+        assert_eq!(rotated.open(&cursor, b"query").unwrap(), "a", "the key before it is still taken");
+        assert!(CursorKeys::new(&[7; KEY_BYTES]).open(&rotated.seal("a", b"query").unwrap(), b"query").is_ok());
         fs::write(folder.path().join(FILE), "short").unwrap();
         assert!(in_folder(folder.path()).unwrap_err().to_string().contains("remove the file"));
     }

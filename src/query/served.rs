@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY};
+use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -105,10 +105,14 @@ async fn told(mut request: Request, next: Next) -> Response {
     }
     let units = meter.units();
     let headers = response.headers_mut();
+    // Personal data is in it: nobody between may keep it, and who keeps it asks whether it still stands.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.extend(HeaderValue::try_from(&id).ok().map(|id| (REQUEST_ID, id)));
     headers
         .extend(units.and_then(|units| HeaderValue::try_from(units.to_string()).ok()).map(|units| (READ_UNITS, units)));
-    let (status, elapsed_ms) = (response.status().as_u16(), began.elapsed().as_millis());
+    let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let status = response.status().as_u16();
     tracing::info!(request_id = id, %method, route, status, read_units = units, elapsed_ms, "answered");
     response
 }

@@ -1,10 +1,13 @@
 """One server, from deployment to the last page: a file goes in by S3 and its invoices come out of the API."""
+import csv
+import io
 import json
 import re
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 from pathlib import Path
 
 import boto3
@@ -90,11 +93,11 @@ class Flow:
 
     # ---- the API
 
-    def get(self, path, key="", **query):
-        """Status, body and headers of an answer."""
+    def get(self, path, key="", asked=None, **query):
+        """Status, body and headers of an answer, asked for with these headers."""
         given = f"?{urllib.parse.urlencode(query)}" if query else ""
         url = f"{self.server.url}/_aws/execute-api/{self.api_id}/prod{path}{given}"
-        request = urllib.request.Request(url, headers={"x-api-key": key} if key else {})
+        request = urllib.request.Request(url, headers=({"x-api-key": key} if key else {}) | (asked or {}))
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 return answer.status, answer.read(), answer.headers
@@ -122,11 +125,11 @@ class Flow:
         status, body, _ = self.get("/v1/invoices", self.api_key, issuer="1", cursor="AAAA")
         self.check("a cursor that nobody gave is refused", status == 400 and b"invalid-cursor" in body, body)
 
-    def pages(self, issuer, limit):
-        """All invoices of an issuer, page by page to the end."""
+    def pages(self, path, **query):
+        """All of a list, page by page to the end, and how many pages there were."""
         found, cursor, pages = [], {}, 0
         while True:
-            page, headers = self.ask("/v1/invoices", issuer=issuer, limit=limit, **cursor)
+            page, headers = self.ask(path, **query, **cursor)
             found, pages = found + page["items"], pages + 1
             if "next_cursor" not in page:
                 self.check_quietly("no link behind the last page", headers["link"] is None, headers["link"])
@@ -201,6 +204,8 @@ class Flow:
         lines = [json.loads(line) for body in bodies for line in body.splitlines()]
         self.check("each rejected record lies in the work bucket, with its place and reason",
                    len(lines) == report["rejected"] and all(line["reason"] and line["line"] for line in lines), lines[:3])
+        found, pages = self.pages(f"/v1/ingestions/{report['ingestion']}/rejects", limit=max(1, len(lines) // 3))
+        self.check(f"the API shows them on {pages} pages", found == lines and pages > 2, found[:3])
 
     def walk(self, expected, ingestion):
         """The invoices of every issuer, over HTTP, against the rows of the file."""
@@ -211,7 +216,7 @@ class Flow:
         few = sorted(issuers, key=lambda issuer: (-len(issuers[issuer]), issuer))[:25]
         most_pages, seen = 0, {}
         for issuer in few:
-            found, pages = self.pages(issuer, 40)
+            found, pages = self.pages("/v1/invoices", issuer=issuer, limit=40)
             times = [invoice["issued_at"] for invoice in found]
             self.check_quietly("pages are in order", times == sorted(times), times)
             self.check_quietly(f"the pages of {issuer} have each invoice once",
@@ -228,6 +233,44 @@ class Flow:
         self.check("an invoice by its id is the one in the list", alone == chosen | {"lines": [], "events": []},
                    f"{alone}\n{chosen}")
         self.standing = next(invoice for invoice in seen.values() if invoice["status"] == "authorized")
+        self.other_lists(expected, ingestion)
+        self.other_forms(chosen)
+
+    def other_lists(self, expected, ingestion):
+        """By recipient and month, narrowed by filters, and the other way round."""
+        values = {
+            "month": lambda invoice: invoice["issued_at"][:7],
+            "recipient": lambda invoice: invoice["recipient"].get("tax_id"),
+            "issuer_uf": lambda invoice: invoice["issuer"].get("uf"),
+            "status": lambda invoice: invoice["status"],
+        }
+        commonest = lambda of: Counter(value for invoice in expected.values() if (value := of(invoice))).most_common(1)[0][0]
+        for names in (["month"], ["recipient"], ["month", "issuer_uf", "status"]):
+            given = {name: commonest(values[name]) for name in names}
+            wanted = [each for each in expected.values() if all(values[name](each) == given[name] for name in names)]
+            wanted = sorted(wanted, key=lambda invoice: (invoice["issued_at"], invoice["id"]), reverse=True)
+            found, pages = self.pages("/v1/invoices", **given, order="desc", limit=100)
+            self.check(f"the {len(wanted)} invoices by {' and '.join(given)} come on {pages} pages, the latest first",
+                       wanted and [each["id"] for each in found] == [each["id"] for each in wanted], found[:3])
+        status, body, _ = self.get("/v1/invoices", self.api_key, status="cancelled")
+        self.check("a list that the table has no index for is refused with the reason",
+                   status == 400 and b"without that index" in body, body)
+        listed, _ = self.pages("/v1/ingestions", state="completed", limit=1)
+        self.check("the ingestion is listed", [each["ingestion"] for each in listed] == [ingestion], listed)
+
+    def other_forms(self, invoice):
+        """What else a client may ask for, through the gateway."""
+        given = {"issuer": invoice["issuer"]["tax_id"], "limit": 2}
+        lines, page = self.get("/v1/invoices", self.api_key, {"Accept": "application/x-ndjson"}, **given), self.ask("/v1/invoices", **given)
+        found = [json.loads(line) for line in lines[1].splitlines()]
+        self.check("a list comes as NDJSON", lines[0] == 200 and found == page[0]["items"], lines[1])
+        rows = self.get("/v1/invoices", self.api_key, {"Accept": "text/csv"}, **given)
+        rows = list(csv.DictReader(io.StringIO(rows[1].decode())))
+        self.check("and as CSV", [row["issuer_name"] for row in rows] == [each["issuer"]["name"] for each in found], rows)
+        path = f"/v1/invoices/{invoice['id']}"
+        tag = self.get(path, self.api_key)[2]["etag"]
+        known = self.get(path, self.api_key, {"If-None-Match": tag})
+        self.check("a client that has an invoice is told so", (known[0], known[1]) == (304, b""), known)
 
     def lines_and_events(self):
         """Files of another source belong to an invoice that is there: its lines, and an event that cancels it."""
@@ -244,7 +287,7 @@ class Flow:
         self.check("the invoice answers with its lines in order", numbers == ["1", "2", "3"], found)
         kinds = [event["kind"] for event in found["events"]]
         self.check("and with its event, which cancels it", (kinds, found["status"]) == (["cancellation"], "cancelled"), found)
-        listed, _ = self.pages(invoice["issuer"]["tax_id"], 1000)
+        listed, _ = self.pages("/v1/invoices", issuer=invoice["issuer"]["tax_id"], limit=1000)
         listed = next(each for each in listed if each["id"] == invoice["id"])
         self.check("in the list it is cancelled too", listed["status"] == "cancelled", listed)
 
