@@ -5,8 +5,12 @@ use std::fmt::Write as _;
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
-use axum::http::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -121,11 +125,9 @@ async fn told(mut request: Request, next: Next) -> Response {
 fn with_id(problem: &Problem, id: &str, method: &Method, mut headers: HeaderMap) -> Response {
     let mut response = problem.answer(Some(id));
     if method == Method::HEAD {
-        *response.body_mut() = axum::body::Body::empty();
+        *response.body_mut() = Body::empty();
     }
-    for name in
-        [axum::http::header::CONTENT_LENGTH, axum::http::header::CONTENT_ENCODING, axum::http::header::CONTENT_TYPE]
-    {
+    for name in [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE] {
         headers.remove(name);
     }
     response.headers_mut().extend(headers);
@@ -202,17 +204,10 @@ mod tests {
     #[test]
     fn an_id_is_taken_if_it_is_plain() {
         let id = |given: &str, gateways: Option<&str>| {
-            let mut request = Request::builder().header(REQUEST_ID, given).body(axum::body::Body::empty()).unwrap();
-            request.extensions_mut().extend(
-                gateways
-                    .map(|id| GatewayId(id.to_owned()))
-                    .map(|id| {
-                        let mut extensions = axum::http::Extensions::new();
-                        extensions.insert(id);
-                        extensions
-                    })
-                    .unwrap_or_default(),
-            );
+            let mut request = Request::builder().header(REQUEST_ID, given).body(Body::empty()).unwrap();
+            if let Some(id) = gateways {
+                request.extensions_mut().insert(GatewayId(id.to_owned()));
+            }
             id_of(&request)
         };
         assert_eq!(id("a-1_2.B", Some("g")), "a-1_2.B");
