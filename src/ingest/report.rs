@@ -33,6 +33,10 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Surveying, Self::Writing, Self::Completed, Self::Failed, Self::Superseded, Self::Cancelled];
+
     /// The word that the report and the ledger use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -43,6 +43,9 @@ pub enum TaxIdKind {
 }
 
 impl TaxIdKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Cnpj, Self::Cpf, Self::Masked, Self::Other];
+
     /// The word that the API uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -14,13 +14,11 @@ use super::format::{Column, Format};
 use super::invoices::BOUND;
 use super::parameters::{self, LIMIT_DEFAULT, Parameters};
 use super::problem::Problem;
+use crate::ingest::State;
 use crate::table::{Index, TableError, keys};
 
 /// Months that are looked through unless one is asked for, the current one included.
 const MONTHS: usize = 24;
-
-/// The states of an ingestion, as the ledger has them.
-const STATES: [&str; 6] = ["surveying", "writing", "completed", "failed", "superseded", "cancelled"];
 
 /// Ingestions as CSV.
 const COLUMNS: &[Column] = &[
@@ -93,7 +91,9 @@ impl Request {
     fn parse(call: &Call, uri: &Uri) -> Result<Self, Problem> {
         let mut parameters = Parameters::of(uri);
         let month = parameters.optional("month", parameters::month);
-        let state = parameters.optional("state", |text| parameters::word(text, &STATES.map(|state| (state, state))));
+        let state = parameters.optional("state", |text| {
+            parameters::word(text, &State::ALL.map(|state| (state.as_str(), state.as_str())))
+        });
         let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
         let cursor = parameters.cursor();
         if !call.table().schema.indexes.contains(Index::Month) {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `invoices` | `/v1/invoices` |
 //! | `invoice` | `/v1/invoices/{id}`, and its lines and events by page |
+//! | `openapi`, `docs` | what the API is, for tools and for people |
 //! | `ingestions` | `/v1/ingestions`, `/v1/ingestions/{id}` |
 //! | `rejects` | `/v1/ingestions/{id}/rejects` |
 //! | `call` | a request while it is answered, and the read units that this takes |
@@ -28,6 +29,7 @@ mod answer;
 mod call;
 mod collection;
 pub mod cursor;
+mod docs;
 pub mod filter;
 mod format;
 pub mod gateway;
@@ -36,6 +38,7 @@ mod ingestions;
 mod invoice;
 mod invoices;
 pub mod merge;
+mod openapi;
 pub mod page;
 pub mod parameters;
 pub mod plan;
@@ -91,13 +94,16 @@ pub fn router(api: Api) -> Router {
         .route("/v1/ingestions/{id}", get(ingestions::one))
         .route("/v1/ingestions/{id}/rejects", get(rejects::list))
         .route("/health", get(health))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(docs::page))
         .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
         .fallback(async || Problem::NotFound("No such path; see /docs."))
         .with_state(Arc::new(api));
     served::with_layers(routes, &cors)
 }
 
-/// `GET /health`: this process answers. Does not ask the table, so that a throttled table takes no process down.
+/// `GET /health`: this process answers. Does not ask the table, so that a throttled table takes no process down, and takes
+/// whatever parameters a health check may have.
 async fn health() -> Response {
     answer::with_type(Format::Json.content_type(), r#"{"status":"ok"}"#)
 }

@@ -8,7 +8,8 @@ use axum::http::Uri;
 
 use super::merge::Order;
 use super::problem::{ParameterError, Problem};
-use crate::invoice::{DateConvention, Decimal, Status, TaxId, TaxIdColumn, Timestamp};
+use crate::invoice::tax_id::TAX_ID_LIMIT;
+use crate::invoice::{DateConvention, Decimal, Status, TaxId, TaxIdColumn, TaxIdError, Timestamp};
 use crate::table::keys;
 
 /// Items on a page unless asked otherwise.
@@ -108,8 +109,11 @@ pub fn limit(text: &str) -> Result<usize, Expected> {
 /// A tax id as invoices have it: punctuation of a CNPJ or CPF may be there or not.
 ///
 /// # Errors
-/// What can be no tax id.
+/// What can be no tax id; more than [`TAX_ID_LIMIT`] characters.
 pub fn tax_id(text: &str) -> Result<String, Expected> {
+    if text.chars().count() > TAX_ID_LIMIT {
+        return Err(TaxIdError::TooLong.to_string().into());
+    }
     TaxId::parse(text, TaxIdColumn::Either)
         .map(|tax_id| tax_id.text.as_str().to_owned())
         .map_err(|error| error.to_string().into())
@@ -200,14 +204,19 @@ pub fn text(text: &str) -> Result<String, Expected> {
     if is_text { Ok(text.to_owned()) } else { Err(format!("expected 1 to {TEXT_LIMIT} characters").into()) }
 }
 
+/// Invoices are in the order of their clocks, and many have no offset: a time has none here.
 fn time(text: &str) -> Result<Timestamp, Expected> {
-    let time = Timestamp::parse(text, DateConvention::Iso).map_err(|error| error.to_string())?;
-    match time.offset {
-        None => Ok(time),
-        // Invoices are in the order of their clocks: many have no offset.
-        Some(_) => Err("expected a date or a local time without an offset, like 2024-12-31T23:59:59".into()),
+    let is_digits = |(given, form): (u8, u8)| if form == b'0' { given.is_ascii_digit() } else { given == form };
+    let has_form = [DATE_LENGTH, TIME_FORM.len() - 3, TIME_FORM.len()].contains(&text.len())
+        && text.bytes().zip(TIME_FORM.bytes()).all(is_digits);
+    if !has_form {
+        return Err("expected a date like 2024-12-31, or a local time like 2024-12-31T23:59:59".into());
     }
+    Timestamp::parse(text, DateConvention::Iso).map_err(|error| error.to_string().into())
 }
+
+/// How a time is written, with any digits. The seconds may be left out.
+const TIME_FORM: &str = "0000-00-00T00:00:00";
 
 /// A query string of these parameters.
 #[must_use]
@@ -251,7 +260,7 @@ mod tests {
         let expected = [
             ("issuer", "expected a CNPJ or CPF"),
             ("limit", "expected once"),
-            ("to", "expected a date like 2024-12-31T23:59:59"),
+            ("to", "expected a date like 2024-12-31, or a local time like 2024-12-31T23:59:59"),
             ("colour", "unknown here"),
         ];
         assert_eq!(told, expected);
@@ -293,7 +302,17 @@ mod tests {
         assert_eq!(from("2024-02-29T10:11").unwrap(), "20240229T101100");
         assert_eq!(to("2024-02-29").unwrap(), "20240229T235959$");
         assert_eq!(to("2024-02-29T00:00:00").unwrap(), "20240229T000000$");
-        for text in ["", "2023-02-29", "29/02/2024", "2024-02-29T10:11:12Z", "2024-02-29T10:11:12-03:00"] {
+        for text in [
+            "",
+            "2023-02-29",
+            "29/02/2024",
+            " 2024-02-29",
+            "2024-02-29 10:11:12",
+            "2024-02-29T1:11",
+            "2024-02-29T10:11:",
+            "2024-02-29T10:11:12Z",
+            "2024-02-29T10:11:12-03:00",
+        ] {
             assert!(from(text).is_err() && to(text).is_err(), "{text:?}");
         }
     }

@@ -1,0 +1,256 @@
+//! `/docs`: what the API is, for people: one page without scripts that needs no other address.
+
+use std::fmt::Write as _;
+
+use axum::Extension;
+use axum::http::{HeaderName, HeaderValue, Uri};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::answer;
+use super::gateway::Prefix;
+use super::openapi;
+use super::parameters::Parameters;
+use super::problem::Problem;
+
+/// What the page may load: its own style, and nothing else from anywhere.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+const STYLE: &str = include_str!("docs.css");
+
+/// `GET /docs`.
+pub(super) async fn page(prefix: Option<Extension<Prefix>>, uri: Uri) -> Result<Response, Problem> {
+    Parameters::of(&uri).finish()?;
+    let prefix = prefix.map(|Extension(prefix)| prefix).unwrap_or_default();
+    let mut response = answer::single("text/html; charset=utf-8", rendered(&prefix).into_bytes());
+    response.headers_mut().insert(HeaderName::from_static("content-security-policy"), HeaderValue::from_static(POLICY));
+    Ok(response)
+}
+
+/// The page, made from the document that tools read.
+fn rendered(prefix: &Prefix) -> String {
+    let document = openapi::described(prefix);
+    let mut page = Page(String::with_capacity(64 * 1024));
+    page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">");
+    page.raw("<title>notaflux API</title><style>");
+    page.raw(STYLE);
+    page.raw("</style></head><body><header><h1>notaflux API</h1>");
+    page.prose(text(&document, "/info/description"));
+    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). Where a key is asked for, it goes into the header \
+        <code>x-api-key</code>.</p></header><nav><ul>");
+    let routes: Vec<(&String, &Value)> = members(&document, "/paths").collect();
+    for (path, route) in &routes {
+        let (id, summary) = (text(route, "/get/operationId"), text(route, "/get/summary"));
+        page.raw("<li><a href=\"#");
+        page.escaped(id);
+        page.raw("\"><code>");
+        page.escaped(path);
+        page.raw("</code></a> ");
+        page.escaped(summary);
+        page.raw("</li>");
+    }
+    page.raw("</ul></nav><main>");
+    for (path, route) in &routes {
+        page.route(&document, path, part(route, "/get"));
+    }
+    page.schemas(&document);
+    page.raw("</main></body></html>\n");
+    page.0
+}
+
+/// The text at a place of a value; nothing where there is none.
+fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// What stands at a place of a value; null where nothing does.
+fn part<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    value.pointer(pointer).unwrap_or(&Value::Null)
+}
+
+/// The members of the object at a place of a value.
+fn members<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
+    part(value, pointer).as_object().into_iter().flatten()
+}
+
+/// A page while it is written.
+struct Page(String);
+
+impl Page {
+    fn raw(&mut self, html: &str) {
+        self.0.push_str(html);
+    }
+
+    fn escaped(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '&' => self.raw("&amp;"),
+                '<' => self.raw("&lt;"),
+                '>' => self.raw("&gt;"),
+                '"' => self.raw("&quot;"),
+                other => self.0.push(other),
+            }
+        }
+    }
+
+    /// Paragraphs, with what stands between backticks as code.
+    fn prose(&mut self, text: &str) {
+        for paragraph in text.split("\n\n") {
+            self.raw("<p>");
+            self.inline(paragraph);
+            self.raw("</p>");
+        }
+    }
+
+    fn inline(&mut self, text: &str) {
+        for (number, part) in text.split('`').enumerate() {
+            let is_code = number % 2 == 1;
+            self.raw(if is_code { "<code>" } else { "" });
+            self.escaped(part);
+            self.raw(if is_code { "</code>" } else { "" });
+        }
+    }
+
+    fn route(&mut self, document: &Value, path: &str, operation: &Value) {
+        self.raw("<section id=\"");
+        self.escaped(text(operation, "/operationId"));
+        self.raw("\"><h2>");
+        self.escaped(text(operation, "/summary"));
+        self.raw("</h2><p class=\"path\"><code>GET ");
+        self.escaped(path);
+        self.raw("</code></p>");
+        self.prose(text(operation, "/description"));
+        self.parameters(operation);
+        self.example(path, operation);
+        self.answers(document, operation);
+        self.raw("</section>");
+    }
+
+    fn parameters(&mut self, operation: &Value) {
+        let parameters = part(operation, "/parameters").as_array().map(Vec::as_slice).unwrap_or_default();
+        if parameters.is_empty() {
+            return;
+        }
+        self.raw("<table><thead><tr><th>Parameter</th><th>What it is</th><th>Takes</th></tr></thead><tbody>");
+        for parameter in parameters {
+            self.raw("<tr><td><code>");
+            self.escaped(text(parameter, "/name"));
+            self.raw("</code></td><td>");
+            self.inline(text(parameter, "/description"));
+            self.raw("</td><td>");
+            self.inline(&taken(parameter));
+            self.raw("</td></tr>");
+        }
+        self.raw("</tbody></table>");
+    }
+
+    /// The request of the example as a command, and its answer.
+    fn example(&mut self, path: &str, operation: &Value) {
+        let example = part(operation, "/responses/200/content/application~1json/example");
+        if example.is_null() {
+            return;
+        }
+        self.raw("<pre class=\"ask\">curl '");
+        self.escaped(&openapi::examples::request_of(path));
+        self.raw("'</pre><pre>");
+        self.escaped(&serde_json::to_string_pretty(example).unwrap_or_default());
+        self.raw("</pre>");
+    }
+
+    fn answers(&mut self, document: &Value, operation: &Value) {
+        self.raw("<p class=\"answers\">");
+        for (status, answer) in members(operation, "/responses") {
+            if status == "200" {
+                let forms: Vec<&str> = members(answer, "/content").map(|(form, _)| form.as_str()).collect();
+                let headers: Vec<&str> = members(answer, "/headers").map(|(name, _)| name.as_str()).collect();
+                self.inline(&format!("Answers as `{}`, with `{}`.", forms.join("`, `"), headers.join("`, `")));
+            } else {
+                self.raw("<br>");
+                self.inline(&format!("`{status}` {}", text(answer, "/description")));
+            }
+        }
+        self.raw("</p>");
+        let schema = text(operation, "/responses/200/content/application~1json/schema/$ref");
+        let name = schema.rsplit('/').next().unwrap_or_default();
+        if members(document, "/components/schemas").any(|(each, _)| each == name) {
+            let link = write!(self.0, "<p>Its members: <a href=\"#{name}\">{name}</a>.</p>");
+            debug_assert!(link.is_ok(), "a String takes everything");
+        }
+    }
+
+    fn schemas(&mut self, document: &Value) {
+        for (name, schema) in members(document, "/components/schemas") {
+            self.raw("<section id=\"");
+            self.escaped(name);
+            self.raw("\"><h3>");
+            self.escaped(name);
+            self.raw("</h3>");
+            self.prose(text(schema, "/description"));
+            if schema.get("properties").is_some() {
+                self.raw("<table><tbody>");
+                for (name, member) in members(schema, "/properties") {
+                    let is_there = part(schema, "/required")
+                        .as_array()
+                        .is_some_and(|names| names.contains(&Value::from(name.as_str())));
+                    self.member(name, member, is_there);
+                }
+                self.raw("</tbody></table>");
+            } else {
+                self.inline(&kind(schema));
+            }
+            self.raw("</section>");
+        }
+    }
+
+    fn member(&mut self, name: &str, member: &Value, is_there: bool) {
+        self.raw("<tr><td><code>");
+        self.escaped(name);
+        self.raw("</code>");
+        self.raw(if is_there { "" } else { " <small>may be absent</small>" });
+        self.raw("</td><td>");
+        self.inline(text(member, "/description"));
+        self.raw("</td><td>");
+        let of = text(member, "/$ref").rsplit('/').next().unwrap_or_default();
+        let items = text(member, "/items/$ref").rsplit('/').next().unwrap_or_default();
+        for (before, name) in [("", of), ("list of ", items)] {
+            if !name.is_empty() {
+                let link = write!(self.0, "{before}<a href=\"#{name}\">{name}</a>");
+                debug_assert!(link.is_ok(), "a String takes everything");
+            }
+        }
+        if of.is_empty() && items.is_empty() {
+            self.inline(&kind(member));
+        }
+        self.raw("</td></tr>");
+    }
+}
+
+/// What a schema takes, in a few words.
+fn kind(schema: &Value) -> String {
+    if let Some(words) = part(schema, "/enum").as_array() {
+        let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
+        return words.join(", ");
+    }
+    match (text(schema, "/type"), part(schema, "/minimum"), part(schema, "/maximum")) {
+        ("integer", least, Value::Number(most)) => format!("{least} to {most}"),
+        ("integer", ..) => "whole number".to_owned(),
+        ("string", ..) => "text".to_owned(),
+        ("array", ..) => "list".to_owned(),
+        (kind, ..) => kind.to_owned(),
+    }
+}
+
+/// What a parameter takes: its kind, what goes without saying, an example.
+fn taken(parameter: &Value) -> String {
+    let mut taken = kind(part(parameter, "/schema"));
+    for (before, value) in
+        [("; unless given ", part(parameter, "/schema/default")), (", such as ", part(parameter, "/example"))]
+    {
+        let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        if value != "null" {
+            taken.extend([before, "`", &value, "`"]);
+        }
+    }
+    taken
+}

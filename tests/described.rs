@@ -1,0 +1,233 @@
+//! What the API says of itself: every example is an answer as it is, and every path and parameter is one that it takes.
+//!
+//! `NOTAFLUX_BLESS=1 cargo test --release --test described` writes the examples anew.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is a test that fails"
+)]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use aws_sdk_s3::primitives::ByteStream;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use notaflux::aws;
+use notaflux::ingest::Settings;
+use notaflux::local::stack::UPLOADS_BUCKET;
+use notaflux::query::{self, Api, CursorKeys};
+use notaflux::read::source::Source;
+use serde_json::{Value, json};
+use support::place::Place;
+use support::rows::zipped;
+use tower::ServiceExt;
+
+/// The invoice in the examples: it has lines and events.
+const INVOICE: &str = "35240111222333000181550010000000011100000010";
+
+/// For each path that has an example: its file, and what is asked for.
+const REQUESTS: [(&str, &str, &str); 8] = [
+    ("/v1/invoices", "invoices", "/v1/invoices?issuer=11222333000181&status=authorized&limit=2"),
+    ("/v1/invoices/{id}", "invoice", "/v1/invoices/35240111222333000181550010000000011100000010"),
+    ("/v1/invoices/{id}/lines", "lines", "/v1/invoices/35240111222333000181550010000000011100000010/lines?limit=2"),
+    ("/v1/invoices/{id}/events", "events", "/v1/invoices/35240111222333000181550010000000011100000010/events?limit=2"),
+    ("/v1/ingestions", "ingestions", "/v1/ingestions?state=completed"),
+    ("/v1/ingestions/{id}", "ingestion", "/v1/ingestions/INGESTION"),
+    ("/v1/ingestions/{id}/rejects", "rejects", "/v1/ingestions/INGESTION/rejects?limit=2"),
+    ("/health", "health", "/health"),
+];
+
+/// What differs from run to run, and what stands for it in the examples.
+fn masked(value: &mut Value, ingestion: &str) {
+    match value {
+        Value::Object(members) => {
+            for (name, member) in members.iter_mut() {
+                match name.as_str() {
+                    "next_cursor" | "next_lines_cursor" | "next_events_cursor" => *member = json!("AVd7bV5…"),
+                    "etag" => *member = json!("\"6dcd4ce23d88e2ee9568ba546c007c63\""),
+                    "modified" => *member = json!("2026-11-26T12:00:00Z"),
+                    "survey_ms" | "write_ms" | "elapsed_ms" => *member = json!(40),
+                    _ => masked(member, ingestion),
+                }
+            }
+        }
+        Value::Array(elements) => elements.iter_mut().for_each(|element| masked(element, ingestion)),
+        Value::String(text) => *text = text.replace(ingestion, "INGESTION").replace("s3://work-0/", "s3://work/"),
+        _ => {}
+    }
+}
+
+/// The API over a table that has three files of the Portal, and the id of their ingestion.
+async fn api(place: &Place) -> (Router, String) {
+    let archive = zipped(&[
+        ("202401_NFe_NotaFiscal.csv", include_bytes!("../fixtures/portal-v1.csv")),
+        ("202401_NFe_NotaFiscalItem.csv", include_bytes!("../fixtures/portal-lines-v1.csv")),
+        ("202401_NFe_NotaFiscalEvento.csv", include_bytes!("../fixtures/portal-events.csv")),
+    ]);
+    let (s3, key) = (aws::s3_client(&place.config), "202401_NFe.zip");
+    s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(archive)).send().await.unwrap();
+    let source = Source::object(s3.clone(), UPLOADS_BUCKET.to_owned(), key.to_owned(), None).await.unwrap();
+    let outcome = place.engine(Settings::default()).ingest(&source).await.unwrap();
+    let report = outcome.report;
+    assert!(report.rejected > 1, "the examples show rejects");
+    let cursors = CursorKeys::generate().unwrap();
+    (query::router(Api::new(place.table.clone(), aws::s3_reader(&place.config), cursors)), report.ingestion)
+}
+
+async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+    let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    (status, String::from_utf8(to_bytes(response.into_body(), usize::MAX).await.unwrap().to_vec()).unwrap())
+}
+
+async fn json_of(router: &Router, path: &str) -> Value {
+    let (status, body) = get(router, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    serde_json::from_str(&body).unwrap()
+}
+
+fn write(name: &str, value: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/query/examples/{name}.json"));
+    std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(value).unwrap())).unwrap();
+}
+
+#[tokio::test]
+async fn every_example_is_an_answer_as_it_is() {
+    let place = Place::new().await;
+    let (router, ingestion) = api(&place).await;
+    let is_to_be_written = std::env::var_os("NOTAFLUX_BLESS").is_some();
+    let document = json_of(&router, "/openapi.json").await;
+    let mut requests = serde_json::Map::new();
+    for (path, name, request) in REQUESTS {
+        assert!(!request.contains("/v1/invoices/3") || request.contains(INVOICE));
+        let mut answer = json_of(&router, &request.replace("INGESTION", &ingestion)).await;
+        masked(&mut answer, &ingestion);
+        requests.insert(path.to_owned(), json!(request));
+        if is_to_be_written {
+            write(name, &answer);
+            continue;
+        }
+        let operation = &document["paths"][path]["get"];
+        let example = &operation["responses"]["200"]["content"]["application/json"]["example"];
+        assert_eq!(*example, answer, "{path}: NOTAFLUX_BLESS=1 writes it anew");
+        let errors =
+            differences(&operation["responses"]["200"]["content"]["application/json"]["schema"], &answer, &document);
+        assert_eq!(errors, [""; 0], "{path}");
+    }
+    if is_to_be_written {
+        write("requests", &Value::Object(requests));
+        return;
+    }
+    let (_, page) = get(&router, "/docs").await;
+    for (.., request) in REQUESTS {
+        assert!(page.contains(&request.replace('&', "&amp;")), "{request}");
+    }
+    let with_examples =
+        document["paths"].as_object().unwrap().iter().filter(|(_, path)| path.to_string().contains("\"example\""));
+    let named: BTreeSet<&str> = REQUESTS.iter().map(|(path, ..)| *path).collect();
+    let shown = |path: &Value| path["get"]["responses"]["200"]["content"]["application/json"]["example"].is_object();
+    assert_eq!(
+        with_examples.filter(|(_, path)| shown(path)).map(|(path, _)| path.as_str()).collect::<BTreeSet<_>>(),
+        named
+    );
+}
+
+/// What a value has that its schema does not describe, by the few words that our schemas use.
+fn differences(schema: &Value, value: &Value, document: &Value) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return differences(document.pointer(reference.trim_start_matches('#')).unwrap(), value, document);
+    }
+    let mut found = Vec::new();
+    let is_of_type = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_u64(),
+        Some("number") => value.is_number(),
+        _ => true,
+    };
+    if !is_of_type || schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        found.push(format!("{value} is not {schema}"));
+    }
+    if let Some(elements) = value.as_array() {
+        found.extend(elements.iter().flat_map(|element| differences(&schema["items"], element, document)));
+    }
+    if let Some(members) = value.as_object() {
+        let required = schema["required"].as_array().into_iter().flatten().map(|name| name.as_str().unwrap());
+        found.extend(required.filter(|name| !members.contains_key(*name)).map(|name| format!("{name} is not there")));
+        for (name, member) in members {
+            let described = schema["properties"].get(name).unwrap_or(&schema["additionalProperties"]);
+            match described {
+                Value::Bool(false) | Value::Null => found.push(format!("{name} is not described")),
+                described => found.extend(differences(described, member, document)),
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn every_path_and_parameter_that_is_described_is_taken_and_no_other() {
+    let place = Place::new().await;
+    let (router, ingestion) = api(&place).await;
+    let document = json_of(&router, "/openapi.json").await;
+    let every: BTreeSet<String> = document["paths"].as_object().unwrap().values().flat_map(names).collect();
+    assert!(every.len() > 15, "{every:?}");
+    for (path, described) in document["paths"].as_object().unwrap() {
+        let id = if path.contains("ingestions") { &ingestion } else { INVOICE };
+        let route = path.replace("{id}", id);
+        assert!(!get(&router, &route).await.1.contains("No such path"), "{path}");
+        if path == "/health" {
+            continue;
+        }
+        for name in &every {
+            let (_, body) = get(&router, &format!("{route}?{name}=x%00")).await;
+            let is_unknown = body.contains(&format!("\"parameter\":\"{name}\",\"message\":\"unknown here\""));
+            assert_eq!(is_unknown, !names(described).contains(name), "{path}?{name}: {body}");
+        }
+        for parameter in described["get"]["parameters"].as_array().unwrap() {
+            let (name, example) = (parameter["name"].as_str().unwrap(), &parameter["example"]);
+            let example = example.as_str().map_or_else(|| example.to_string(), ToOwned::to_owned);
+            if parameter["in"] == "query" && example != "null" {
+                let (_, body) = get(&router, &format!("{route}?{name}={example}")).await;
+                assert!(
+                    !body.contains(&format!("\"parameter\":\"{name}\"")) || name == "status",
+                    "{path}?{name}: {body}"
+                );
+            }
+        }
+    }
+}
+
+/// Names of the query parameters of a path.
+fn names(path: &Value) -> BTreeSet<String> {
+    let parameters = path["get"]["parameters"].as_array().unwrap().iter();
+    let in_query = parameters.filter(|parameter| parameter["in"] == "query");
+    in_query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn references_lead_somewhere_and_names_are_used_once() {
+    let place = Place::new().await;
+    let (router, _) = api(&place).await;
+    let document = json_of(&router, "/openapi.json").await;
+    let text = document.to_string();
+    let references: Vec<&str> =
+        text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert!(references.len() > 50);
+    assert!(references.iter().all(|reference| document.pointer(reference).is_some()), "{references:?}");
+    let ids: Vec<&str> = text.split("\"operationId\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    let operations: Vec<&Value> =
+        document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values()).collect();
+    let own: BTreeSet<&str> = operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    assert_eq!(own.len(), operations.len(), "each operation has a name of its own");
+    assert!(ids.iter().all(|id| own.contains(id)), "links lead to operations");
+    assert_eq!((document["openapi"].as_str(), &document["servers"]), (Some("3.1.0"), &json!([{"url": "/"}])));
+}
