@@ -1,44 +1,84 @@
-"""What OpenAPI has no words for, told to schemathesis. No check is left out: what is generated is made valid where it is meant
-to be valid, so that every refusal of it is a failure."""
+"""What OpenAPI has no words for, told to schemathesis. No check is left out: what is generated as valid is made valid where two
+parameters, the calendar or an earlier answer decide that, so that every refusal of it is a failure."""
 import json
 import os
+from decimal import Decimal
 
 import schemathesis
+from schemathesis.core.parameters import ParameterLocation
 
-# What lies in the table that is asked: ids, tax ids and so on, so that answers are found and not only 404.
+# What lies in the table that is asked, so that answers are found and not only 404.
 KNOWN = json.loads(os.environ["NOTAFLUX_KNOWN"])
+# One of them is needed; `authorized` alone is no list.
 LISTED = ("issuer", "recipient", "month", "status")
+TAX_ID_LIMIT_BYTES = 20
+# For each cursor that an answer has given, the path and the query that it belongs to.
+GIVEN = {}
 
 
-def known(name, number):
+def is_valid_at(case, location):
+    """Whether this part of a case is meant to be valid."""
+    return case.meta is None or not case.meta.is_negative_at(location)
+
+
+def known(name, case):
+    """A value from the table, another one for another case, the same in every run."""
     values = KNOWN[name]
-    return values[number % len(values)]
-
-
-def is_meant_to_be_valid(case):
-    return case.meta is None or not case.meta.generation.mode.is_negative
-
-
-def number_of(case):
-    """A number that differs from case to case and not from run to run."""
-    return sum(str((case.path, case.query)).encode())
+    return values[sum(repr((case.path, sorted(case.query.items()))).encode()) % len(values)]
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Makes a case that is meant to be valid one that is."""
-    if not is_meant_to_be_valid(case):
+    if "id" in (case.path_parameters or {}) and is_valid_at(case, ParameterLocation.PATH):
+        # Of every two ids that are made up, one is taken from the table.
+        if len(str(case.path_parameters["id"])) % 2 and "cursor" not in (case.query or {}):
+            case.path_parameters["id"] = known("ingestions" if "ingestions" in case.path else "invoices", case)
+    if not case.query or not is_valid_at(case, ParameterLocation.QUERY):
+        if case.path == "/v1/invoices" and is_valid_at(case, ParameterLocation.QUERY):
+            case.query = {"issuer": known("issuers", case)}
         return
-    number, query = number_of(case), case.query if isinstance(case.query, dict) else {}
-    # A cursor is one that an answer has given: only those that come by a link of an answer are.
-    if "cursor" in query and not case.is_linked:
-        del query["cursor"]
+    follow(case)
+    calendar(case.query)
+    for name in ("issuer", "recipient"):
+        # What no tax id can be: spaces alone, control characters, more than 20 bytes.
+        if name in case.query and not is_tax_id(str(case.query[name])):
+            case.query[name] = known("issuers", case)
+    in_order(case.query, "from", "to", str)
+    in_order(case.query, "min_total", "max_total", Decimal)
+    given = {name for name in LISTED if name in case.query} - {"status"}
+    if case.path == "/v1/invoices" and not given and case.query.get("status", "authorized") == "authorized":
+        case.query["issuer"] = known("issuers", case)
+
+
+def follow(case):
+    """A cursor belongs to the query that it was given for: with it the rest of that query is asked for again."""
+    cursor = case.query.pop("cursor", None)
+    if cursor in GIVEN and GIVEN[cursor][0] == case.path:
+        _, query, parameters = GIVEN[cursor]
+        case.query, case.path_parameters = {**query, "cursor": cursor}, dict(parameters)
+
+
+def calendar(query):
+    """A day that every month has."""
+    for name in ("from", "to"):
+        if name in query and str(query[name])[8:10] > "28":
+            query[name] = query[name][:8] + "28" + query[name][10:]
+
+
+def is_tax_id(text):
+    return text.strip() and text.isprintable() and len(text.encode()) <= TAX_ID_LIMIT_BYTES
+
+
+def in_order(query, first, last, value):
+    if first in query and last in query and value(query[first]) > value(query[last]):
+        query[first], query[last] = query[last], query[first]
 
 
 @schemathesis.hook
-def map_path_parameters(context, parameters):
-    """Of every two ids one is in the table."""
-    if parameters and "id" in parameters and len(str(parameters["id"])) % 2:
-        name = "ingestion" if "ingestions" in context.operation.path else "invoice"
-        parameters["id"] = known(name, len(str(parameters["id"])))
-    return parameters
+def after_call(context, case, response):
+    if response.status_code == 200 and response.headers.get("content-type", [""])[0].startswith("application/json"):
+        page = json.loads(response.content or b"{}")
+        for name, path in (("next_cursor", case.path), ("next_lines_cursor", f"{case.path}/lines"), ("next_events_cursor", f"{case.path}/events")):
+            if name in page:
+                query = {name: value for name, value in (case.query or {}).items() if name != "cursor"}
+                GIVEN[page[name]] = (path, query, dict(case.path_parameters or {}))
