@@ -9,13 +9,13 @@ use tokio::net::TcpListener;
 
 use super::bar::Bar;
 use super::place::{Place, Services};
-use super::{Failure, http, say, serve, stop, summary};
+use super::{Failure, cursor_key, http, say, serve, stop, summary};
 use crate::aws;
 use crate::ingest::{Error, Halt, Settings};
 use crate::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use crate::local::progress::Display;
 use crate::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
-use crate::query::{self, CursorKeys};
+use crate::query;
 use crate::read::source::Source;
 
 /// Rows of the sample.
@@ -43,7 +43,7 @@ impl Args {
         let stop = stop::on_signal()?;
         say("1. Embedded S3 and DynamoDB start on this machine.")?;
         let stack = Stack::start(StackOptions { data: self.data.clone(), ..StackOptions::default() })?;
-        let endpoints = stack.endpoints().clone();
+        let (endpoints, cursors) = (stack.endpoints().clone(), cursor_key::in_folder(stack.folder())?);
         say(format!("   Both answer at {}.", endpoints.aws))?;
         let mut place = Place::embedded(Services::of(stack)).await?;
 
@@ -68,7 +68,7 @@ impl Args {
         let listener =
             TcpListener::bind(("127.0.0.1", self.port)).await.map_err(|error| format!("the API's port: {error}"))?;
         let base = format!("http://{}", listener.local_addr()?);
-        let api = place.api(CursorKeys::generate()?);
+        let api = place.api(cursors);
         let server = tokio::spawn(async move { axum::serve(listener, query::router(api)).await });
         say("\n4. The API answers. Paste these:")?;
         show_queries(&base, &issuer, &outcome.report.ingestion).await?;
