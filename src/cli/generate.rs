@@ -8,11 +8,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::{Cli, Failure};
+use super::{Cli, Failure, WRONG_USE};
 use crate::local::generate::{GenerateOptions, Generator, JsonForm, LayoutVersion, PortalFile, write_archive};
-
-/// Exit code of wrong use, as clap has it.
-const WRONG_USE: u8 = 2;
 
 /// Level of zstd: its own default.
 const ZSTD_LEVEL: i32 = 3;

@@ -13,6 +13,7 @@ mod ingest;
 mod ingestions;
 mod layouts;
 mod place;
+mod query;
 mod serve;
 mod stop;
 mod summary;
@@ -62,11 +63,21 @@ enum Command {
     Generate(generate::Args),
     /// Create, show or delete the table
     Table(table::Args),
+    /// Ask for invoices, their lines and events, ingestions and rejects, as the API answers
+    Query(query::Args),
     /// List, show or cancel ingestions
     Ingestions(ingestions::Args),
     /// List or print layouts
     Layouts(layouts::Args),
 }
+
+/// Exit code of wrong use, as the parser of arguments has it.
+const WRONG_USE: u8 = 2;
+
+/// A failure for which the arguments are to blame.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUse(String);
 
 /// Prints a line of a result on standard output.
 fn say(line: impl fmt::Display) -> io::Result<()> {
@@ -93,7 +104,7 @@ impl Cli {
                     LogFormat::Text => writeln!(logs::Masked(io::stderr()), "notaflux: {error}").unwrap_or_default(),
                     LogFormat::Json => tracing::error!("{error}"),
                 }
-                ExitCode::FAILURE
+                if error.is::<WrongUse>() { ExitCode::from(WRONG_USE) } else { ExitCode::FAILURE }
             }
         }
     }
@@ -108,6 +119,7 @@ impl Command {
             Self::Check(args) => Box::pin(args.run()).await,
             Self::Generate(args) => args.run(),
             Self::Table(args) => args.run().await,
+            Self::Query(args) => Box::pin(args.run()).await,
             Self::Ingestions(args) => args.run().await,
             Self::Layouts(args) => args.run(),
         }
