@@ -4,10 +4,13 @@
 
 use libfuzzer_sys::fuzz_target;
 use notaflux::query::cursor::{CursorKeys, KEY_BYTES, binding};
-use notaflux::query::parameters::{Parameters, from, limit, tax_id, to};
+use notaflux::query::parameters::{Parameters, amount, from, limit, month, order, status, tax_id, text as of_text, to, uf};
+use notaflux::table::keys::SORT_KEY_LIMIT_BYTES;
 
 fuzz_target!(|input: (&str, &str, &str)| {
     let (text, query, sort_key) = input;
+    // No key of the table is longer, and no longer cursor is looked at.
+    let sort_key = &sort_key[..sort_key.floor_char_boundary(SORT_KEY_LIMIT_BYTES)];
     let keys = CursorKeys::new(&[7; KEY_BYTES]);
     let bound = binding(&[query]);
     assert!(keys.open(text, &bound).is_err(), "nobody has sealed this");
@@ -21,6 +24,13 @@ fuzz_target!(|input: (&str, &str, &str)| {
         parameters.optional("issuer", tax_id);
         parameters.optional("from", from);
         parameters.optional("to", to);
+        parameters.optional("month", month);
+        parameters.optional("status", status);
+        parameters.optional("order", order);
+        parameters.optional("min_total", amount);
+        parameters.optional("issuer_uf", uf);
+        parameters.optional("number", of_text);
+        parameters.cursor();
         if let Err(problem) = parameters.finish() {
             assert!(!format!("{problem:?}").is_empty());
         }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The whole flow, deployed: the template, the real binaries, a server that stands in for AWS.
 
-    tools/e2e/run.py [lint] [ministack] [localstack] [figures]
+    tools/e2e/run.py [install] [lint] [ministack] [localstack] [figures]
 
-`lint` checks the template. `ministack` and `localstack` start that server, deploy to it, and put files in at one end and
+`install` fetches what the others need, which they do by themselves if it has not been done. `lint` checks the template. `ministack` and `localstack` start that server, deploy to it, and put files in at one end and
 take invoices out at the other. `figures` measures size, cold start and memory of the functions. Ends with the first thing that is wrong, and exits with 1. Needs Python 3.11, gcc and cargo; installs into
 target/e2e. No server is left out in silence: one that cannot be started is a failure. Everything listens on loopback.
 """
@@ -81,7 +81,7 @@ def lint():
 
 
 def main(wanted):
-    known = ["lint", "ministack", "localstack", "figures"]
+    known = ["install", "lint", "ministack", "localstack", "figures"]
     if not wanted or set(wanted) - set(known):
         sys.exit(__doc__)
     HOME.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,11 @@ def main(wanted):
     passed = 0
     for name in wanted:
         began = time.monotonic()
-        if name == "lint":
+        if name == "install":
+            install(HOME / "checkov", "requirements-checkov.txt")
+            for server in ("ministack", "localstack"):
+                call(ROOT / "tools" / server / "start.sh", HOME / server, "install")
+        elif name == "lint":
             passed += lint()
         elif name == "figures":
             import figures

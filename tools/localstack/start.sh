@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # LocalStack 4.9.2 without Docker, on loopback, in the foreground. Everything it installs or writes lies under FOLDER.
 #
-#     tools/localstack/start.sh FOLDER [PORT]
+#     tools/localstack/start.sh FOLDER [PORT | install]
 #
 # Needs Python 3.11, gcc and cargo. The first run installs, a minute or two; later ones start in seconds.
 #
@@ -14,7 +14,7 @@ port=${2:-4566}
 notaflux=${NOTAFLUX:-$(cd "$here/../.." && pwd)/target/release/notaflux}
 lib=$home/root/var/lib/localstack/lib
 
-[[ -x $notaflux ]] || (cd "$here/../.." && cargo build --release)
+# With `install` that is all.
 if ! cmp -s "$here/requirements.txt" "$home/installed"; then
   python3 -m venv "$home/venv"
   "$home/venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt"
@@ -23,6 +23,8 @@ if ! cmp -s "$here/requirements.txt" "$home/installed"; then
   gcc -shared -fPIC -O2 -o "$home/bind_loopback.so" "$here/bind_loopback.c" -ldl
   cp "$here/requirements.txt" "$home/installed"
 fi
+[[ $port != install ]] || exit 0
+[[ -x $notaflux ]] || (cd "$here/../.." && cargo build --release)
 
 # LocalStack starts its DynamoDB as `java … -port N`: stand in for the JDK and for the jar that it would download.
 mkdir -p "$lib/java/21/bin" "$lib/dynamodb-local/2/DynamoDBLocal_lib"

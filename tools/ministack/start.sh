@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # MiniStack 1.5.33 on loopback, in the foreground. Everything it installs or writes lies under FOLDER.
 #
-#     tools/ministack/start.sh FOLDER [PORT]
+#     tools/ministack/start.sh FOLDER [PORT | install]
 #
 # Needs Python 3.11. What is stood in for: every service is MiniStack's own; functions run as processes of this machine.
 set -euo pipefail
@@ -9,11 +9,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 home=$(mkdir -p "$1" && cd "$1" && pwd)
 port=${2:-4566}
 
+# With `install` that is all.
 if ! cmp -s "$here/requirements.txt" "$home/installed"; then
   python3 -m venv "$home/venv"
   "$home/venv/bin/pip" install -q --disable-pip-version-check -r "$here/requirements.txt"
   cp "$here/requirements.txt" "$home/installed"
 fi
+[[ $port != install ]] || exit 0
 
 mkdir -p "$home/tmp"
 # The endpoint is what functions are told; without BIND_HOST it would listen on every interface.
