@@ -9,14 +9,12 @@
 //! | `columns` | which columns lists have as tables |
 //! | `table` | rows that line up and fit a terminal |
 //! | `readable` | one thing as indented lines |
-//! | `node` | JSON whose members keep their order |
 //! | `json` | JSON for eyes |
 
 mod client;
 mod columns;
 mod form;
 mod json;
-mod node;
 mod readable;
 mod refusal;
 mod request;
@@ -210,9 +208,9 @@ impl OneArgs {
         let text = str::from_utf8(&answer.body)?;
         match self.format.unwrap_or(default) {
             OneFormat::Table => {
-                let node = serde_json::from_str(text)?;
-                print(&readable::text(&node, screen.width))?;
-                tell(&readable::remarks(&node, &self.of.id))
+                let value = serde_json::from_str(text)?;
+                print(&readable::text(&value, screen.width))?;
+                tell(&readable::remarks(&value, &self.of.id))
             }
             OneFormat::Json => print(&(json::indented(text, 0) + "\n")),
             OneFormat::Ndjson if screen.is_terminal => print(&format!("{}\n", json::shown(text))),

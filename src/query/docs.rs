@@ -37,7 +37,8 @@ fn rendered(prefix: &Prefix) -> String {
     page.raw(STYLE);
     page.raw("</style></head><body><header><h1>notaflux API</h1>");
     page.prose(text(&document, "/info/description"));
-    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). Where a key is asked for, it goes into the header \
+    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). <code>$API</code> below is the address of this page without \
+        <code>/docs</code>. Where a key is asked for, it goes into the header \
         <code>x-api-key</code>.</p></header><nav><ul>");
     let routes: Vec<(&String, &Value)> = members(&document, "/paths").collect();
     for (path, route) in &routes {
@@ -151,9 +152,9 @@ impl Page {
         if example.is_null() {
             return;
         }
-        self.raw("<pre class=\"ask\">curl '");
+        self.raw("<pre class=\"ask\">curl &quot;$API");
         self.escaped(&openapi::examples::request_of(path));
-        self.raw("'</pre><pre>");
+        self.raw("&quot;</pre><pre>");
         self.escaped(&serde_json::to_string_pretty(example).unwrap_or_default());
         self.raw("</pre>");
     }

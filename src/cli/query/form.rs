@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::columns::Column;
-use super::node::Node;
 use super::table::Layout;
 use super::{json, table};
 use crate::cli::Failure;
@@ -160,7 +160,7 @@ impl Form for Rows {
 
     fn page(&mut self, body: &[u8]) -> Result<String, Failure> {
         let page: Page<'_> = serde_json::from_slice(body)?;
-        let elements = page.items.iter().map(|item| serde_json::from_str::<Node>(item.get()));
+        let elements = page.items.iter().map(|item| serde_json::from_str::<Value>(item.get()));
         let elements = elements.collect::<Result<Vec<_>, _>>()?;
         if elements.is_empty() {
             return Ok(String::new());

@@ -1,9 +1,9 @@
 //! One thing as indented lines.
 
 use console::{Alignment, measure_text_width, pad_str};
+use serde_json::{Map, Value};
 
 use super::columns;
-use super::node::Node;
 use super::table::{self, Layout};
 use crate::read::source::printable;
 
@@ -11,27 +11,27 @@ use crate::read::source::printable;
 const STEP: &str = "  ";
 
 /// A line for each member, its lists as tables of lines that fit into `width`.
-pub(super) fn text(node: &Node, width: Option<usize>) -> String {
+pub(super) fn text(value: &Value, width: Option<usize>) -> String {
     let mut out = String::new();
-    match node {
-        Node::Object(members) => write_members(members, 0, width, &mut out),
+    match value {
+        Value::Object(members) => write_members(members, 0, width, &mut out),
         other => write_line("", &table::text(other), &mut out),
     }
     out
 }
 
 /// How to go on with what does not lie in it whole.
-pub(super) fn remarks(node: &Node, id: &str) -> Vec<String> {
-    let more = |(member, list)| match node.at(&[member])? {
-        Node::Text(cursor) => {
+pub(super) fn remarks(value: &Value, id: &str) -> Vec<String> {
+    let more = |(member, list)| match value.get(member)? {
+        Value::String(cursor) => {
             Some(format!("more {list} follow: notaflux query {list} {} --cursor {cursor}", printable(id)))
         }
-        Node::List(_) | Node::Object(_) => None,
+        _ => None,
     };
     [("next_lines_cursor", "lines"), ("next_events_cursor", "events")].into_iter().filter_map(more).collect()
 }
 
-fn write_members(members: &[(String, Node)], depth: usize, width: Option<usize>, out: &mut String) {
+fn write_members(members: &Map<String, Value>, depth: usize, width: Option<usize>, out: &mut String) {
     let indentation = STEP.repeat(depth);
     let names =
         members.iter().filter(|(_, value)| !is_block(value)).map(|(name, _)| measure_text_width(&printable(name)));
@@ -39,15 +39,15 @@ fn write_members(members: &[(String, Node)], depth: usize, width: Option<usize>,
     for (name, value) in members {
         let shown = printable(name);
         match value {
-            Node::Object(members) if !members.is_empty() => {
+            Value::Object(members) if !members.is_empty() => {
                 write_line(&indentation, &shown, out);
                 write_members(members, depth + 1, width, out);
             }
-            Node::List(elements) if is_block(value) => {
+            Value::Array(elements) if is_block(value) => {
                 write_line(&indentation, &format!("{shown} ({})", elements.len()), out);
                 write_elements(name, elements, depth + 1, width, out);
             }
-            Node::Text(_) | Node::List(_) | Node::Object(_) => {
+            _ => {
                 let shown = pad_str(&shown, names_width, Alignment::Left, None);
                 let value = table::text(value);
                 let value = if value.is_empty() { "none" } else { &value };
@@ -57,7 +57,7 @@ fn write_members(members: &[(String, Node)], depth: usize, width: Option<usize>,
     }
 }
 
-fn write_elements(name: &str, elements: &[Node], depth: usize, width: Option<usize>, out: &mut String) {
+fn write_elements(name: &str, elements: &[Value], depth: usize, width: Option<usize>, out: &mut String) {
     let indentation = STEP.repeat(depth);
     if let Some(columns) = columns::of_member(name) {
         let rows: Vec<_> = elements.iter().map(|element| table::cells(columns, element)).collect();
@@ -73,11 +73,11 @@ fn write_elements(name: &str, elements: &[Node], depth: usize, width: Option<usi
 }
 
 /// Whether a value has lines of its own: an object, or a list of objects.
-fn is_block(value: &Node) -> bool {
+fn is_block(value: &Value) -> bool {
     match value {
-        Node::Text(_) => false,
-        Node::Object(members) => !members.is_empty(),
-        Node::List(elements) => elements.iter().any(|element| matches!(element, Node::Object(_))),
+        Value::Object(members) => !members.is_empty(),
+        Value::Array(elements) => elements.iter().any(Value::is_object),
+        _ => false,
     }
 }
 
@@ -112,8 +112,8 @@ skipped (1)
   name: b, reason: c
 next_lines_cursor  x
 ";
-        let node = serde_json::from_str(invoice).unwrap();
-        assert_eq!(text(&node, Some(80)), expected);
-        assert_eq!(remarks(&node, "N1"), ["more lines follow: notaflux query lines N1 --cursor x"]);
+        let value = serde_json::from_str(invoice).unwrap();
+        assert_eq!(text(&value, Some(80)), expected);
+        assert_eq!(remarks(&value, "N1"), ["more lines follow: notaflux query lines N1 --cursor x"]);
     }
 }

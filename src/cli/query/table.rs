@@ -1,9 +1,9 @@
 //! Rows that line up and fit a terminal.
 
 use console::{measure_text_width, pad_str};
+use serde_json::Value;
 
 use super::columns::Column;
-use super::node::Node;
 use crate::read::source::printable;
 
 /// Between two columns.
@@ -22,22 +22,21 @@ pub(super) struct Layout {
 }
 
 /// What an element has in these columns, as a terminal may show it.
-pub(super) fn cells(columns: &[Column], element: &Node) -> Vec<String> {
-    columns
-        .iter()
-        .map(|column| column.paths.iter().find_map(|path| element.at(path)).map_or_else(String::new, text))
-        .collect()
+pub(super) fn cells(columns: &[Column], element: &Value) -> Vec<String> {
+    let at = |path: &&[&str]| path.iter().try_fold(element, |value, name| value.get(*name));
+    columns.iter().map(|column| column.paths.iter().find_map(at).map_or_else(String::new, text)).collect()
 }
 
 /// A value as a text of one line.
-pub(super) fn text(node: &Node) -> String {
-    match node {
-        Node::Text(text) => printable(text).into_owned(),
-        Node::List(elements) => elements.iter().map(text).collect::<Vec<_>>().join(", "),
-        Node::Object(members) => {
+pub(super) fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => printable(text).into_owned(),
+        Value::Array(elements) => elements.iter().map(text).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => {
             let members = members.iter().map(|(name, value)| format!("{}: {}", printable(name), text(value)));
             members.collect::<Vec<_>>().join(", ")
         }
+        other => other.to_string(),
     }
 }
 
@@ -179,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_value_is_one_line_without_commands() {
-        let node = serde_json::from_str(r#"{"a":"\u001b[2J\nb","c":["d",1]}"#).unwrap();
-        assert_eq!(text(&node), "a: \\u{1b}[2J\\nb, c: d, 1");
+        let value = serde_json::from_str(r#"{"a":"\u001b[2J\nb","c":["d",1]}"#).unwrap();
+        assert_eq!(text(&value), "a: \\u{1b}[2J\\nb, c: d, 1");
     }
 }
