@@ -112,6 +112,7 @@ async fn told(mut request: Request, next: Next) -> Response {
     // Personal data is in it: nobody between may keep it, and who keeps it asks whether it still stands.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    join(VARY, headers);
     headers.extend(HeaderValue::try_from(&id).ok().map(|id| (REQUEST_ID, id)));
     headers
         .extend(units.and_then(|units| HeaderValue::try_from(units.to_string()).ok()).map(|units| (READ_UNITS, units)));
@@ -119,6 +120,16 @@ async fn told(mut request: Request, next: Next) -> Response {
     let status = response.status().as_u16();
     tracing::info!(request_id = id, %method, route, status, read_units = units, elapsed_ms, "answered");
     response
+}
+
+/// Makes the values of a header one: an HTTP API takes no more.
+fn join(name: HeaderName, headers: &mut HeaderMap) {
+    let values: Vec<&str> = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
+    if let Ok(value) = HeaderValue::try_from(values.join(", "))
+        && !values.is_empty()
+    {
+        headers.insert(name, value);
+    }
 }
 
 /// The answer that tells a problem, with what the layers inside have added to its headers.
