@@ -9,6 +9,7 @@
     reason = "test support"
 )]
 
+pub mod api;
 pub mod cloud;
 pub mod http;
 pub mod place;

@@ -39,6 +39,11 @@ pub fn row(key: &str, total: &str) -> Vec<u8> {
         "1 - OPERAÇÃO PRESENCIAL",
         total,
     ];
+    row_of(&cells)
+}
+
+/// A row with these cells, none of which has a quote.
+pub fn row_of(cells: &[&str]) -> Vec<u8> {
     latin1(&format!("\"{}\"\r\n", cells.join("\";\"")))
 }
 
