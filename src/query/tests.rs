@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 mod answers;
+mod capacity;
 mod cursors;
 mod ingestions;
 mod invoices;
