@@ -420,17 +420,14 @@ impl Route {
 
 impl Parameter {
     fn documented(&self) -> Value {
-        let mut parameter = json!({
-            "name": self.name, "in": "query", "required": false, "description": self.description, "schema": (self.schema)(),
-        });
+        let schema = (self.schema)();
+        let is_number = schema.get("type").is_some_and(|kind| kind == "integer");
+        let number = self.example.parse::<u64>().ok().filter(|_| is_number);
+        let example = number.map_or_else(|| json!(self.example), |number| json!(number));
+        let (name, description) = (self.name, self.description);
+        let mut parameter =
+            json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema});
         if let Some(parameter) = parameter.as_object_mut().filter(|_| !self.example.is_empty()) {
-            let example = self.example.parse().map_or_else(
-                |_| json!(self.example),
-                |number: u64| match self.name {
-                    "limit" => json!(number),
-                    _ => json!(self.example),
-                },
-            );
             parameter.insert("example".to_owned(), example);
         }
         parameter
