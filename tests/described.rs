@@ -44,7 +44,7 @@ const REQUESTS: [(&str, &str, &str); 8] = [
 ];
 
 /// What differs from run to run, and what stands for it in the examples.
-fn masked(value: &mut Value, ingestion: &str) {
+fn masked(value: &mut Value, ingestion: &str, work: &str) {
     match value {
         Value::Object(members) => {
             for (name, member) in members.iter_mut() {
@@ -53,12 +53,14 @@ fn masked(value: &mut Value, ingestion: &str) {
                     "etag" => *member = json!("\"6dcd4ce23d88e2ee9568ba546c007c63\""),
                     "modified" => *member = json!("2026-11-26T12:00:00Z"),
                     "survey_ms" | "write_ms" | "elapsed_ms" => *member = json!(40),
-                    _ => masked(member, ingestion),
+                    _ => masked(member, ingestion, work),
                 }
             }
         }
-        Value::Array(elements) => elements.iter_mut().for_each(|element| masked(element, ingestion)),
-        Value::String(text) => *text = text.replace(ingestion, "INGESTION").replace("s3://work-0/", "s3://work/"),
+        Value::Array(elements) => elements.iter_mut().for_each(|element| masked(element, ingestion, work)),
+        Value::String(text) => {
+            *text = text.replace(ingestion, "INGESTION").replace(&format!("s3://{work}/"), "s3://work/");
+        }
         _ => {}
     }
 }
@@ -108,7 +110,7 @@ async fn every_example_is_an_answer_as_it_is() {
     for (path, name, request) in REQUESTS {
         assert!(!request.contains("/v1/invoices/3") || request.contains(INVOICE));
         let mut answer = json_of(&router, &request.replace("INGESTION", &ingestion)).await;
-        masked(&mut answer, &ingestion);
+        masked(&mut answer, &ingestion, &place.work);
         requests.insert(path.to_owned(), json!(request));
         if is_to_be_written {
             write(name, &answer);
