@@ -11,7 +11,7 @@ use super::answer;
 use super::gateway::Prefix;
 use super::openapi;
 use super::parameters::Parameters;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 
 /// What the page may load: its own style, and nothing else from anywhere.
 const POLICY: &str =
@@ -36,22 +36,14 @@ fn rendered(prefix: &Prefix) -> String {
     page.raw("<title>notaflux API</title><style>");
     page.raw(STYLE);
     page.raw("</style></head><body><header><h1>notaflux API</h1>");
-    page.prose(text(&document, "/info/description"));
-    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). <code>$API</code> below is the address of this page without \
-        <code>/docs</code>. Where a key is asked for, it goes into the header \
-        <code>x-api-key</code>.</p></header><nav><ul>");
+    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). Where a key is asked for, it goes into the header \
+        <code>x-api-key</code>. In the examples <code>$API</code> is the address of this page without <code>/docs</code>.</p></header>");
     let routes: Vec<(&String, &Value)> = members(&document, "/paths").collect();
-    for (path, route) in &routes {
-        let (id, summary) = (text(route, "/get/operationId"), text(route, "/get/summary"));
-        page.raw("<li><a href=\"#");
-        page.escaped(id);
-        page.raw("\"><code>");
-        page.escaped(path);
-        page.raw("</code></a> ");
-        page.escaped(summary);
-        page.raw("</li>");
-    }
-    page.raw("</ul></nav><main>");
+    page.contents(&routes);
+    page.raw("<main>");
+    page.prose(text(&document, "/info/description"));
+    page.headers(&document);
+    page.problems();
     for (path, route) in &routes {
         page.route(&document, path, part(route, "/get"));
     }
@@ -95,13 +87,67 @@ impl Page {
         }
     }
 
-    /// Paragraphs, with what stands between backticks as code.
+    /// Paragraphs and headings, with what stands between backticks as code.
     fn prose(&mut self, text: &str) {
         for paragraph in text.split("\n\n") {
-            self.raw("<p>");
-            self.inline(paragraph);
-            self.raw("</p>");
+            match paragraph.strip_prefix("## ") {
+                Some(heading) => self.element("h2", heading),
+                None => self.element("p", paragraph),
+            }
         }
+    }
+
+    fn element(&mut self, name: &str, text: &str) {
+        for part in ["<", name, ">"] {
+            self.raw(part);
+        }
+        self.inline(text);
+        for part in ["</", name, ">"] {
+            self.raw(part);
+        }
+    }
+
+    fn contents(&mut self, routes: &[(&String, &Value)]) {
+        self.raw("<nav><ul>");
+        for (path, route) in routes {
+            self.raw("<li><a href=\"#");
+            self.escaped(text(route, "/get/operationId"));
+            self.raw("\"><code>");
+            self.escaped(path);
+            self.raw("</code></a> ");
+            self.escaped(text(route, "/get/summary"));
+            self.raw("</li>");
+        }
+        self.raw("</ul></nav>");
+    }
+
+    fn headers(&mut self, document: &Value) {
+        self.raw("<h2>Headers of answers</h2><table><tbody>");
+        for (name, header) in members(document, "/components/headers") {
+            self.row(&[&format!("`{name}`"), text(header, "/description")]);
+        }
+        self.raw("</tbody></table>");
+    }
+
+    fn problems(&mut self) {
+        self.raw("<h2>Problems</h2>");
+        self.prose(
+            "What goes wrong is answered as `application/problem+json` (RFC 9457). `detail` says what to do, `request_id` which \
+            request it was. Where parameters are wrong, `errors` has all of them at once.",
+        );
+        self.raw("<table><thead><tr><th>Type</th><th>Status</th><th>What it is</th></tr></thead><tbody>");
+        for (name, status, title) in problem::explained() {
+            self.row(&[&format!("`/problems/{name}`"), &status.to_string(), title]);
+        }
+        self.raw("</tbody></table>");
+    }
+
+    fn row(&mut self, cells: &[&str]) {
+        self.raw("<tr>");
+        for cell in cells {
+            self.element("td", cell);
+        }
+        self.raw("</tr>");
     }
 
     fn inline(&mut self, text: &str) {
@@ -135,13 +181,8 @@ impl Page {
         }
         self.raw("<table><thead><tr><th>Parameter</th><th>What it is</th><th>Takes</th></tr></thead><tbody>");
         for parameter in parameters {
-            self.raw("<tr><td><code>");
-            self.escaped(text(parameter, "/name"));
-            self.raw("</code></td><td>");
-            self.inline(text(parameter, "/description"));
-            self.raw("</td><td>");
-            self.inline(&taken(parameter));
-            self.raw("</td></tr>");
+            let name = format!("`{}`", text(parameter, "/name"));
+            self.row(&[&name, text(parameter, "/description"), &taken(parameter)]);
         }
         self.raw("</tbody></table>");
     }
@@ -254,4 +295,58 @@ fn taken(parameter: &Value) -> String {
         }
     }
     taken
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use super::*;
+
+    /// What stands between quotes behind `name=`, each time.
+    fn values<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+        let before = format!(" {name}=\"");
+        page.split(&before).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_link_leads_to_a_place_on_the_page_or_to_the_document() {
+        let page = rendered(&Prefix::default());
+        let (links, places) = (values(&page, "href"), values(&page, "id"));
+        assert!(links.len() > openapi::paths::ROUTES.len());
+        for link in links {
+            let is_place = link.strip_prefix('#').is_some_and(|place| places.contains(&place));
+            assert!(is_place || link == "openapi.json", "{link}");
+        }
+    }
+
+    #[test]
+    fn nothing_comes_from_elsewhere() {
+        let page = rendered(&Prefix("/prod".to_owned()));
+        for foreign in ["<script", "<link", "<img", " src=", "http:", "https:", "url(", "@import", "javascript:"] {
+            assert!(!page.contains(foreign), "{foreign}");
+        }
+    }
+
+    #[test]
+    fn every_element_is_closed_in_its_turn() {
+        let page = rendered(&Prefix::default());
+        let mut open = Vec::new();
+        for tag in page.split('<').skip(1) {
+            let name: String = tag.chars().take_while(|character| !" >".contains(*character)).collect();
+            match name.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop().as_deref(), Some(name)),
+                None if ["!doctype", "meta", "br"].contains(&name.as_str()) => {}
+                None => open.push(name),
+            }
+        }
+        assert_eq!(open, [""; 0]);
+    }
+
+    #[test]
+    fn text_is_never_markup() {
+        let mut page = Page(String::new());
+        page.prose("## a `<b>`\n\n\"c\" & <script>");
+        assert_eq!(page.0, "<h2>a <code>&lt;b&gt;</code></h2><p>&quot;c&quot; &amp; &lt;script&gt;</p>");
+    }
 }

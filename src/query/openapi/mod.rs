@@ -21,16 +21,27 @@ use super::gateway::Prefix;
 use super::parameters::Parameters;
 use super::problem::Problem;
 
-/// What the API is in general.
+/// What the API is in general, in Markdown: paragraphs, headings and code.
 const ABOUT: &str = "Invoices, with their lines and events, from the files that were ingested; and what became of each file.
 
+Amounts are texts with exact decimals. Times are as the sources have them, with an offset only where a source has one. What is \
+    absent is not there; nothing is ever null.
+
+## Pages
+
 Lists come page by page. A page has up to `limit` items; where the list goes on it has a `next_cursor`, which is the `cursor` \
-    of the request for the next page, all other parameters as they were (`limit` may change). The `Link` header leads there too. \
-    A page of a filtered list may have fewer items, even none, and a `next_cursor` all the same: follow it until there is none. \
+    of the request for the next page, all other parameters as they were (`limit` may change). The `Link` header leads there too.
+
+A page of a filtered list may have fewer items, even none, and a `next_cursor` all the same: follow it until there is none. \
     Cursors are encrypted and good for their own query alone.
 
-Amounts are texts with exact decimals. Times are as the sources have them, with an offset only where a source has one. What is \
-    absent is not there; nothing is ever null.";
+## Forms
+
+Everything is JSON unless the header `Accept` asks for something else. Lists are answered as `application/x-ndjson` too, one \
+    item a line, and as `text/csv`, one item a row below a header row. In these forms the cursor is in the `Link` header alone.
+
+A single resource has an `ETag`. Who sends it back in `If-None-Match` is answered with 304 and no body as long as nothing has \
+    changed.";
 
 /// `GET /openapi.json`.
 pub(super) async fn document(prefix: Option<Extension<Prefix>>, uri: Uri) -> Result<Response, Problem> {

@@ -6,7 +6,7 @@ use crate::ingest::State;
 use crate::invoice::amount::DECIMAL_LIMIT;
 use crate::invoice::line::LINE_NUMBER_LIMIT;
 use crate::invoice::{EventKind, Status, TaxIdKind, Warning};
-use crate::query::problem::NAMES;
+use crate::query::problem;
 
 /// Date, `T`, time of day to the second, and an offset where there is one.
 const TIME_PATTERN: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([+-][0-9]{2}:[0-9]{2})?$";
@@ -266,7 +266,7 @@ fn reject() -> Vec<Member> {
 }
 
 fn problem() -> Vec<Member> {
-    let types: Vec<String> = NAMES.iter().map(|name| format!("/problems/{name}")).collect();
+    let types = problem::explained().map(|(name, ..)| format!("/problems/{name}"));
     let error = vec![("parameter", ALWAYS, text("Its name.")), ("message", ALWAYS, text("What is expected of it."))];
     vec![
         ("type", ALWAYS, json!({"type": "string", "enum": types})),
