@@ -413,6 +413,17 @@ impl Route {
                 "next": same_list(), "first": first("getIngestion", "/items/0/ingestion"),
                 "rejects": first("listRejects", "/items/0/ingestion"),
             }),
+            "getInvoice" => {
+                let further = |operation: &str, cursor: &str| {
+                    let parameters = json!({
+                        "path.id": "$request.path.id", "query.cursor": format!("$response.body#/{cursor}"),
+                    });
+                    json!({"operationId": operation, "parameters": parameters, "description": "Those that follow."})
+                };
+                json!({
+                    "lines": further("listLines", "next_lines_cursor"), "events": further("listEvents", "next_events_cursor"),
+                })
+            }
             _ if self.is_list() => json!({"next": same_id()}),
             _ => return None,
         })
