@@ -77,3 +77,6 @@ pub(super) fn described(prefix: &Prefix) -> Value {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

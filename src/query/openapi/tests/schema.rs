@@ -1,0 +1,78 @@
+//! The part of JSON Schema that the document is written in. A word that it does not know ends the test: nothing is
+//! passed over.
+
+use jiff::Timestamp;
+use regex::Regex;
+use serde_json::Value;
+
+/// What is wrong with a value, by a schema of the document.
+pub(super) struct Schema<'d> {
+    /// The document, in which references lead on.
+    pub(super) document: &'d Value,
+}
+
+impl Schema<'_> {
+    /// All that is wrong with `value`, each with where it is.
+    pub(super) fn errors(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+        let words = schema.as_object().unwrap();
+        words.iter().flat_map(|(word, rule)| self.by_word(schema, word, rule, value, at)).collect()
+    }
+
+    fn by_word(&self, schema: &Value, word: &str, rule: &Value, value: &Value, at: &str) -> Vec<String> {
+        let text = || value.as_str().unwrap_or_default();
+        let is_right = match word {
+            "description" | "examples" => true,
+            "$ref" => {
+                let pointer = rule.as_str().unwrap().strip_prefix('#').unwrap();
+                return self.errors(self.document.pointer(pointer).unwrap(), value, at);
+            }
+            "properties" => return self.of_members(schema, value, at),
+            "items" => {
+                let elements = value.as_array().into_iter().flatten().enumerate();
+                return elements
+                    .flat_map(|(number, each)| self.errors(rule, each, &format!("{at}/{number}")))
+                    .collect();
+            }
+            "additionalProperties" if schema.get("properties").is_some() => *rule == false,
+            "additionalProperties" => return self.of_members(schema, value, at),
+            "required" => rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "type" => is_of_type(rule.as_str().unwrap(), value),
+            "enum" => rule.as_array().unwrap().contains(value),
+            "const" => rule == value,
+            "pattern" => Regex::new(rule.as_str().unwrap()).unwrap().is_match(text()),
+            "format" if rule == "date-time" => text().parse::<Timestamp>().is_ok(),
+            "minLength" => text().chars().count() as u64 >= rule.as_u64().unwrap(),
+            "maxLength" => text().chars().count() as u64 <= rule.as_u64().unwrap(),
+            "minItems" => value.as_array().is_some_and(|all| all.len() as u64 >= rule.as_u64().unwrap()),
+            "minimum" => value.as_f64() >= rule.as_f64(),
+            "maximum" => value.as_f64() <= rule.as_f64(),
+            unknown => panic!("a schema has the word {unknown:?}, which this does not know"),
+        };
+        if is_right { Vec::new() } else { vec![format!("{at}: {value} is not of {word} {rule}")] }
+    }
+
+    fn of_members(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+        let members = value.as_object().into_iter().flatten();
+        let of_member = |(name, member): (&String, &Value)| {
+            let at = format!("{at}/{name}");
+            let named = schema.get("properties").and_then(|properties| properties.get(name));
+            match named.or(schema.get("additionalProperties")) {
+                Some(Value::Bool(false)) => vec![format!("{at} is not described")],
+                Some(schema) => self.errors(schema, member, &at),
+                None => panic!("{schema} is open"),
+            }
+        };
+        members.flat_map(of_member).collect()
+    }
+}
+
+fn is_of_type(name: &str, value: &Value) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        unknown => panic!("no type is {unknown:?}"),
+    }
+}
