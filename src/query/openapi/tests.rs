@@ -2,7 +2,7 @@
 //! null is refused.
 //!
 //! A crate for JSON Schema would be a better judge; the ones there are switch on features of what the program shares with its
-//! tests, so that most dependencies are built twice, and serde_json reads numbers otherwise than in the program.
+//! tests, so that most dependencies are built twice, and `serde_json` reads numbers otherwise than in the program.
 
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 

@@ -26,15 +26,14 @@ impl Schema<'_> {
                 let pointer = rule.as_str().unwrap().strip_prefix('#').unwrap();
                 return self.errors(self.document.pointer(pointer).unwrap(), value, at);
             }
-            "properties" => return self.of_members(schema, value, at),
+            "additionalProperties" if schema.get("properties").is_some() => *rule == false,
+            "properties" | "additionalProperties" => return self.of_members(schema, value, at),
             "items" => {
                 let elements = value.as_array().into_iter().flatten().enumerate();
                 return elements
                     .flat_map(|(number, each)| self.errors(rule, each, &format!("{at}/{number}")))
                     .collect();
             }
-            "additionalProperties" if schema.get("properties").is_some() => *rule == false,
-            "additionalProperties" => return self.of_members(schema, value, at),
             "required" => rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
             "type" => is_of_type(rule.as_str().unwrap(), value),
             "enum" => rule.as_array().unwrap().contains(value),
