@@ -241,7 +241,7 @@ async fn ten_thousand_cursors_that_are_none_are_refused_alike() {
         .collect();
     assert_eq!(kinds.keys().collect::<Vec<_>>(), ["/problems/invalid-cursor", "/problems/invalid-parameter"]);
     let (none, most) = &kinds["/problems/invalid-cursor"];
-    assert_eq!(none.as_object().unwrap().keys().collect::<Vec<_>>(), ["detail", "status", "title", "type"]);
+    assert_eq!(none.as_object().unwrap().keys().collect::<Vec<_>>(), ["type", "title", "status", "detail"]);
     let (twice, some) = &kinds["/problems/invalid-parameter"];
     assert_eq!(twice["errors"], serde_json::json!([{"parameter": "cursor", "message": "expected once"}]));
     assert_eq!((most + some, *some > 100), (MUTATIONS, true), "each kind is told in the same words always");
