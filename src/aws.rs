@@ -58,6 +58,16 @@ pub fn embedded_config(endpoint_url: &str) -> SdkConfig {
         .build()
 }
 
+/// What the name of an S3 object begins with.
+pub const OBJECT_SCHEME: &str = "s3://";
+
+/// Bucket and key of `s3://bucket/key`; none of a path.
+#[must_use]
+pub fn object_of(name: &str) -> Option<(&str, &str)> {
+    let object = name.strip_prefix(OBJECT_SCHEME)?;
+    Some(object.split_once('/').unwrap_or((object, "")))
+}
+
 /// A client for S3. Where an endpoint is configured, buckets are named in the path: servers other than AWS seldom
 /// have a host name for each bucket. It keeps trying, but for the reading of sources, which has a loop of its own.
 #[must_use]

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::bar::Bar;
-use super::place::{Place, PlaceArgs, object_of};
+use super::place::{Place, PlaceArgs};
 use super::{Failure, layouts, say, stop, summary};
+use crate::aws;
 use crate::ingest::{Error, Halt, Outcome, RejectLimit, Settings};
 use crate::local::progress::Display;
 
@@ -49,7 +50,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn source_name(text: &str) -> Result<String, String> {
-    match object_of(text) {
+    match aws::object_of(text) {
         Some((bucket, key)) if bucket.is_empty() || key.is_empty() => Err("expected s3://bucket/key".to_owned()),
         _ => Ok(text.to_owned()),
     }

@@ -18,15 +18,6 @@ use crate::table::{Schema, Table};
 /// The table of the embedded stack.
 pub(super) const EMBEDDED_TABLE: &str = "notaflux";
 
-/// What the name of an S3 object begins with.
-pub(super) const OBJECT_SCHEME: &str = "s3://";
-
-/// Bucket and key of `s3://bucket/key`; none of a path.
-pub(super) fn object_of(name: &str) -> Option<(&str, &str)> {
-    let object = name.strip_prefix(OBJECT_SCHEME)?;
-    Some(object.split_once('/').unwrap_or((object, "")))
-}
-
 /// Which table.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct TableArgs {
@@ -87,7 +78,7 @@ impl Services {
 
     /// The file or S3 object that the user named.
     pub(super) async fn source(&self, name: &str) -> Result<Source, Failure> {
-        let Some((bucket, key)) = object_of(name) else { return Ok(Source::file(name).await?) };
+        let Some((bucket, key)) = aws::object_of(name) else { return Ok(Source::file(name).await?) };
         Ok(Source::object(aws::s3_client(&self.s3), bucket.to_owned(), key.to_owned(), None).await?)
     }
 
@@ -100,7 +91,7 @@ impl Services {
 impl TableArgs {
     /// The services that the source which the user named lies in; none for a file. They have to live for as long as it is read.
     pub(super) async fn services_of(&self, name: &str) -> Result<Option<Services>, Failure> {
-        Ok(if name.starts_with(OBJECT_SCHEME) { Some(self.open().await?.0) } else { None })
+        Ok(if name.starts_with(aws::OBJECT_SCHEME) { Some(self.open().await?.0) } else { None })
     }
 
     /// The services and the table's name.

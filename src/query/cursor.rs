@@ -95,14 +95,6 @@ impl CursorKeys {
         Ok(Self::new(&Sha256::new_with_prefix(SECRET_CONTEXT).chain_update(text).finalize().into()))
     }
 
-    /// A random key: its cursors end with the process.
-    ///
-    /// # Errors
-    /// The operating system gives no random bytes.
-    pub fn generate() -> Result<Self, NoCursor> {
-        Ok(Self::new(&random()?))
-    }
-
     /// Takes the cursors of another key too: the one that was current before.
     #[must_use]
     pub fn or_previous(self, previous: &Self) -> Self {

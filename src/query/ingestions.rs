@@ -12,13 +12,17 @@ use super::call::{Call, Found, Item};
 use super::cursor;
 use super::format::{Column, Format};
 use super::invoices::BOUND;
-use super::parameters::{self, LIMIT_DEFAULT, Parameters};
+use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use crate::ingest::State;
 use crate::table::{Index, TableError, keys};
 
 /// Months that are looked through unless one is asked for, the current one included.
 const MONTHS: usize = 24;
+
+/// Fewest ingestions that a query looks at where only those of one state are wanted: with as few as are still missing, a
+/// rare state would take a query for every few ingestions.
+const SCAN_LEAST: usize = 100;
 
 /// Ingestions as CSV.
 const COLUMNS: &[Column] = &[
@@ -55,16 +59,13 @@ const COLUMNS: &[Column] = &[
 /// No such ingestion.
 pub(super) const NO_INGESTION: Problem = Problem::NotFound("No ingestion has this id.");
 
-/// An id in a path. What is no text or fits into no key is the id of nothing.
-pub(super) fn id_of(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let Ok(Path(id)) = path else { return Err(NO_INGESTION) };
-    if id.len() <= keys::ID_LIMIT_BYTES { Ok(id) } else { Err(NO_INGESTION) }
-}
-
 /// `GET /v1/ingestions/{id}`: the report, as the ledger holds it.
 pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
-    let item = call.get(keys::ingestion_pk(&id_of(id)?), keys::INGESTION_SK).await?.ok_or(NO_INGESTION)?;
+    let item = call
+        .get(keys::ingestion_pk(&parameters::id(id, NO_INGESTION)?), keys::INGESTION_SK)
+        .await?
+        .ok_or(NO_INGESTION)?;
     Ok(answer::single(Format::Json.content_type(), report(&item)?.get().as_bytes().to_vec()))
 }
 
@@ -94,7 +95,7 @@ impl Request {
         let state = parameters.optional("state", |text| {
             parameters::word(text, &State::ALL.map(|state| (state.as_str(), state.as_str())))
         });
-        let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
+        let limit = parameters.limit();
         let cursor = parameters.cursor();
         if !call.table().schema.indexes.contains(Index::Month) {
             parameters.refuse("month", "not available: this table was made without that index");
@@ -168,7 +169,8 @@ async fn fill(
     for month in request.months(behind.as_deref()) {
         loop {
             // One more than the page tells whether there is another page.
-            let limit = request.limit + 1 - items.len();
+            let missing = request.limit + 1 - items.len();
+            let limit = if request.state.is_some() { missing.max(SCAN_LEAST) } else { missing };
             let found = request.read(call, &month, behind.as_deref(), limit).await?;
             units += found.units;
             for item in &found.items {

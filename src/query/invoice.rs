@@ -11,11 +11,11 @@ use super::answer::{self, BODY_LIMIT_BYTES, Elements};
 use super::call::{Call, Item};
 use super::collection::{self, Part, Piece, last_line};
 use super::format::{Column, Format};
-use super::parameters::{self, LIMIT_DEFAULT, Parameters};
+use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use super::{Api, cursor};
 use crate::invoice::{Event, Invoice};
-use crate::table::keys::{self, EVENT_SK_PREFIX, ID_LIMIT_BYTES, INVOICE_SK, LINE_SK_PREFIX};
+use crate::table::keys::{self, EVENT_SK_PREFIX, INVOICE_SK, LINE_SK_PREFIX};
 use crate::table::stored::{DecodeError, decode_event, decode_invoice, decode_line};
 use crate::table::{TableError, status};
 
@@ -32,16 +32,10 @@ const FIRST_READ: usize = LINES_SHOWN_LIMIT + 20;
 /// No such invoice.
 const NO_INVOICE: Problem = Problem::NotFound("No invoice has this id.");
 
-/// An id in a path. What is no text or fits into no key is the id of nothing.
-fn id_of(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    let Ok(Path(id)) = path else { return Err(NO_INVOICE) };
-    if id.len() <= ID_LIMIT_BYTES { Ok(id) } else { Err(NO_INVOICE) }
-}
-
 /// `GET /v1/invoices/{id}`: the invoice with the first of its lines and events.
 pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
-    let id = id_of(id)?;
+    let id = parameters::id(id, NO_INVOICE)?;
     let mut whole = Whole::new();
     let (mut behind, mut limit) = (None, Some(FIRST_READ));
     loop {
@@ -224,10 +218,10 @@ impl Pages {
         decode: impl Fn(&Item) -> Result<T, DecodeError>,
     ) -> Result<Response, Problem> {
         let mut parameters = Parameters::of(uri);
-        let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
+        let limit = parameters.limit();
         let cursor = parameters.cursor();
         let given = parameters.finish()?;
-        let id = id_of(id)?;
+        let id = parameters::id(id, NO_INVOICE)?;
         let (cursors, binding) = (&call.api.cursors, self.binding(&call.api, &id));
         let behind = cursor.map(|cursor| cursors.open(&cursor, &binding)).transpose()?;
         let page = Elements::page(limit, format, self.columns)?;

@@ -13,7 +13,7 @@ use super::format::{Column, Format};
 use super::index::{List, Listing};
 use super::merge::Order;
 use super::page::{self, Bound, Page};
-use super::parameters::{self, LIMIT_DEFAULT, Parameters};
+use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use crate::invoice::{Decimal, Status};
 use crate::table::item::invoice::path;
@@ -183,7 +183,7 @@ impl Request {
     fn parse(uri: &Uri, indexes: IndexSet) -> Result<Self, Problem> {
         let mut parameters = Parameters::of(uri);
         let asked = Asked::take(&mut parameters);
-        let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
+        let limit = parameters.limit();
         let cursor = parameters.cursor();
         let chosen = asked.index(indexes, &mut parameters);
         let given = parameters.finish()?;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use axum::extract::Query;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query};
 use axum::http::Uri;
 
 use super::merge::Order;
@@ -64,6 +65,11 @@ impl Parameters {
         }
     }
 
+    /// Takes the number of items on a page.
+    pub fn limit(&mut self) -> usize {
+        self.optional("limit", limit).unwrap_or(LIMIT_DEFAULT)
+    }
+
     /// Takes the cursor, whatever it is: what it leads to is found out with the rest of the query. It is of this page
     /// alone, and not given for the next one.
     pub fn cursor(&mut self) -> Option<String> {
@@ -94,6 +100,14 @@ impl Parameters {
         }
         if self.errors.is_empty() { Ok(self.taken) } else { Err(Problem::InvalidParameter(self.errors)) }
     }
+}
+
+/// An id in a path. What is no text or fits into no key is the id of nothing: that is `missing`.
+///
+/// # Errors
+/// `missing`.
+pub fn id(path: Result<Path<String>, PathRejection>, missing: Problem) -> Result<String, Problem> {
+    path.ok().map(|Path(id)| id).filter(|id| id.len() <= keys::ID_LIMIT_BYTES).ok_or(missing)
 }
 
 /// Items on a page.

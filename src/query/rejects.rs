@@ -14,9 +14,9 @@ use super::answer::Elements;
 use super::call::Call;
 use super::cursor;
 use super::format::{Column, Format};
-use super::ingestions::{NO_INGESTION, id_of, report};
+use super::ingestions::{NO_INGESTION, report};
 use super::invoices::BOUND;
-use super::parameters::{self, LIMIT_DEFAULT, Parameters};
+use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use crate::aws::{self, Fault};
 use crate::table::keys;
@@ -45,10 +45,10 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let mut parameters = Parameters::of(&uri);
-    let limit = parameters.optional("limit", parameters::limit).unwrap_or(LIMIT_DEFAULT);
+    let limit = parameters.limit();
     let cursor = parameters.cursor();
     let given = parameters.finish()?;
-    let id = id_of(id)?;
+    let id = parameters::id(id, NO_INGESTION)?;
     let item = call.get(keys::ingestion_pk(&id), keys::INGESTION_SK).await?.ok_or(NO_INGESTION)?;
     let folder = Folder::of(report(&item)?)?;
     let location = folder.as_ref().map_or_else(String::new, Folder::name);
@@ -99,8 +99,7 @@ impl Folder {
     fn of(report: &RawValue) -> Result<Option<Self>, Problem> {
         let location: Location = serde_json::from_str(report.get())?;
         let Some(location) = location.rejects_location else { return Ok(None) };
-        let parts = location.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
-        let (bucket, prefix) = parts.ok_or_else(|| {
+        let (bucket, prefix) = aws::object_of(&location).ok_or_else(|| {
             tracing::error!("the ledger says of rejects that they are where none can be");
             Problem::Internal
         })?;

@@ -28,7 +28,7 @@ pub const READ_UNITS: HeaderName = HeaderName::from_static("notaflux-read-units"
 /// Most characters of an id that a client gives.
 const REQUEST_ID_LIMIT: usize = 64;
 /// How long a browser may remember what CORS allows: what most of them take at most.
-const PREFLIGHT_SECONDS: std::time::Duration = std::time::Duration::from_hours(2);
+const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_hours(2);
 
 /// The id that the gateway has given a request.
 #[derive(Debug, Clone)]
@@ -69,7 +69,7 @@ impl Cors {
         let layer = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::HEAD]);
         let asked = [HeaderName::from_static("x-api-key"), IF_NONE_MATCH, REQUEST_ID];
         let shown = [ETAG, LINK, RETRY_AFTER, REQUEST_ID, READ_UNITS];
-        Some(layer.allow_headers(asked).expose_headers(shown).max_age(PREFLIGHT_SECONDS))
+        Some(layer.allow_headers(asked).expose_headers(shown).max_age(PREFLIGHT_AGE))
     }
 }
 

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import os
-import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -108,7 +108,7 @@ def main(arguments):
     if arguments == ["install"]:
         return 0
     call("cargo", "build", "--release")
-    call("rm", "-rf", HOME / "data")
+    shutil.rmtree(HOME / "data", ignore_errors=True)
     return run(arguments[0] if arguments else SECONDS)
 
 

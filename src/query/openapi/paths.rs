@@ -339,7 +339,6 @@ impl Route {
             responses.insert("304".to_owned(), json!({"description": "The client has it.", "headers": headers}));
         }
         problems.sort_unstable();
-        problems.sort_unstable();
         for (status, description) in problems {
             let headers =
                 references(if status == "503" { &["X-Request-Id", "Retry-After"] } else { &["X-Request-Id"] });

@@ -228,3 +228,18 @@ fn what_is_required_is_all_that_an_invoice_always_has() {
     });
     assert_eq!((required, names(&schema["properties"])), (always.into_inner(), ever.into_inner()));
 }
+
+#[test]
+fn every_example_is_as_described() {
+    let (document, mut checked) = (document(), 0);
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        let content = &operations["get"]["responses"]["200"]["content"]["application/json"];
+        let example = &content["example"];
+        if !example.is_null() {
+            let errors = schema::Schema { document: &document }.errors(&content["schema"], example, "");
+            assert_eq!(errors, [""; 0], "{path}");
+            checked += 1;
+        }
+    }
+    assert_eq!(checked, 8);
+}

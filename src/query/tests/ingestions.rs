@@ -56,6 +56,17 @@ async fn ingestions_are_listed_newest_first_over_the_months() {
         assert_eq!(all(path).await, (expected[..6].to_vec(), pages), "limit {limit}");
     }
     assert_eq!(all("/v1/ingestions?state=failed&limit=1").await.0, ["0-1", "23-1"]);
+    // Those of other states between them are read together and not one by one.
+    for number in 0..60 {
+        let (year, month) = months[0].split_at(4);
+        let id = format!("more-{number:02}");
+        put_ingestion(&table, &id, &format!("{year}-{month}-01T11:00:{number:02}Z"), "completed", None).await;
+    }
+    let failed = get(&api, "/v1/ingestions?state=failed&limit=1").await;
+    assert_eq!(each(&failed.body["items"], "ingestion"), ["0-1"]);
+    let units: f64 = failed.headers["notaflux-read-units"].to_str().unwrap().parse().unwrap();
+    // Half a unit for each month that is looked through, and what the current one takes.
+    assert!(units <= 16.0, "{units} read units");
     let old: &'static str = format!("/v1/ingestions?month={}-{}", &months[24][..4], &months[24][4..]).leak();
     assert_eq!(all(old).await, (vec!["24-1".to_owned()], 1));
     assert_eq!(all("/v1/ingestions?month=1999-01").await, (Vec::new(), 1));
