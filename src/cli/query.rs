@@ -212,7 +212,7 @@ impl OneArgs {
                 print(&readable::text(&value, screen.width))?;
                 tell(&readable::remarks(&value, &self.of.id))
             }
-            OneFormat::Json => print(&(json::indented(text, 0) + "\n")),
+            OneFormat::Json => print(&(json::indented(text, 0)? + "\n")),
             OneFormat::Ndjson if screen.is_terminal => print(&format!("{}\n", json::shown(text))),
             OneFormat::Ndjson => print(&format!("{text}\n")),
         }

@@ -54,8 +54,7 @@ struct Body<'p> {
     title: &'static str,
     status: u16,
     detail: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<&'p str>,
+    request_id: &'p str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'p [ParameterError],
 }
@@ -126,11 +125,9 @@ impl Problem {
             ),
         }
     }
-}
 
-impl Problem {
-    /// The answer, with the id of its request where that is known.
-    pub(super) fn answer(&self, request_id: Option<&str>) -> Response {
+    /// The answer to the request with this id.
+    pub(super) fn answer(&self, request_id: &str) -> Response {
         let (name, status, title, detail) = self.parts();
         let errors: &[ParameterError] = if let Self::InvalidParameter(errors) = self { errors } else { &[] };
         let r#type = format!("/problems/{name}");
@@ -145,9 +142,9 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// What goes with the response tells what it is, so that the id of the request can be written into it.
+    /// Goes with an empty response to where the id of the request is known, and is written there: see `served`.
     fn into_response(self) -> Response {
-        let mut response = self.answer(None);
+        let mut response = self.parts().1.into_response();
         response.extensions_mut().insert(self);
         response
     }

@@ -8,8 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
@@ -134,13 +133,11 @@ fn join(name: HeaderName, headers: &mut HeaderMap) {
 
 /// The answer that tells a problem, with what the layers inside have added to its headers.
 fn with_id(problem: &Problem, id: &str, method: &Method, mut headers: HeaderMap) -> Response {
-    let mut response = problem.answer(Some(id));
+    let mut response = problem.answer(id);
     if method == Method::HEAD {
         *response.body_mut() = Body::empty();
     }
-    for name in [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE] {
-        headers.remove(name);
-    }
+    headers.remove(CONTENT_LENGTH);
     response.headers_mut().extend(headers);
     response
 }

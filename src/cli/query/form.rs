@@ -123,7 +123,7 @@ impl Form for Document {
         }
         for item in page.items {
             out.push_str(if self.has_items { ",\n    " } else { "\n    " });
-            out.push_str(&json::indented(item.get(), 2));
+            out.push_str(&json::indented(item.get(), 2)?);
             self.has_items = true;
         }
         Ok(out)

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// What the steps of an indentation are.
 const STEP: &str = "  ";
 
@@ -32,71 +34,34 @@ fn push(out: &mut String, c: char) {
 }
 
 /// JSON with a line for each member and element, all but the first indented by `depth` steps and more.
-pub(super) fn indented(json: &str, mut depth: usize) -> String {
-    let mut out = String::with_capacity(json.len() * 2);
-    let (mut in_text, mut is_escaped) = (false, false);
-    let mut rest = json.chars().peekable();
-    let new_line = |out: &mut String, depth| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n(STEP, depth));
-    };
-    while let Some(c) = rest.next() {
-        if in_text {
-            push(&mut out, c);
-            in_text = c != '"' || is_escaped;
-            is_escaped = c == '\\' && !is_escaped;
-            continue;
-        }
-        match c {
-            '{' | '[' => {
-                out.push(c);
-                while rest.next_if(char::is_ascii_whitespace).is_some() {}
-                if let Some(end) = rest.next_if(|c| matches!(c, '}' | ']')) {
-                    out.push(end);
-                } else {
-                    depth += 1;
-                    new_line(&mut out, depth);
-                }
-            }
-            '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                new_line(&mut out, depth);
-                out.push(c);
-            }
-            ',' => {
-                out.push(c);
-                new_line(&mut out, depth);
-            }
-            ':' => out.push_str(": "),
-            _ if c.is_ascii_whitespace() => {}
-            _ => {
-                in_text = c == '"';
-                out.push(c);
-            }
-        }
-    }
-    out
+///
+/// # Errors
+/// What is no JSON.
+pub(super) fn indented(json: &str, depth: usize) -> serde_json::Result<String> {
+    let value: Value = serde_json::from_str(json)?;
+    // Within texts line breaks are escaped: these are between lines.
+    let lines = serde_json::to_string_pretty(&value)?.replace('\n', &format!("\n{}", STEP.repeat(depth)));
+    Ok(shown(&lines).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use serde_json::Value;
 
     use super::*;
 
     #[test]
     fn members_have_a_line_each() {
-        let json = r#"{"z":"a\"{,: \\","a":[1,{"b":2.50}],"e":[ ],"o":{}}"#;
-        let expected = "{\n    \"z\": \"a\\\"{,: \\\\\",\n    \"a\": [\n      1,\n      {\n        \"b\": 2.50\n      }\n    ],\
+        let json = r#"{"z":"a\"{,: \\","a":[1,{"b":2.5}],"e":[ ],"o":{}}"#;
+        let expected = "{\n    \"z\": \"a\\\"{,: \\\\\",\n    \"a\": [\n      1,\n      {\n        \"b\": 2.5\n      }\n    ],\
                         \n    \"e\": [],\n    \"o\": {}\n  }";
-        assert_eq!(indented(json, 1), expected);
+        assert_eq!(indented(json, 1).unwrap(), expected);
     }
 
     #[test]
     fn what_a_terminal_would_obey_is_escaped() {
         let json = serde_json::to_string("é\u{1b}[2J\u{9b}2J\u{7f}").unwrap();
-        for shown in [shown(&json).into_owned(), indented(&json, 0)] {
+        for shown in [shown(&json).into_owned(), indented(&json, 0).unwrap()] {
             assert_eq!(shown, r#""é\u001b[2J\u009b2J\u007f""#);
             assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), serde_json::from_str::<String>(&json).unwrap());
         }
@@ -121,7 +86,7 @@ mod tests {
         #[test]
         fn it_means_what_it_meant(value in any_json()) {
             let json = value.to_string();
-            let (indented, shown) = (indented(&json, 0), shown(&json).into_owned());
+            let (indented, shown) = (indented(&json, 0).unwrap(), shown(&json).into_owned());
             prop_assert!(!indented.replace('\n', "").contains(char::is_control));
             prop_assert!(!shown.contains(char::is_control));
             prop_assert_eq!(serde_json::from_str::<Value>(&indented).unwrap(), value.clone());

@@ -148,7 +148,7 @@ fn every_problem_is_as_described() {
     ];
     assert_eq!(kinds.len(), problem::explained().len());
     for kind in kinds {
-        let body = block_on(to_bytes(kind.answer(Some("a-1")).into_body(), usize::MAX)).unwrap();
+        let body = block_on(to_bytes(kind.answer("a-1").into_body(), usize::MAX)).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(wrong(&document, "Problem", &body), [""; 0], "{body}");
     }
