@@ -33,7 +33,7 @@ impl Meter {
 
 /// A request while it is answered.
 #[derive(Debug, Clone)]
-pub struct Call {
+pub(super) struct Call {
     pub(super) api: Arc<Api>,
     meter: Meter,
 }

@@ -9,19 +9,19 @@ use crate::table::item::invoice::path;
 
 /// What every item of the answer has.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
+pub(super) struct Filter {
     /// Texts, by where they stand in the item. The table looks at these.
-    pub equal: Vec<(&'static [&'static str], String)>,
+    pub(super) equal: Vec<(&'static [&'static str], String)>,
     /// Least total. Totals are texts, with the places of the source, which the table cannot compare as numbers.
-    pub min_total: Option<Decimal>,
+    pub(super) min_total: Option<Decimal>,
     /// Largest total.
-    pub max_total: Option<Decimal>,
+    pub(super) max_total: Option<Decimal>,
 }
 
 impl Filter {
     /// Whether every item belongs to the answer.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 

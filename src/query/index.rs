@@ -10,30 +10,30 @@ use crate::table::{Index, TableError, keys};
 
 /// A list: what stands under one key of an index, from one sort key to another, in one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct List {
+pub(super) struct List {
     /// The index.
-    pub index: Index,
+    pub(super) index: Index,
     /// Whose entries: a tax id, a month as `yyyymm`, or a status.
-    pub of: String,
+    pub(super) of: String,
     /// Sort keys from here on, this one included.
-    pub lower: String,
+    pub(super) lower: String,
     /// Sort keys up to here, this one included.
-    pub upper: String,
+    pub(super) upper: String,
     /// The order.
-    pub order: Order,
+    pub(super) order: Order,
     /// Which of them.
-    pub filter: Filter,
+    pub(super) filter: Filter,
 }
 
 /// A list, and where in it to begin.
 #[derive(Debug, Clone, Copy)]
-pub struct Listing<'q> {
+pub(super) struct Listing<'q> {
     /// What it is read for.
-    pub call: &'q Call,
+    pub(super) call: &'q Call,
     /// The list.
-    pub list: &'q List,
+    pub(super) list: &'q List,
     /// The sort key behind which it begins, for another page than the first.
-    pub behind: Option<&'q str>,
+    pub(super) behind: Option<&'q str>,
 }
 
 impl Listing<'_> {

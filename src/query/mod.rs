@@ -18,8 +18,8 @@
 //! | [`page`] | reads a page of the shards, in at most two rounds of parallel queries where every item belongs to it |
 //! | [`plan`] | how much to ask of each shard |
 //! | [`merge`] | merges the shards into one order |
-//! | [`index`] | the shards as an index of the table holds them |
-//! | [`filter`] | which of their items belong to the answer |
+//! | `index` | the shards as an index of the table holds them |
+//! | `filter` | which of their items belong to the answer |
 //! | [`served`] | what every answer has besides: id, tag, compression, CORS, a line in the log |
 //! | [`gateway`] | what API Gateway does to a request, undone |
 //!
@@ -30,10 +30,10 @@ mod call;
 mod collection;
 pub mod cursor;
 mod docs;
-pub mod filter;
+mod filter;
 mod format;
 pub mod gateway;
-pub mod index;
+mod index;
 mod ingestions;
 mod invoice;
 mod invoices;
@@ -53,7 +53,6 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::get;
 
-pub use call::Call;
 pub use cursor::CursorKeys;
 use format::Format;
 use problem::Problem;

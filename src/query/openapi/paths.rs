@@ -22,23 +22,23 @@ const TIME_PATTERN: &str = concat!(
 const MONTH_PATTERN: &str = "^(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-(0[1-9]|1[0-2])$";
 
 /// A parameter of the query.
-pub(in crate::query) struct Parameter {
-    pub(in crate::query) name: &'static str,
+struct Parameter {
+    name: &'static str,
     description: &'static str,
     schema: fn() -> Value,
-    pub(in crate::query) example: &'static str,
+    example: &'static str,
 }
 
 /// A route, and what it answers with.
 pub(in crate::query) struct Route {
-    pub(in crate::query) path: &'static str,
+    path: &'static str,
     id: &'static str,
     tag: &'static str,
-    pub(in crate::query) summary: &'static str,
-    pub(in crate::query) description: &'static str,
+    summary: &'static str,
+    description: &'static str,
     /// What the id in its path is, if there is one.
     of: Option<&'static str>,
-    pub(in crate::query) parameters: &'static [&'static [Parameter]],
+    parameters: &'static [&'static [Parameter]],
     answer: Answer,
     /// Name of the example of its answer.
     example: Option<&'static str>,
@@ -286,7 +286,7 @@ pub(in crate::query) const ROUTES: &[Route] = &[
 
 impl Route {
     /// Its parameters, in their order.
-    pub(in crate::query) fn each(&self) -> impl Iterator<Item = &'static Parameter> {
+    fn each(&self) -> impl Iterator<Item = &'static Parameter> {
         self.parameters.iter().copied().flatten()
     }
 
