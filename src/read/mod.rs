@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`source`] | one version of an object, read by ranges: a local file or an S3 object |
 //! | `file`, `object` | the two kinds of source; the second resumes after a broken body |
+//! | `ahead` | a long range in parts that are fetched at once, in order and within a bound of memory |
 //! | [`container`] | what a source is, told from its bytes: plain, gzip, zstd or zip; its entries |
 //! | `zip` | the directory of a zip, streamed |
 //! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
@@ -23,6 +24,7 @@
 //! Memory is bounded by the constants of these files, whatever the size of the source, of a record or the ratio of
 //! compression.
 
+mod ahead;
 pub mod container;
 pub mod csv;
 pub mod decode;

@@ -1,7 +1,12 @@
-//! Bytes of an S3 object: a ranged GET that goes on where a broken body ended.
+//! Bytes of an S3 object: ranged GETs, each of which goes on where a broken body ended.
+//!
+//! A long range is read by several (`ahead`). S3 sends the checksum of an object with a whole object alone, so that the SDK
+//! compares it where one GET covers the object: up to a part of 4 MiB. Of longer ones no checksum is compared here; each GET
+//! still asks for the planned version, looks whether it was given that, and must bring every byte of its range.
 
 use std::future::Future;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +17,10 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use futures::stream::{self, Stream};
-use tokio::time::{self, Instant};
+use futures::stream::{self, Stream, StreamExt};
+use tokio::time;
 
+use super::ahead::{Ahead, Clock, Limits};
 use super::error::{Place, ReadError};
 use super::source::Identity;
 use crate::backoff::Backoff;
@@ -27,9 +33,11 @@ const LAYOUT_METADATA: &str = "layout";
 pub struct Patience {
     /// Delays between tries.
     pub backoff: Backoff,
-    /// Time without a single byte of progress after which reading gives up.
+    /// Time without a single byte of progress after which reading gives up. It is counted for each GET by itself, and only
+    /// while its bytes are waited for.
     pub give_up_after: Duration,
-    /// Time that a request may take to its first byte, and a body between two chunks, before it counts as broken.
+    /// Time that a request may take to its first byte, and a body between two chunks, before it counts as broken; counted in
+    /// the same way.
     pub idle_limit: Duration,
 }
 
@@ -83,7 +91,21 @@ impl ObjectSource {
     }
 
     pub(super) fn stream(&self, range: Range<u64>) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
-        let stall = Stall::new(self.patience);
+        self.stream_within(range, Limits::default())
+    }
+
+    fn stream_within(
+        &self,
+        range: Range<u64>,
+        limits: Limits,
+    ) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
+        let object = self.clone();
+        Ahead::new(range, limits, move |part, clock| object.part(part, clock).boxed())
+    }
+
+    /// What one GET after the other gives of a range.
+    fn part(&self, range: Range<u64>, clock: Clock) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + use<> {
+        let stall = Stall::new(self.patience, clock);
         let reader = Reader { object: self.clone(), next: range.start, end: range.end, body: None, stall };
         stream::try_unfold(reader, |mut reader| async move {
             let chunk = reader.chunk().await?;
@@ -94,14 +116,14 @@ impl ObjectSource {
     async fn head(&self) -> Result<Identity, ReadError> {
         let request = self.client.head_object().bucket(&*self.bucket).key(&*self.key);
         let request = request.set_version_id(self.identity.version_id.clone()).customize();
-        let sent = self.in_time(0, request.config_override(no_retries()).send()).await?;
+        let sent = self.in_time(0, &Clock::start(), request.config_override(no_retries()).send()).await?;
         let head = match sent {
             Ok(head) => head,
             Err(error) => {
                 // The answer to a HEAD has no body, so that it cannot say whether key or bucket is missing, or what is
                 // wrong with the credentials. A GET can.
                 return match self.failure(0, error) {
-                    error if error.is_permanent() => Err(self.get(0..1).await.err().unwrap_or(error)),
+                    error if error.is_permanent() => Err(self.get(0..1, &Clock::start()).await.err().unwrap_or(error)),
                     error => Err(error),
                 };
             }
@@ -116,11 +138,12 @@ impl ObjectSource {
     }
 
     /// A body that begins at `range.start`.
-    async fn get(&self, range: Range<u64>) -> Result<ByteStream, ReadError> {
+    async fn get(&self, range: Range<u64>, clock: &Clock) -> Result<ByteStream, ReadError> {
         let request = self.client.get_object().bucket(&*self.bucket).key(&*self.key);
         let request = request.set_version_id(self.identity.version_id.clone()).set_if_match(self.identity.etag.clone());
         let request = request.range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
-        let sent = self.in_time(range.start, request.customize().config_override(no_retries()).send()).await?;
+        let request = request.customize().config_override(no_retries());
+        let sent = self.in_time(range.start, clock, request.send()).await?;
         let answer = sent.map_err(|error| self.failure(range.start, error))?;
         self.check(&answer, range.start)?;
         Ok(answer.body)
@@ -150,9 +173,16 @@ impl ObjectSource {
         }
     }
 
-    async fn in_time<T>(&self, byte: u64, request: impl Future<Output = T>) -> Result<T, ReadError> {
-        let limit = self.patience.idle_limit;
-        time::timeout(limit, request).await.map_err(|source| self.broken(byte, source))
+    async fn in_time<T>(&self, byte: u64, clock: &Clock, request: impl Future<Output = T>) -> Result<T, ReadError> {
+        let mut request = pin!(request);
+        let end = clock.now() + self.patience.idle_limit;
+        loop {
+            match time::timeout(end.saturating_sub(clock.now()), request.as_mut()).await {
+                Ok(answer) => return Ok(answer),
+                Err(source) if clock.now() >= end => return Err(self.broken(byte, source)),
+                Err(_) => {}
+            }
+        }
     }
 
     fn place(&self, byte: u64) -> Place {
@@ -265,7 +295,7 @@ impl Reader {
             match self.step().await {
                 Ok(chunk) if chunk.is_empty() => {}
                 Ok(chunk) => {
-                    self.stall = Stall::new(self.object.patience);
+                    self.stall.end();
                     self.next += chunk.len() as u64;
                     return Ok(Some(chunk));
                 }
@@ -280,11 +310,12 @@ impl Reader {
     }
 
     async fn step(&mut self) -> Result<Bytes, ReadError> {
+        let clock = &self.stall.clock;
         let body = match &mut self.body {
             Some(body) => body,
-            empty => empty.insert(self.object.get(self.next..self.end).await?),
+            empty => empty.insert(self.object.get(self.next..self.end, clock).await?),
         };
-        let chunk = self.object.in_time(self.next, body.next()).await?;
+        let chunk = self.object.in_time(self.next, clock, body.next()).await?;
         let chunk = chunk.ok_or_else(|| self.object.broken(self.next, "the body ended early"))?;
         let mut chunk = chunk.map_err(|error| self.object.broken(self.next, DisplayErrorContext(error).to_string()))?;
         // A server that does not heed the end of a range gives more than was asked for.
@@ -296,7 +327,9 @@ impl Reader {
     /// Lets the SDK compare the checksum of a whole body, where there is one: it tells only behind the last byte.
     async fn finish(&mut self) -> Result<(), ReadError> {
         let Some(mut body) = self.body.take() else { return Ok(()) };
-        let Ok(Some(Err(error))) = self.object.in_time(self.end, body.next()).await else { return Ok(()) };
+        let Ok(Some(Err(error))) = self.object.in_time(self.end, &self.stall.clock, body.next()).await else {
+            return Ok(());
+        };
         let found = DisplayErrorContext(error).to_string();
         if found.to_ascii_lowercase().contains("checksum") {
             return Err(ReadError::corrupt(self.object.place(self.end), "the checksum that S3 keeps", found));
@@ -308,18 +341,25 @@ impl Reader {
 /// A time without progress: from its first failure to the next byte.
 struct Stall {
     patience: Patience,
-    since: Option<Instant>,
+    clock: Clock,
+    since: Option<Duration>,
     attempt: u32,
 }
 
 impl Stall {
-    fn new(patience: Patience) -> Self {
-        Self { patience, since: None, attempt: 0 }
+    fn new(patience: Patience, clock: Clock) -> Self {
+        Self { patience, clock, since: None, attempt: 0 }
+    }
+
+    /// There is progress.
+    fn end(&mut self) {
+        (self.since, self.attempt) = (None, 0);
     }
 
     /// Sleeps before the next try; gives the error back if there shall be none.
     async fn wait(&mut self, error: ReadError) -> Result<(), ReadError> {
-        let elapsed = self.since.get_or_insert_with(Instant::now).elapsed();
+        let now = self.clock.now();
+        let elapsed = now.saturating_sub(*self.since.get_or_insert(now));
         match error {
             ReadError::Unavailable { place, source, .. } if elapsed >= self.patience.give_up_after => {
                 Err(ReadError::Unavailable { place, waited: elapsed, source })
@@ -339,7 +379,7 @@ async fn persist<T, F>(patience: Patience, mut request: impl FnMut() -> F) -> Re
 where
     F: Future<Output = Result<T, ReadError>>,
 {
-    let mut stall = Stall::new(patience);
+    let mut stall = Stall::new(patience, Clock::start());
     loop {
         match request().await {
             Ok(answer) => return Ok(answer),

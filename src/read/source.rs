@@ -188,7 +188,9 @@ impl Source {
     /// Its bytes from `range.start` up to but without `range.end`, or to the end if that comes first.
     ///
     /// Nothing is read before the stream is polled. The stream ends early only with an error, after which it gives nothing
-    /// more. How the bytes are fetched (today one after the other) is this function's own affair.
+    /// more. How the bytes are fetched is this function's own affair: those of an object come by several requests at once as
+    /// soon as they are taken faster than one brings them, and up to 6 MiB of them wait in memory. Dropping the stream closes
+    /// all of them.
     #[must_use]
     pub fn open(&self, range: Range<u64>) -> SourceStream {
         let range = range.start.min(self.len())..range.end.min(self.len());

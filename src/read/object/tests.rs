@@ -35,14 +35,24 @@ enum Act {
 struct Server {
     object: Vec<u8>,
     script: Mutex<VecDeque<Act>>,
+    /// What it does with ranges from this byte on, whatever the script says.
+    behind: Option<(usize, Act)>,
     seen: Mutex<Vec<String>>,
 }
 
 impl Server {
     async fn start(object: Vec<u8>, script: impl IntoIterator<Item = Act>) -> (Arc<Self>, Client) {
+        Self::start_with(object, script, None).await
+    }
+
+    async fn start_with(
+        object: Vec<u8>,
+        script: impl IntoIterator<Item = Act>,
+        behind: Option<(usize, Act)>,
+    ) -> (Arc<Self>, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Self { object, script: Mutex::new(script.into_iter().collect()), seen: Mutex::default() };
+        let server = Self { object, script: Mutex::new(script.into_iter().collect()), behind, seen: Mutex::default() };
         let server = Arc::new(server);
         let serving = Arc::clone(&server);
         tokio::spawn(async move {
@@ -71,7 +81,9 @@ impl Server {
         let asked = range.as_ref().map_or(String::new(), |range| format!("{}-{}", range.start, range.end));
         let condition = header("if-match:").unwrap_or_default();
         self.seen.lock().unwrap().push(format!("{method} {asked} {condition}"));
-        let act = self.script.lock().unwrap().pop_front().unwrap_or(Act::Cut(usize::MAX));
+        let behind = self.behind.as_ref().filter(|(at, _)| range.as_ref().is_some_and(|range| range.start >= *at));
+        let scripted = || self.script.lock().unwrap().pop_front();
+        let act = behind.map(|(_, act)| act.clone()).or_else(scripted).unwrap_or(Act::Cut(usize::MAX));
         let answer = self.answer(&method, range, &act)?;
         let cut = if let Act::Cut(cut) | Act::Hang(cut) = act { cut } else { usize::MAX };
         let split = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
@@ -128,8 +140,17 @@ fn hasty() -> Patience {
     }
 }
 
+/// For what must not be tried again where it takes long.
+fn patient() -> Patience {
+    Patience { idle_limit: Duration::from_secs(20), give_up_after: Duration::from_mins(1), ..hasty() }
+}
+
 async fn find(client: Client) -> Result<Source, ReadError> {
-    Source::object_with(client, "bucket", "a key+é.csv", None, hasty()).await
+    find_with(client, hasty()).await
+}
+
+async fn find_with(client: Client, patience: Patience) -> Result<Source, ReadError> {
+    Source::object_with(client, "bucket", "a key+é.csv", None, patience).await
 }
 
 async fn all(source: &Source, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
@@ -280,6 +301,106 @@ async fn nobody_there_is_not_permanent() {
     drop(listener);
     let error = find(client(&url)).await.unwrap_err();
     assert!(matches!(&error, ReadError::Unavailable { .. }) && !error.is_permanent(), "{error:?}");
+}
+
+const PART: usize = 4 * 1024 * 1024;
+
+#[tokio::test]
+async fn a_long_range_is_read_by_parts() {
+    let bytes = object(6 * PART + 5);
+    let (server, client) = Server::start(bytes.clone(), []).await;
+    let source = find_with(client, patient()).await.unwrap();
+    assert!(all(&source, 3..source.len()).await.unwrap() == bytes[3..]);
+    let mut asked = server.seen().split_off(1);
+    asked.sort_unstable();
+    let mut parts: Vec<String> =
+        (3..bytes.len()).step_by(PART).map(|at| format!("get {at}-{} \"abc\"", bytes.len().min(at + PART))).collect();
+    parts.sort_unstable();
+    assert_eq!(asked, parts);
+}
+
+#[tokio::test]
+async fn who_reads_a_beginning_asks_once() {
+    let (server, client) = Server::start(object(3 * PART), []).await;
+    let source = find_with(client, patient()).await.unwrap();
+    let mut stream = source.open(0..source.len());
+    let mut taken = 0;
+    while taken < 256 * 1024 {
+        taken += stream.try_next().await.unwrap().unwrap().len();
+    }
+    drop(stream);
+    assert_eq!(server.seen(), ["head  ".to_owned(), format!("get 0-{PART} \"abc\"")]);
+    assert_eq!(source.read(5..1000).await.unwrap(), object(1000)[5..]);
+    assert_eq!(server.seen().len(), 3);
+}
+
+/// Parts of a few bytes, so that many of them are few.
+fn small() -> Limits {
+    Limits { part_bytes: 1000, parts: 4, growth_bytes: 250, held_bytes: 2500, block_bytes: 100, chunk_bytes: 1000 }
+}
+
+async fn all_by_parts(client: Client, patience: Patience) -> Result<Vec<u8>, (usize, ReadError)> {
+    let object = ObjectSource::find(client, "bucket".to_owned(), "key".to_owned(), None, patience).await.unwrap();
+    let mut stream = object.stream_within(0..object.identity.size_bytes, small()).boxed();
+    let mut bytes = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        bytes.extend_from_slice(&chunk.map_err(|error| (bytes.len(), error))?);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn parts_that_break_are_taken_up_again() {
+    let bytes = object(20_500);
+    for seed in 0..20 {
+        let mut dice = fastrand::Rng::with_seed(seed);
+        let acts = (0..60).map(|_| match dice.u8(..6) {
+            0 => Act::Fail(503, "SlowDown"),
+            1 => Act::Close,
+            2 => Act::Cut(usize::MAX),
+            _ => Act::Cut(dice.usize(..1100)),
+        });
+        let script: Vec<Act> = std::iter::once(Act::Cut(usize::MAX)).chain(acts).collect();
+        let (server, client) = Server::start(bytes.clone(), script).await;
+        let found = all_by_parts(client, patient()).await.map_err(|(_, error)| error).unwrap();
+        assert!(found == bytes, "seed {seed}");
+        assert!(server.seen().len() > 22, "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_fell_silent_is_taken_up_again() {
+    let bytes = object(5000);
+    let (_server, client) = Server::start(bytes.clone(), [Act::Cut(usize::MAX), Act::Hang(300), Act::Hang(400)]).await;
+    assert_eq!(all_by_parts(client, hasty()).await.map_err(|(_, error)| error).unwrap(), bytes);
+}
+
+#[tokio::test]
+async fn a_change_between_parts_is_told_in_its_place() {
+    for act in [Act::Fail(412, "PreconditionFailed"), Act::OtherTag, Act::Fail(416, "InvalidRange")] {
+        let (_server, client) = Server::start_with(object(5000), [], Some((2000, act))).await;
+        let (given, error) = all_by_parts(client, patient()).await.unwrap_err();
+        assert!(given == 2000 && matches!(&error, ReadError::Changed { .. }), "{given} bytes, {error}");
+    }
+    let (_server, client) = Server::start_with(object(5000), [], Some((0, Act::Whole))).await;
+    let (given, error) = all_by_parts(client, patient()).await.unwrap_err();
+    assert!(given == 1000 && matches!(&error, ReadError::Refused { .. }), "{given} bytes, {error}");
+}
+
+#[tokio::test]
+async fn a_clock_that_stands_loses_no_patience() {
+    let (_server, client) = Server::start(object(10), []).await;
+    let object = ObjectSource::find(client, "bucket".to_owned(), "key".to_owned(), None, hasty()).await.unwrap();
+    let clock = Clock::start();
+    clock.stand(Duration::from_hours(1));
+    let late = time::sleep(hasty().idle_limit * 2);
+    object.in_time(0, &clock, late).await.unwrap();
+    let mut stall = Stall::new(Patience { give_up_after: Duration::ZERO, ..hasty() }, Clock::start());
+    assert!(stall.wait(object.broken(0, "x")).await.is_err());
+    let mut stall = Stall::new(Patience { give_up_after: Duration::from_nanos(1), ..hasty() }, clock);
+    for _ in 0..3 {
+        stall.wait(object.broken(0, "x")).await.unwrap();
+    }
 }
 
 #[test]

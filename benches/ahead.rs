@@ -1,0 +1,158 @@
+//! How fast an S3 object is read where each connection brings 80 MB/s: by one GET, as sources are read,
+//! and so by one who is busy with the bytes on the same core.
+//!
+//! `cargo bench --bench ahead` takes about 20 seconds; `-- GB` makes the object so large. The server is a thread of its own, so
+//! that the CPU time is that of the reader alone.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a run that panics has failed as it should, and rates are for people"
+)]
+
+use std::fs;
+use std::future::Future;
+use std::ops::Range;
+use std::thread;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use futures::TryStreamExt;
+use notaflux::aws;
+use notaflux::read::source::Source;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::time::{self, Instant};
+
+/// What S3 gives a connection: "85–90 MB/s" (S3 User Guide, "Performance design patterns"), seen from a Lambda function.
+const BYTES_A_SECOND: f64 = 80e6;
+/// Time to the first byte of an answer: some tens of milliseconds within a region.
+const FIRST_BYTE: Duration = Duration::from_millis(30);
+/// What one core surveys of CSV.
+const PARSED_A_SECOND: f64 = 140e6;
+/// Bytes that are sent at once: 2 ms of a connection.
+const SENT_BYTES: usize = 160_000;
+
+/// Answers what is asked on a connection, one after the other.
+async fn serve(mut stream: TcpStream, size: u64) -> Option<()> {
+    let zeros = vec![b'0'; SENT_BYTES];
+    let mut seen = Vec::new();
+    loop {
+        while !seen.ends_with(b"\r\n\r\n") {
+            seen.push(stream.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(std::mem::take(&mut seen)).ok()?.to_ascii_lowercase();
+        let range = head.lines().find_map(|line| parse_range(line.strip_prefix("range: bytes=")?));
+        let range = range.map_or(0..size, |range| range.start..range.end.min(size));
+        let length = range.end - range.start;
+        let status = format!("206 X\r\ncontent-range: bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+        let fixed = "etag: \"e\"\r\nlast-modified: Tue, 12 Nov 2019 13:01:52 GMT";
+        time::sleep(FIRST_BYTE).await;
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n{fixed}\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.ok()?;
+        if head.starts_with("get ") {
+            send(&mut stream, length, &zeros).await?;
+        }
+    }
+}
+
+async fn send(stream: &mut TcpStream, length: u64, bytes: &[u8]) -> Option<()> {
+    let (began, mut sent) = (Instant::now(), 0);
+    while sent < length {
+        let now = usize::try_from(length - sent).ok()?.min(bytes.len());
+        stream.write_all(&bytes[..now]).await.ok()?;
+        sent += now as u64;
+        time::sleep_until(began + Duration::from_secs_f64(sent as f64 / BYTES_A_SECOND)).await;
+    }
+    Some(())
+}
+
+/// `5-9`.
+fn parse_range(text: &str) -> Option<Range<u64>> {
+    let (first, last) = text.trim().split_once('-')?;
+    Some(first.parse().ok()?..last.parse::<u64>().ok()? + 1)
+}
+
+/// A server of one object; its address.
+fn start(size: u64) -> String {
+    let (tell, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            tell.send(format!("http://{}", listener.local_addr().unwrap())).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                stream.set_nodelay(true).unwrap();
+                tokio::spawn(serve(stream, size));
+            }
+        });
+    });
+    told.recv().unwrap()
+}
+
+async fn by_one_get(client: &Client) -> u64 {
+    let mut body = client.get_object().bucket("b").key("k").send().await.unwrap().body;
+    let mut taken = 0;
+    while let Some(bytes) = body.try_next().await.unwrap() {
+        taken += bytes.len() as u64;
+    }
+    taken
+}
+
+/// Reads it as a source, and is busy with every byte for so long.
+async fn as_a_source(client: &Client, seconds_a_byte: f64) -> u64 {
+    let source = Source::object(client.clone(), "b", "k", None).await.unwrap();
+    let mut stream = source.open(0..source.len());
+    let mut taken = 0;
+    while let Some(bytes) = stream.try_next().await.unwrap() {
+        taken += bytes.len() as u64;
+        let (began, busy) = (Instant::now(), Duration::from_secs_f64(seconds_a_byte * bytes.len() as f64));
+        while began.elapsed() < busy {
+            std::hint::spin_loop();
+        }
+    }
+    taken
+}
+
+/// Seconds that this thread has used a CPU, and has waited for one, where the system tells.
+fn cpu_seconds() -> [f64; 2] {
+    let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let mut fields = told.split_whitespace().map(|field| field.parse::<f64>().unwrap_or(f64::NAN) / 1e9);
+    [(); 2].map(|()| fields.next().unwrap_or(f64::NAN))
+}
+
+/// The largest memory that this process has had, in MiB, where the system tells.
+fn peak_mib() -> Option<u64> {
+    let told = fs::read_to_string("/proc/self/status").ok()?;
+    let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(peak.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()? / 1024)
+}
+
+/// MB/s.
+async fn show(name: &str, size: u64, read: impl Future<Output = u64>) -> f64 {
+    let (began, before) = (Instant::now(), cpu_seconds());
+    assert_eq!(read.await, size);
+    let (elapsed, now, gigabytes) = (began.elapsed().as_secs_f64(), cpu_seconds(), size as f64 / 1e9);
+    let [used, queued] = [0, 1].map(|at| now[at] - before[at]);
+    let (rate, cpu, idle) = (gigabytes * 1e3 / elapsed, used / gigabytes, (elapsed - used - queued) / gigabytes);
+    let peak = peak_mib().unwrap_or_default();
+    println!("{name}: {rate:.0} MB/s, {cpu:.2} s of CPU and {idle:.2} s without bytes a GB, at most {peak} MiB so far");
+    rate
+}
+
+fn main() {
+    let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person types")]
+    let size = (asked.unwrap_or(1.0) * 1e9) as u64;
+    let client = aws::s3_client(&aws::embedded_config(&start(size)));
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (one, many) = runtime.block_on(async {
+        let one = show("one GET", size, by_one_get(&client)).await;
+        (one, show("as a source", size, as_a_source(&client, 0.0)).await)
+    });
+    println!("{:.1} times as fast", many / one);
+    runtime.block_on(show("as a source, parsed on the same core", size, as_a_source(&client, 1.0 / PARSED_A_SECOND)));
+}

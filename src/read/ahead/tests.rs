@@ -1,0 +1,283 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::task::{Wake, Waker};
+
+use fastrand::Rng;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What the parts of a range do, all told.
+#[derive(Debug, Default)]
+struct Watched {
+    opened: AtomicUsize,
+    open: AtomicUsize,
+    most: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+fn count(of: &AtomicUsize) -> usize {
+    of.load(Ordering::Relaxed)
+}
+
+/// A part whose chunks come in random lengths and after random waits.
+struct Fake {
+    left: Range<u64>,
+    fails_at: Vec<u64>,
+    /// Of 100 polls so many find nothing.
+    slow: u8,
+    chunk_bytes: usize,
+    dice: Rng,
+    /// From where on it gives nothing until it is let.
+    gate: Option<(u64, Arc<AtomicBool>)>,
+    watched: Arc<Watched>,
+}
+
+impl Fake {
+    fn open(left: Range<u64>, slow: u8, chunk_bytes: usize, dice: Rng, watched: &Arc<Watched>) -> Self {
+        watched.opened.fetch_add(1, Ordering::Relaxed);
+        let open = watched.open.fetch_add(1, Ordering::Relaxed) + 1;
+        watched.most.fetch_max(open, Ordering::Relaxed);
+        Self { left, fails_at: Vec::new(), slow, chunk_bytes, dice, gate: None, watched: Arc::clone(watched) }
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.watched.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Stream for Fake {
+    type Item = Result<Bytes, ReadError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let is_shut = |(at, gate): &(u64, Arc<AtomicBool>)| self.left.start >= *at && !gate.load(Ordering::Relaxed);
+        if self.gate.as_ref().is_some_and(is_shut) || self.dice.u8(..100) < self.slow {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if self.fails_at.contains(&self.left.start) {
+            return Poll::Ready(Some(Err(failure(self.left.start))));
+        }
+        if self.left.is_empty() {
+            return Poll::Ready(None);
+        }
+        let most = self.chunk_bytes as u64;
+        let length = self.dice.u64(1..=most);
+        let end = self.fails_at.iter().fold(self.left.end.min(self.left.start + length), |end, at| {
+            if (self.left.start + 1..end).contains(at) { *at } else { end }
+        });
+        let chunk: Vec<u8> = (self.left.start..end).map(byte).collect();
+        self.watched.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
+        self.left.start = end;
+        Poll::Ready(Some(Ok(chunk.into())))
+    }
+}
+
+fn failure(at: u64) -> ReadError {
+    ReadError::Refused { object: "x".to_owned(), detail: at.to_string() }
+}
+
+fn byte(at: u64) -> u8 {
+    u8::try_from(at % 251).unwrap()
+}
+
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Polls a stream, and sees to it that it keeps its limits and that nothing waits for ever.
+struct Driver<F> {
+    ahead: Ahead<F>,
+    watched: Arc<Watched>,
+    given: usize,
+    wakes: Arc<Wakes>,
+}
+
+impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
+    fn new(ahead: Ahead<F>, watched: Arc<Watched>) -> Self {
+        Self { ahead, watched, given: 0, wakes: Arc::default() }
+    }
+
+    fn poll(&mut self) -> Poll<Option<Result<Bytes, ReadError>>> {
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        let before = count(&self.wakes.0);
+        let given = self.ahead.poll_next_unpin(&mut Context::from_waker(&waker));
+        match &given {
+            Poll::Pending => assert!(count(&self.wakes.0) > before, "it waits for nothing"),
+            Poll::Ready(Some(Ok(bytes))) => self.given += bytes.len(),
+            Poll::Ready(_) => return given,
+        }
+        let Limits { parts, held_bytes, block_bytes, .. } = self.ahead.limits;
+        let blocks = |part: &Part| part.kept.full.len() + usize::from(!part.kept.last.is_empty());
+        assert_eq!(self.ahead.held, self.ahead.parts.iter().map(blocks).sum::<usize>() * block_bytes);
+        assert!(self.ahead.held <= held_bytes, "{} bytes are held", self.ahead.held);
+        assert!(count(&self.watched.bytes) - self.given <= held_bytes, "what came and was not given");
+        assert!(count(&self.watched.most) <= parts, "{} parts at once", count(&self.watched.most));
+        given
+    }
+
+    fn next(&mut self) -> Option<Result<Bytes, ReadError>> {
+        loop {
+            if let Poll::Ready(given) = self.poll() {
+                return given;
+            }
+        }
+    }
+
+    fn rest(&mut self) -> (Vec<u8>, Option<ReadError>) {
+        let mut bytes = Vec::new();
+        loop {
+            match self.next() {
+                Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+                Some(Err(error)) => {
+                    assert!(self.next().is_none(), "behind an error there is nothing");
+                    return (bytes, Some(error));
+                }
+                None => return (bytes, None),
+            }
+        }
+    }
+}
+
+fn small() -> Limits {
+    Limits { part_bytes: 300, parts: 5, growth_bytes: 60, held_bytes: 640, block_bytes: 32, chunk_bytes: 64 }
+}
+
+/// Parts of the same speed.
+fn steady(range: Range<u64>, limits: Limits, slow: u8) -> Driver<impl FnMut(Range<u64>, Clock) -> Chunks + Unpin> {
+    let watched = Arc::new(Watched::default());
+    let watching = Arc::clone(&watched);
+    let open = move |part: Range<u64>, _| {
+        let dice = Rng::with_seed(part.start);
+        Fake::open(part, slow, limits.chunk_bytes, dice, &watching).boxed()
+    };
+    Driver::new(Ahead::new(range, limits, open), watched)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn bytes_come_in_order_whatever_the_parts_do(
+        seed: u64,
+        part_bytes in 1_u64..400,
+        parts in 1_usize..7,
+        held_bytes in 0_usize..1000,
+        start in 0_u64..1000,
+        length in 0_u64..5000,
+        fails_at in proptest::collection::vec(0_u64..10_000, 0..3),
+    ) {
+        let limits = Limits { part_bytes, parts, growth_bytes: part_bytes / 4, held_bytes, block_bytes: 16, chunk_bytes: 32 };
+        let (range, watched) = (start..start + length, Arc::new(Watched::default()));
+        let (mut dice, watching, failing) = (Rng::with_seed(seed), Arc::clone(&watched), fails_at.clone());
+        let open = move |part: Range<u64>, _| {
+            let mut fake = Fake::open(part.clone(), dice.u8(..100), limits.chunk_bytes, dice.fork(), &watching);
+            fake.fails_at = failing.iter().copied().filter(|at| part.contains(at)).collect();
+            fake.boxed()
+        };
+        let mut driver = Driver::new(Ahead::new(range.clone(), limits, open), Arc::clone(&watched));
+        let (bytes, error) = driver.rest();
+        let fails = fails_at.into_iter().filter(|at| range.contains(at)).min();
+        let expected: Vec<u8> = (start..fails.unwrap_or(range.end)).map(byte).collect();
+        prop_assert!(bytes == expected, "{} bytes of {}", bytes.len(), expected.len());
+        prop_assert_eq!(error.map(|error| error.to_string()), fails.map(|at| failure(at).to_string()));
+        prop_assert_eq!(count(&watched.open), 0, "nothing stays open behind the end");
+    }
+}
+
+#[test]
+fn who_waits_for_bytes_gets_all_parts_but_not_at_once() {
+    let mut driver = steady(0..9_000, small(), 90);
+    let growth = usize::try_from(small().growth_bytes).unwrap();
+    while driver.given < 9_000 {
+        driver.next().unwrap().unwrap();
+        let most = 1 + driver.given / growth;
+        assert!(count(&driver.watched.most) <= most, "behind {} bytes", driver.given);
+    }
+    assert_eq!(count(&driver.watched.most), small().parts);
+    assert_eq!(count(&driver.watched.opened), 30);
+}
+
+#[test]
+fn who_never_waits_has_one_part() {
+    let mut driver = steady(0..9_000, small(), 0);
+    assert_eq!(driver.rest().0.len(), 9_000);
+    assert_eq!((count(&driver.watched.opened), count(&driver.watched.most)), (30, 1));
+}
+
+#[test]
+fn who_reads_a_beginning_opens_one_and_dropping_closes_all() {
+    let mut driver = steady(0..9_000, small(), 90);
+    assert_eq!(count(&driver.watched.opened), 0, "nothing is opened before it is polled");
+    driver.next().unwrap().unwrap();
+    driver.next().unwrap().unwrap();
+    assert_eq!(count(&driver.watched.opened), 1);
+    while count(&driver.watched.open) < 5 {
+        driver.next().unwrap().unwrap();
+    }
+    let watched = Arc::clone(&driver.watched);
+    drop(driver);
+    assert_eq!(count(&watched.open), 0);
+}
+
+#[test]
+fn other_tasks_get_their_turn() {
+    let limits = Limits { part_bytes: 1 << 20, block_bytes: 1 << 15, chunk_bytes: 1 << 16, ..Limits::default() };
+    let mut driver = steady(0..10 << 20, limits, 0);
+    let (mut in_a_row, mut turns) = (0, 0);
+    loop {
+        match driver.poll() {
+            Poll::Ready(Some(bytes)) => in_a_row += bytes.unwrap().len(),
+            Poll::Ready(None) => break,
+            Poll::Pending => (in_a_row, turns) = (0, turns + 1),
+        }
+        assert!(in_a_row < TURN_BYTES + limits.chunk_bytes);
+    }
+    assert!(turns >= 18, "{turns}");
+}
+
+#[test]
+fn no_patience_is_lost_where_nobody_waits() {
+    let (clocks, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+    let watched = Arc::new(Watched::default());
+    let (given_clocks, closed, watching) = (Arc::clone(&clocks), Arc::clone(&gate), Arc::clone(&watched));
+    let open = move |part: Range<u64>, clock| {
+        given_clocks.lock().unwrap().push(clock);
+        let gate = (part.start == 0).then(|| (100, Arc::clone(&closed)));
+        let mut fake = Fake::open(part, 0, 64, Rng::with_seed(1), &watching);
+        fake.gate = gate;
+        fake.boxed()
+    };
+    let limits = Limits { held_bytes: 128, ..small() };
+    let mut driver = Driver::new(Ahead::new(0..600, limits, open), watched);
+    let stood = |at: usize| clocks.lock().unwrap().get(at).map_or(Duration::ZERO, Clock::stood);
+    let pass = || {
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_millis(20) {}
+    };
+
+    driver.next().unwrap().unwrap();
+    pass();
+    while driver.poll().is_ready() {}
+    assert!(stood(0) >= Duration::from_millis(20), "who takes the bytes was away");
+    assert!(driver.poll().is_pending());
+    assert!(!driver.ahead.has_room() && count(&driver.watched.open) == 2);
+
+    let before = [stood(0), stood(1)];
+    pass();
+    assert!(driver.poll().is_pending());
+    gate.store(true, Ordering::Relaxed);
+    driver.next().unwrap().unwrap();
+    assert_eq!(stood(0), before[0], "the first part was waited for");
+    driver.rest();
+    assert!(stood(1) >= before[1] + Duration::from_millis(20), "the second one had no room");
+}
