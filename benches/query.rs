@@ -32,6 +32,7 @@ use notaflux::query::parameters::query_string;
 use notaflux::query::{self, Api, CursorKeys};
 use notaflux::read::source::Source;
 use notaflux::table::{Schema, Table};
+use notaflux::write::Wire;
 use serde_json::Value;
 
 const INVOICES: u64 = 1_000_000;
@@ -74,9 +75,9 @@ async fn fill(stack: &Stack, records: u64) {
     let (config, client) = (stack.sdk_config(), aws::dynamodb_worker(&stack.dynamodb_config()));
     let table = Table::open_or_create(client, TABLE.to_owned(), Schema::default()).await.unwrap();
     let store = WorkStore::new(aws::s3_client(&config), WORK_BUCKET.to_owned());
-    let writer = aws::dynamodb_client(&stack.dynamodb_config());
+    let wire = Wire::new(&stack.dynamodb_config());
     let settings = Settings { force: true, ..Settings::default() };
-    let engine = Engine::new(table, writer, store, settings);
+    let engine = Engine::new(table, wire, store, settings);
     let report = engine.ingest(&Source::file(&file).await.unwrap()).await.unwrap().report;
     assert_eq!((report.state, report.written), (State::Completed, records), "{:?}", report.cause);
     let seconds = began.elapsed().as_secs_f64();

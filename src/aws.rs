@@ -11,12 +11,13 @@ use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::tls;
+use aws_smithy_http_client::{Connector, tls};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 /// Longest wait for a connection: what the SDK's behavior of 2026-01-12 takes too, set here so that it stays.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 /// Longest wait for the head of an answer. The slowest honest one is a batch on a busy embedded table.
-const READ_TIMEOUT: Duration = Duration::from_secs(20);
+pub const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest attempt of a read: two of them fit into the 30 s that API Gateway waits.
 const READER_ATTEMPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Longest read with its retries, within the 30 s that API Gateway waits.
@@ -144,8 +145,18 @@ fn behavior() -> BehaviorVersion {
 }
 
 fn http_client() -> SharedHttpClient {
-    let provider = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_smithy_http_client::Builder::new().tls_provider(provider).build_https()
+    aws_smithy_http_client::Builder::new().tls_provider(tls_provider()).build_https()
+}
+
+/// What carries requests that are signed elsewhere: as the clients' own, with a pool of its own.
+#[must_use]
+pub fn connector() -> Connector {
+    let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_TIMEOUT).build();
+    Connector::builder().connector_settings(settings).tls_provider(tls_provider()).build()
+}
+
+fn tls_provider() -> tls::Provider {
+    tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring)
 }
 
 fn timeouts() -> TimeoutConfig {

@@ -25,7 +25,7 @@ use notaflux::ingest::queue::{Body, Delivery, Sqs, Task};
 use notaflux::ingest::{self, Engine, Halt, Outcome, RejectLimit, Settings, WorkStore, deliver, event, metrics};
 use notaflux::table::Table;
 use notaflux::table::schema::{SHARDS, parse_shards};
-use notaflux::write::ceiling;
+use notaflux::write::{Wire, ceiling};
 use notaflux::{aws, logs};
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Error> {
     let shards = optional("SHARDS", parse_shards)?.unwrap_or(SHARDS);
     let table = Table::open_sharded(aws::dynamodb_worker(&config), required("TABLE")?, shards).await?;
     let store = WorkStore::new(uploads.clone(), required("WORK_BUCKET")?);
-    let engine = Engine::new(table, aws::dynamodb_client(&config), store, settings()?);
+    let engine = Engine::new(table, Wire::new(&config), store, settings()?);
     let queue = set("QUEUE_URL").map(|url| Sqs::new(aws::sqs_client(&config), url));
     let function = &Function { engine, uploads, queue };
     lambda_runtime::run(service_fn(|event: LambdaEvent<Value>| handle(event, function))).await

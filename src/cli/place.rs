@@ -14,6 +14,7 @@ use crate::local::{self, Endpoints};
 use crate::query::{Api, CursorKeys};
 use crate::read::source::Source;
 use crate::table::{Schema, Table};
+use crate::write::Wire;
 
 /// The table of the embedded stack.
 pub(super) const EMBEDDED_TABLE: &str = "notaflux";
@@ -153,9 +154,8 @@ impl Place {
 
     /// An engine for this place.
     pub(super) fn engine(&self, mut settings: Settings) -> Engine {
-        let write_client = aws::dynamodb_client(&self.services.dynamodb);
         settings.alone_since_ms = settings.alone_since_ms.max(self.alone_since_ms);
-        Engine::new(self.table.clone(), write_client, self.store.clone(), settings)
+        Engine::new(self.table.clone(), Wire::new(&self.services.dynamodb), self.store.clone(), settings)
     }
 
     /// The S3 of this place.

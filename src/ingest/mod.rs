@@ -53,13 +53,12 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
 use tokio::time::sleep;
 
 use crate::read::ReadError;
 use crate::read::source::Source;
 use crate::table::Table;
-use crate::write::{Ceiling, Flight, Limits};
+use crate::write::{Ceiling, Flight, Limits, Wire};
 
 pub use choice::Choice;
 pub use error::Error;
@@ -197,7 +196,7 @@ pub type Observer = Arc<dyn Fn(Told) + Send + Sync>;
 #[derive(Clone)]
 pub struct Engine {
     table: Table,
-    write_client: Client,
+    wire: Arc<Wire>,
     store: WorkStore,
     settings: Settings,
     limits: Arc<Limits>,
@@ -259,12 +258,12 @@ pub enum Worked {
 const LOOK_PAUSE: Duration = Duration::from_secs(2);
 
 impl Engine {
-    /// An engine that puts into `table` by `write_client`, which must not retry by itself.
+    /// An engine that puts into `table` through `wire`.
     #[must_use]
-    pub fn new(table: Table, write_client: Client, store: WorkStore, settings: Settings) -> Self {
+    pub fn new(table: Table, wire: Wire, store: WorkStore, settings: Settings) -> Self {
         let ceiling = settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
         let limits = Arc::new(Limits { ceiling, flight: Flight::new(settings.calls_in_flight) });
-        Self { table, write_client, store, settings, limits, observer: None, halt: Halt::default() }
+        Self { table, wire: Arc::new(wire), store, settings, limits, observer: None, halt: Halt::default() }
     }
 
     /// The same, telling `observer` how it goes on.

@@ -22,7 +22,6 @@ use super::queue::{Delivery, Task};
 use super::report::State;
 use super::work::{Ended, Slot, Work};
 use super::{Engine, Outcome, Told, Worked, now_ms, settle, survey, write_pass};
-use crate::table::Table;
 use crate::write::{Permit, Tally, WriteError, Writer};
 
 /// How long a message stays invisible beyond the lease that it belongs to, so that whoever receives it next finds the lease
@@ -297,8 +296,8 @@ impl<'a> Worker<'a> {
                 settle::settle(&self.work, self.heads().await?, &found, &held.slot, &held.halt).await
             }
             Phase::Write => {
-                let table = Table { client: self.engine.write_client.clone(), ..self.engine.table.clone() };
-                let writer = Writer::new(table, self.engine.limits.clone(), held.permit.clone());
+                let Engine { table, wire, limits, .. } = self.engine;
+                let writer = Writer::new(table, wire.clone(), limits.clone(), held.permit.clone());
                 Box::pin(write_pass::write(&self.work, &writer, number, &held.slot, &held.halt)).await
             }
         }

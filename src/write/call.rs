@@ -1,18 +1,14 @@
 //! One `BatchWriteItem` call and what its answer means.
-//!
-//! The SDK signs and sends; the body is ours, set before the SDK signs it. Building the items as the SDK's maps of
-//! attribute values costs about three times what the whole rest of a call does.
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::http::HttpResponse;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::batch_write_item::{BatchWriteItemError, BatchWriteItemOutput};
-use aws_sdk_dynamodb::types::ThrottlingReason;
-use aws_smithy_types::body::SdkBody;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HeaderValue};
+use serde::Deserialize;
 
 use super::batch::Batch;
+use super::wire::{CallError, Wire};
 use crate::aws::{self, Fault};
 use crate::table::TableError;
 
@@ -52,7 +48,7 @@ pub enum WriteError {
         message: String,
         /// The SDK's error.
         #[source]
-        source: Box<SdkError<BatchWriteItemError, HttpResponse>>,
+        source: Box<CallError>,
     },
     /// The leave to write has ended: somebody else may be writing by now. Nothing was sent since.
     #[error("the lease on this work has ended, and with it the leave to write to table {table:?}")]
@@ -87,63 +83,160 @@ pub enum WriteError {
 ///
 /// # Errors
 /// What would fail again: refusals, and answers that make no sense.
-pub async fn put<T>(client: &Client, table: &str, batch: &Batch<T>, pending: &[usize]) -> Result<Answer, WriteError> {
-    let body = Bytes::from(batch.body(table, pending));
-    let length = HeaderValue::from(body.len());
-    let sent = client
-        .batch_write_item()
-        .customize()
-        .mutate_request(move |request| {
-            *request.body_mut() = SdkBody::from(body.clone());
-            if let Ok(length) = length.to_str() {
-                request.headers_mut().insert(CONTENT_LENGTH.as_str(), length.to_owned());
-            }
-        })
-        .send()
-        .await;
-    match sent {
-        Ok(output) => done(table, batch, &output),
-        Err(error) => failed(table, error),
+pub async fn put<T>(wire: &Wire, table: &str, batch: &Batch<T>, pending: &[usize]) -> Result<Answer, WriteError> {
+    match wire.send(Bytes::from(batch.body(table, pending))).await {
+        Ok(body) => match serde_json::from_slice(&body) {
+            Ok(done) => done_of(table, batch, pending, &done),
+            Err(error) => Ok(Answer::Failed { message: format!("the answer cannot be read: {error}") }),
+        },
+        Err(error) => failed(wire, table, error).await,
     }
 }
 
-fn done<T>(table: &str, batch: &Batch<T>, output: &BatchWriteItemOutput) -> Result<Answer, WriteError> {
-    let requests = output.unprocessed_items().into_iter().flat_map(|by_table| by_table.values()).flatten();
-    let unprocessed = requests
-        .map(|request| {
-            let item = request.put_request().map(aws_sdk_dynamodb::types::PutRequest::item);
-            let part = |name: &str| item.and_then(|item| item.get(name)?.as_s().ok()).map_or("", String::as_str);
-            let (pk, sk) = (part("PK"), part("SK"));
-            let unknown = || WriteError::Protocol { table: table.to_owned(), key: format!("{pk} / {sk}") };
-            batch.position(pk, sk).ok_or_else(unknown)
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-    let consumed = output.consumed_capacity();
-    let consumed_units = (!consumed.is_empty())
-        .then(|| consumed.iter().filter_map(aws_sdk_dynamodb::types::ConsumedCapacity::capacity_units).sum());
-    Ok(Answer::Done { unprocessed, consumed_units })
+/// The answer to a call that the service took. Of the items that are left only their keys are read.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Done<'a> {
+    #[serde(borrow)]
+    unprocessed_items: Option<HashMap<String, Vec<Left<'a>>>>,
+    consumed_capacity: Option<Vec<Consumed>>,
 }
 
-fn failed(table: &str, error: SdkError<BatchWriteItemError, HttpResponse>) -> Result<Answer, WriteError> {
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Left<'a> {
+    #[serde(borrow)]
+    put_request: Option<Put<'a>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Put<'a> {
+    #[serde(borrow)]
+    item: Keys<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct Keys<'a> {
+    #[serde(borrow)]
+    pk: Text<'a>,
+    #[serde(borrow)]
+    sk: Text<'a>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Text<'a> {
+    #[serde(rename = "S", borrow)]
+    text: Cow<'a, str>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Consumed {
+    capacity_units: Option<f64>,
+}
+
+fn done_of<T>(table: &str, batch: &Batch<T>, pending: &[usize], done: &Done<'_>) -> Result<Answer, WriteError> {
+    let left = done.unprocessed_items.iter().flat_map(HashMap::values).flatten();
+    let unprocessed = left.map(|left| {
+        let keys = left.put_request.as_ref().map(|put| &put.item);
+        let (pk, sk) = keys.map_or(("", ""), |keys| (&*keys.pk.text, &*keys.sk.text));
+        let position = batch.position(pk, sk).filter(|at| pending.contains(at));
+        position.ok_or_else(|| WriteError::Protocol { table: table.to_owned(), key: format!("{pk} / {sk}") })
+    });
+    let mut unprocessed = unprocessed.collect::<Result<Vec<_>, _>>()?;
+    unprocessed.sort_unstable();
+    unprocessed.dedup();
+    let consumed = done.consumed_capacity.iter().flatten().map(|table| table.capacity_units);
+    Ok(Answer::Done { unprocessed, consumed_units: sum_of(consumed) })
+}
+
+/// The sum of those that are told; none where none is.
+fn sum_of(units: impl Iterator<Item = Option<f64>>) -> Option<f64> {
+    units.flatten().fold(None, |sum, units| Some(sum.unwrap_or(0.0) + units))
+}
+
+async fn failed(wire: &Wire, table: &str, error: CallError) -> Result<Answer, WriteError> {
     let message = aws::describe_error(&error);
     match aws::fault(&error) {
         Fault::Throttled => Ok(Answer::Throttled { message, key_range: is_of_key_ranges(&error) }),
         Fault::Unavailable => Ok(Answer::Failed { message }),
-        Fault::Refused | Fault::Credentials => {
+        fault => {
+            if fault == Fault::Credentials {
+                wire.forget_credentials().await;
+            }
+            if error.code().is_some_and(|code| code.starts_with("ExpiredToken")) {
+                return Ok(Answer::Failed { message });
+            }
             Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) })
         }
     }
 }
 
+/// Why a call was throttled.
+#[derive(Debug, Deserialize)]
+struct Throttled {
+    #[serde(rename = "ThrottlingReasons", alias = "throttlingReasons", default)]
+    reasons: Vec<Reason>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reason {
+    #[serde(default)]
+    reason: String,
+}
+
 /// Whether every reason that the service gives for a throttle is a key range
 /// (`ThrottlingReasons`: `TableWriteKeyRangeThroughputExceeded`, `IndexWriteKeyRangeThroughputExceeded`).
-fn is_of_key_ranges(error: &SdkError<BatchWriteItemError, HttpResponse>) -> bool {
-    let reasons = match error.as_service_error() {
-        Some(BatchWriteItemError::ThrottlingException(error)) => error.throttling_reasons(),
-        Some(BatchWriteItemError::ProvisionedThroughputExceededException(error)) => error.throttling_reasons(),
-        Some(BatchWriteItemError::RequestLimitExceeded(error)) => error.throttling_reasons(),
-        _ => &[],
-    };
-    let is_key_range = |reason: &ThrottlingReason| reason.reason().is_some_and(|word| word.contains("KeyRange"));
-    !reasons.is_empty() && reasons.iter().all(is_key_range)
+fn is_of_key_ranges(error: &CallError) -> bool {
+    let body = error.raw_response().and_then(|response| response.body().bytes());
+    let said = body.and_then(|body| serde_json::from_slice::<Throttled>(body).ok());
+    said.is_some_and(|said| {
+        !said.reasons.is_empty() && said.reasons.iter().all(|reason| reason.reason.contains("KeyRange"))
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use super::super::batch::tests::batch_of;
+    use super::*;
+
+    fn told(answer: &str, pending: &[usize]) -> Result<(Vec<usize>, Option<f64>), String> {
+        let batch = batch_of(&[("a", "H"), ("b", "H"), ("ç", "L#1")]);
+        let done = done_of("t", &batch, pending, &serde_json::from_str(answer).unwrap());
+        match done.map_err(|error| error.to_string())? {
+            Answer::Done { unprocessed, consumed_units } => Ok((unprocessed, consumed_units)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn left(keys: &[(&str, &str)]) -> String {
+        let put = |(pk, sk): &(&str, &str)| serde_json::json!({"PutRequest": {"Item": {"PK": {"S": pk}, "SK": {"S": sk}, "x": {"N": "1"}}}});
+        let left: Vec<_> = keys.iter().map(put).collect();
+        serde_json::json!({ "UnprocessedItems": { "t": left } }).to_string()
+    }
+
+    #[test]
+    fn what_an_answer_does_not_say_is_nothing() {
+        for answer in ["{}", r#"{"UnprocessedItems": {}}"#, r#"{"UnprocessedItems": null, "ConsumedCapacity": null}"#] {
+            assert_eq!(told(answer, &[0, 1, 2]), Ok((vec![], None)), "{answer}");
+        }
+        let consumed = r#"{"ConsumedCapacity": [{"TableName": "t", "CapacityUnits": 2.5}, {"CapacityUnits": null}, {"CapacityUnits": 4}]}"#;
+        assert_eq!(told(consumed, &[0]), Ok((vec![], Some(6.5))));
+    }
+
+    #[test]
+    fn what_is_left_is_of_what_was_sent() {
+        assert_eq!(told(&left(&[("ç", "L#1"), ("a", "H"), ("ç", "L#1")]), &[0, 2]), Ok((vec![0, 2], None)));
+        for unknown in [
+            left(&[("b", "H")]),
+            left(&[("d", "H")]),
+            r#"{"UnprocessedItems": {"t": [{"DeleteRequest": {}}]}}"#.to_owned(),
+        ] {
+            let error = told(&unknown, &[0, 2]).unwrap_err();
+            assert!(error.contains("that was not sent"), "{error}");
+        }
+    }
 }

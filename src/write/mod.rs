@@ -13,6 +13,7 @@
 //! | [`permit`] | until when a writer may send |
 //! | [`ceiling`] | the write units a second that are never exceeded |
 //! | [`call`] | one `BatchWriteItem` call and what its answer means |
+//! | [`wire`] | how it is signed and sent |
 //! | [`cancellation`] | an event's update of an invoice that is there already |
 //! | [`writer`] | a batch until every item of it is acknowledged |
 
@@ -22,6 +23,7 @@ pub mod cancellation;
 pub mod ceiling;
 pub mod flight;
 pub mod permit;
+pub mod wire;
 pub mod writer;
 
 pub use batch::{Batch, BatchBuilder};
@@ -30,4 +32,5 @@ pub use cancellation::Cancellation;
 pub use ceiling::Ceiling;
 pub use flight::Flight;
 pub use permit::Permit;
+pub use wire::Wire;
 pub use writer::{Limits, Tally, Writer};

@@ -12,6 +12,7 @@ use super::call::{self, Answer, WriteError};
 use super::ceiling::Ceiling;
 use super::flight::Flight;
 use super::permit::Permit;
+use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::table::Table;
 
@@ -58,6 +59,7 @@ impl Tally {
 #[derive(Debug)]
 pub struct Writer {
     pub(super) table: Table,
+    wire: Arc<Wire>,
     pub(super) limits: Arc<Limits>,
     permit: Arc<Permit>,
     tally: Mutex<Tally>,
@@ -74,11 +76,11 @@ pub struct Limits {
 }
 
 impl Writer {
-    /// A writer to `table` within `limits`, for as long as `permit` holds. The table's client must not retry by itself: its
-    /// retries do not see leftovers, and would pass the ceiling by.
+    /// A writer to `table` through `wire`, within `limits`, for as long as `permit` holds.
     #[must_use]
-    pub fn new(table: Table, limits: Arc<Limits>, permit: Arc<Permit>) -> Self {
-        Self { table, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
+    pub fn new(table: &Table, wire: Arc<Wire>, limits: Arc<Limits>, permit: Arc<Permit>) -> Self {
+        let table = Table { client: wire.client().clone(), ..table.clone() };
+        Self { table, wire, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
     }
 
     /// What this writer has done so far.
@@ -107,7 +109,7 @@ impl Writer {
             self.limits.ceiling.take(estimate).await;
             self.check_permit()?;
             self.count(|tally| tally.calls += 1);
-            match call::put(&self.table.client, &self.table.name, &batch, &pending).await? {
+            match call::put(&self.wire, &self.table.name, &batch, &pending).await? {
                 Answer::Done { unprocessed, consumed_units } => {
                     outage = None;
                     let done = pending.len() - unprocessed.len();

@@ -14,6 +14,7 @@ use notaflux::ingest::{Engine, Outcome, Settings, WorkStore, plan};
 use notaflux::local::stack::{Stack, StackOptions};
 use notaflux::read::source::Source;
 use notaflux::table::{self, Schema, Table};
+use notaflux::write::Wire;
 use serde_json::Value;
 
 use super::proxy::Proxy;
@@ -88,8 +89,7 @@ impl Place {
     /// An engine whose puts go through `config`.
     pub fn engine_through(&self, settings: Settings, config: &SdkConfig) -> Engine {
         let store = WorkStore::new(aws::s3_client(&self.config), self.work.clone());
-        let write_client = aws::dynamodb_client(config);
-        Engine::new(self.table.clone(), write_client, store, settings)
+        Engine::new(self.table.clone(), Wire::new(config), store, settings)
     }
 
     pub async fn ingest(&self, bytes: &[u8], settings: Settings) -> Outcome {
