@@ -49,17 +49,20 @@ impl Cell {
     /// The first value of the cell's columns, without spaces around it.
     #[inline]
     pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
-        self.values(row).next()
+        self.columns.iter().find_map(|&column| self.found(row, column))
     }
 
     /// The values of the cell's columns, in order.
     #[inline]
     pub(super) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = Found<'r>> {
-        self.columns.iter().filter_map(move |&column| {
-            let (text, is_number) = row.value(column)?;
-            let text = trimmed(text);
-            (!text.is_empty() && !self.absent.is(text)).then_some(Found { column, text, is_number })
-        })
+        self.columns.iter().filter_map(move |&column| self.found(row, column))
+    }
+
+    #[inline]
+    fn found<'r>(&self, row: &Row<'r>, column: usize) -> Option<Found<'r>> {
+        let (text, is_number) = row.value(column)?;
+        let text = trimmed(text);
+        (!text.is_empty() && !self.absent.is(text)).then_some(Found { column, text, is_number })
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use jiter::{Jiter, JiterError, JiterErrorType, JsonErrorType, Peek};
+use memchr::memchr;
 
 use super::bind::{Bound, made_name, unlike};
 pub(super) use super::path::PathTree;
@@ -24,6 +25,8 @@ const NESTING_LIMIT: usize = 100;
 
 /// Keys that are remembered of one place: documents have some dozens, and whatever means harm has many.
 const REMEMBERED_LIMIT: usize = 256;
+/// Bytes of a key that is remembered: longer ones are in no layout, and thousands of them would fill the memory.
+const REMEMBERED_KEY_LIMIT_BYTES: usize = 128;
 
 /// Bytes of further values after which no more are kept: more than any item of the table can hold.
 const OTHERS_LIMIT_BYTES: usize = 1024 * 1024;
@@ -47,13 +50,25 @@ pub(super) struct Workspace {
     /// What stands behind the element in the text of the row: strings without their escapes, names.
     extra: String,
     tape: Vec<u8>,
+    /// For one string with escapes.
+    string_tape: Vec<u8>,
     values: Vec<Span>,
     lines: Vec<Span>,
     others: Vec<(Span, Span)>,
     /// Of which tree the steps are.
     tree: u64,
     /// By place: where the keys that were seen there lead to.
-    steps: Vec<HashMap<Box<str>, Step>>,
+    steps: Vec<Keys>,
+}
+
+/// The keys that were seen at one place, in the order in which they came first: those of the next object mostly come likewise.
+#[derive(Debug, Default)]
+struct Keys {
+    /// As they stand in the source, with their escapes, and where they lead to.
+    seen: Vec<(Box<[u8]>, Step)>,
+    places: HashMap<Box<[u8]>, usize>,
+    /// The one that is expected.
+    next: usize,
 }
 
 /// Why an element gives no row.
@@ -132,10 +147,10 @@ pub(super) fn read<'s>(
 ) -> Result<Row<'s>, Unreadable> {
     let Scratch { text, json: work, .. } = scratch;
     work.begin(tree, shape);
-    let Workspace { latin, extra, tape, values, lines, others, steps, .. } = work;
+    let Workspace { latin, extra, tape, string_tape, values, lines, others, steps, .. } = work;
     let base = decoded(element, latin);
     let json = Jiter::with_tape(base.as_bytes(), std::mem::take(tape)).with_allow_inf_nan();
-    let mut reader = Reader { tree, shape, base, json, extra, values, lines, steps, nesting: 0 };
+    let mut reader = Reader { tree, shape, base, json, string_tape, extra, values, lines, steps, nesting: 0 };
     let read = reader.element();
     *tape = reader.json.into_tape();
     read.map_err(|unreadable| in_source(unreadable, base, element))?;
@@ -156,7 +171,7 @@ pub(super) fn read<'s>(
 
 /// The element as text.
 fn decoded<'t>(element: &'t [u8], latin: &'t mut String) -> &'t str {
-    if let Ok(text) = str::from_utf8(element) {
+    if let Ok(text) = simdutf8::basic::from_utf8(element) {
         return text;
     }
     latin.clear();
@@ -178,7 +193,7 @@ impl Workspace {
         if self.tree != tree.id() {
             self.tree = tree.id();
             self.steps.clear();
-            self.steps.resize_with(tree.len(), HashMap::new);
+            self.steps.resize_with(tree.len(), Keys::default);
         }
         self.extra.clear();
         self.lines.clear();
@@ -193,10 +208,11 @@ struct Reader<'w, 'j> {
     shape: RowShape<'w>,
     base: &'j str,
     json: Jiter<'j>,
+    string_tape: &'w mut Vec<u8>,
     extra: &'w mut String,
     values: &'w mut [Span],
     lines: &'w mut Vec<Span>,
-    steps: &'w mut [HashMap<Box<str>, Step>],
+    steps: &'w mut [Keys],
     nesting: usize,
 }
 
@@ -253,7 +269,7 @@ impl Reader<'_, '_> {
         if is_new && self.tree.is_line(at) {
             self.begin_line()?;
         }
-        let mut step = match self.json.known_object() {
+        let mut step = match self.json.next_object_bytes() {
             Ok(key) => key.map(|key| step(self.tree, self.steps, at, key)),
             Err(error) => return Err(self.explain(&error)),
         };
@@ -264,7 +280,7 @@ impl Reader<'_, '_> {
                 Step::Stay => self.value(at, peek, false)?,
                 Step::Past => self.json.known_skip(peek).map_err(|error| self.explain(&error))?,
             }
-            step = match self.json.next_key() {
+            step = match self.json.next_key_bytes() {
                 Ok(key) => key.map(|key| self::step(self.tree, self.steps, at, key)),
                 Err(error) => return Err(self.explain(&error)),
             };
@@ -298,19 +314,18 @@ impl Reader<'_, '_> {
     }
 
     fn string(&mut self, start: usize) -> Result<Span, Unreadable> {
-        let read = match self.json.known_str() {
-            Ok(read) => read,
+        let has_escapes = match self.json.known_bytes() {
+            Ok(raw) => memchr(b'\\', raw).is_some(),
             Err(error) => return Err(Unreadable::of(&error, self.base)),
         };
-        // Between the quotes stands the text itself, if it has no escapes.
-        let length = read.len();
-        let in_place = start + 1..start + 1 + length;
-        if self.base.get(in_place.clone()) == Some(read) {
-            return Ok(Span::new(in_place.start, in_place.end));
+        let end = self.json.current_index();
+        if !has_escapes {
+            // Between the quotes stands the text itself.
+            return Ok(Span::new(start + 1, end - 1));
         }
         let from = self.base.len() + self.extra.len();
-        self.extra.push_str(read);
-        Ok(Span::new(from, from + length))
+        unescape(self.base.get(start..end).unwrap_or_default(), self.string_tape, self.extra);
+        Ok(Span::new(from, self.base.len() + self.extra.len()))
     }
 
     /// Takes a value into its column, unless it is blank.
@@ -361,17 +376,52 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Where `key` leads to, remembered.
-fn step(tree: &PathTree, steps: &mut [HashMap<Box<str>, Step>], at: NodeId, key: &str) -> Step {
-    let Some(known) = steps.get_mut(at.index()) else { return tree.step(at, key) };
-    if let Some(step) = known.get(key) {
+/// Appends the text of a string to `out`, which is given with its quotes and was read before.
+fn unescape(string: &str, tape: &mut Vec<u8>, out: &mut String) {
+    let mut json = Jiter::with_tape(string.as_bytes(), std::mem::take(tape));
+    out.push_str(json.next_str().unwrap_or_default());
+    *tape = json.into_tape();
+}
+
+/// Where `key`, as it stands in the source, leads to, remembered.
+#[inline]
+fn step(tree: &PathTree, steps: &mut [Keys], at: NodeId, key: &[u8]) -> Step {
+    let Some(keys) = steps.get_mut(at.index()) else { return worked_out(tree, at, key) };
+    if let Some((expected, step)) = keys.seen.get(keys.next)
+        && **expected == *key
+    {
+        keys.next += 1;
         return *step;
     }
-    let step = tree.step(at, key);
-    if known.len() < REMEMBERED_LIMIT {
-        known.insert(key.into(), step);
+    keys.step(tree, at, key)
+}
+
+fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
+    let key = str::from_utf8(key).unwrap_or_default();
+    if !key.contains('\\') {
+        return tree.step(at, key);
     }
-    step
+    let mut unescaped = String::new();
+    unescape(&format!("\"{key}\""), &mut Vec::new(), &mut unescaped);
+    tree.step(at, &unescaped)
+}
+
+impl Keys {
+    /// Where a key leads to that is not the one expected.
+    fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
+        let known = self.places.get(key).copied();
+        if let Some((place, (_, step))) = known.and_then(|place| Some((place, self.seen.get(place)?))) {
+            self.next = place + 1;
+            return *step;
+        }
+        let step = worked_out(tree, at, key);
+        if self.seen.len() < REMEMBERED_LIMIT && key.len() <= REMEMBERED_KEY_LIMIT_BYTES {
+            self.places.insert(key.into(), self.seen.len());
+            self.seen.push((key.into(), step));
+            self.next = self.seen.len();
+        }
+        step
+    }
 }
 
 /// A value as it stands in an element, or a key whose value comes next.

@@ -9,6 +9,8 @@ use super::json::Workspace;
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) text: String,
+    /// The text of a row of Latin-1.
+    latin: Vec<u8>,
     /// Where each field stands in the text of the row.
     spans: Vec<Span>,
     pub(super) json: Workspace,
@@ -57,7 +59,7 @@ impl<'a> Row<'a> {
     /// it as windows-1252, in which every byte means something.
     #[must_use]
     pub fn decode(fields: &'a ByteRecord, scratch: &'a mut Scratch) -> Self {
-        match std::str::from_utf8(fields.as_slice()) {
+        match simdutf8::basic::from_utf8(fields.as_slice()) {
             Ok(text) if scratch.note_spans_of_text(fields) => Self::of(text, &scratch.spans),
             _ => scratch.decode(fields),
         }
@@ -140,16 +142,31 @@ impl Scratch {
         self.text.clear();
         self.spans.clear();
         let bytes = fields.as_slice();
-        decode_windows_1252(bytes, &mut self.text);
-        // All of 0xa0 to 0xff become two bytes; those below take two or three.
-        let two_at_most = !bytes.iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f));
+        // Those of 0x80 to 0x9f are not what they are in Latin-1, and rare.
+        if bytes.iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f)) {
+            decode_windows_1252(bytes, &mut self.text);
+            self.note_spans_by(fields, decoded_length);
+            return Row::of(&self.text, &self.spans);
+        }
+        self.latin.clear();
+        self.latin.reserve(2 * bytes.len());
         let mut start = 0;
         for field in fields {
-            let length = if two_at_most { field.len() + count_above_ascii(field) } else { decoded_length(field) };
-            self.spans.push(Span::new(start, start + length));
-            start += length;
+            decode_latin_1(field, &mut self.latin);
+            self.spans.push(Span::new(start, self.latin.len()));
+            start = self.latin.len();
         }
-        Row::of(&self.text, &self.spans)
+        Row::of(simdutf8::basic::from_utf8(&self.latin).unwrap_or_default(), &self.spans)
+    }
+
+    /// Notes where the fields stand in the text, by how long each becomes.
+    fn note_spans_by(&mut self, fields: &ByteRecord, length_of: impl Fn(&[u8]) -> usize) {
+        let mut start = 0;
+        for field in fields {
+            let end = start + length_of(field);
+            self.spans.push(Span::new(start, end));
+            start = end;
+        }
     }
 }
 
@@ -161,14 +178,35 @@ pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
     debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
 }
 
-/// Eight bytes at a time: fields are too short for what the compiler makes of a plain count.
-fn count_above_ascii(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::MAX / 0xff;
+/// Appends Latin-1 as UTF-8, eight bytes at a time: fields are too short for what a decoder of whole texts sets up.
+fn decode_latin_1(bytes: &[u8], out: &mut Vec<u8>) {
+    const TOP_BITS: u64 = u64::MAX / 0xff * 0x80;
+    if bytes.is_ascii() {
+        out.extend_from_slice(bytes);
+        return;
+    }
     let (eights, rest) = bytes.as_chunks::<8>();
-    let top_bits = |eight: &[u8; 8]| (u64::from_ne_bytes(*eight) >> 7) & ONES;
-    // At most 8, so that the sum of the bytes fits into the top byte of the product.
-    let in_eights: u64 = eights.iter().map(|eight| top_bits(eight).wrapping_mul(ONES) >> 56).sum();
-    usize::try_from(in_eights).unwrap_or_default() + rest.iter().filter(|byte| !byte.is_ascii()).count()
+    for eight in eights {
+        if u64::from_ne_bytes(*eight) & TOP_BITS == 0 {
+            out.extend_from_slice(eight);
+        } else {
+            for &byte in eight {
+                push_latin_1(byte, out);
+            }
+        }
+    }
+    for &byte in rest {
+        push_latin_1(byte, out);
+    }
+}
+
+#[inline]
+fn push_latin_1(byte: u8, out: &mut Vec<u8>) {
+    if byte.is_ascii() {
+        out.push(byte);
+    } else {
+        out.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
+    }
 }
 
 /// Bytes of UTF-8 that `bytes` of windows-1252 become.

@@ -267,7 +267,55 @@ fn written(document: &Value, is_pretty: bool, is_ascii: bool) -> String {
     escaped
 }
 
+/// An object of these keys, some of them with all of their characters escaped.
+fn object_of(keys: &[(&str, bool)]) -> String {
+    let escaped = |text: &str| {
+        text.encode_utf16().fold(String::new(), |mut escaped, unit| {
+            write!(escaped, "\\u{unit:04x}").unwrap();
+            escaped
+        })
+    };
+    let member = |(at, (key, is_escaped)): (usize, &(&str, bool))| {
+        let key = if *is_escaped { escaped(key) } else { (*key).to_owned() };
+        format!(r#""{key}": "{at}{}""#, if *is_escaped { r#"\u00e9\""# } else { "é" })
+    };
+    format!("{{{}}}", keys.iter().enumerate().map(member).collect::<Vec<_>>().join(", "))
+}
+
+#[test]
+fn a_long_key_is_not_remembered() {
+    let (mapping, mut scratch) = (mapping(), Scratch::default());
+    let long = format!(r#"{{"id": "1", "{}": "2"}}"#, "é".repeat(1_000_000));
+    assert_eq!(mapping.read_json(long.as_bytes(), &mut scratch).unwrap().get(0), Some("1"));
+    let seen = scratch.json.steps.iter().flat_map(|keys| &keys.seen);
+    assert_eq!(seen.map(|(key, _)| key.len()).sum::<usize>(), "id".len());
+}
+
 proptest! {
+    #[test]
+    fn what_was_read_before_changes_nothing(
+        objects in prop::collection::vec(
+            prop::collection::vec((prop::sample::select(&["id", "ID", "issued", "x", "série", "outer", "to"][..]), any::<bool>()), 0..6),
+            1..8,
+        ),
+    ) {
+        let (mapping, mut used) = (mapping(), Scratch::default());
+        for keys in &objects {
+            let text = object_of(keys);
+            let read = |scratch: &mut Scratch| {
+                let row = mapping.read_json(text.as_bytes(), scratch);
+                row.map(|row| row.iter().map(str::to_owned).collect::<Vec<_>>())
+            };
+            let plain = object_of(&keys.iter().map(|(key, _)| (*key, false)).collect::<Vec<_>>());
+            let fields = read(&mut used);
+            prop_assert_eq!(&fields, &read(&mut Scratch::default()), "{}", text);
+            let row = mapping.read_json(plain.as_bytes(), &mut used).map(|row| row.iter().map(str::len).collect::<Vec<_>>());
+            // An escaped value has a quote behind it.
+            let found = fields.map(|fields| fields.iter().map(|text| text.trim_end_matches('"').len()).collect::<Vec<_>>());
+            prop_assert_eq!(found.ok(), row.ok(), "keys are the same with escapes and without: {}", text);
+        }
+    }
+
     #[test]
     fn values_are_those_of_serde_json(document in document(), is_pretty: bool, is_ascii: bool) {
         let text = written(&document, is_pretty, is_ascii);
