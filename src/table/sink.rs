@@ -13,8 +13,10 @@ const BOOLEAN_BYTES: usize = 1;
 
 /// Takes the parts of an item in order: a name, then its value; or an element of a list, then its value.
 pub(super) trait Sink {
-    /// Begins an attribute of the item or of the open map.
-    fn name(&mut self, name: &str);
+    /// Begins an attribute of the item or of the open map, under a name of ours: none of those needs an escape.
+    fn name(&mut self, name: &'static str);
+    /// Likewise, under a name that comes from elsewhere.
+    fn further_name(&mut self, name: &str);
     /// Begins an element of the open list.
     fn element(&mut self);
     /// A text, given in parts. Gives where it lies in the output, without its quotes.
@@ -54,7 +56,11 @@ impl Counter {
 }
 
 impl Sink for Counter {
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &'static str) {
+        self.further_name(name);
+    }
+
+    fn further_name(&mut self, name: &str) {
         self.size_bytes += name.len();
         if self.depth > 0 {
             self.size_bytes += ELEMENT_BYTES;
@@ -140,8 +146,17 @@ impl<'o> Json<'o> {
 }
 
 impl Sink for Json<'_> {
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &'static str) {
+        debug_assert!(is_plain(name.as_bytes()), "{name} needs no escape");
         self.counter.name(name);
+        self.comma();
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn further_name(&mut self, name: &str) {
+        self.counter.further_name(name);
         self.comma();
         self.out.push(b'"');
         escape(name, self.out);
@@ -215,9 +230,12 @@ impl Sink for Json<'_> {
 
 /// Appends `text` as the inside of a JSON string: what needs no escape is copied in runs.
 fn escape(text: &str, out: &mut Vec<u8>) {
-    let needs_escape = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(needs_escape) {
+    if is_plain(rest) {
+        out.extend_from_slice(rest);
+        return;
+    }
+    while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
         let (run, after) = rest.split_at(at);
         out.extend_from_slice(run);
         let Some((&byte, after)) = after.split_first() else { return };
@@ -225,6 +243,26 @@ fn escape(text: &str, out: &mut Vec<u8>) {
         rest = after;
     }
     out.extend_from_slice(rest);
+}
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
+
+/// Whether nothing in `bytes` needs an escape, in blocks of which the last may overlap: most texts are too short for a loop to pay.
+#[inline]
+fn is_plain(bytes: &[u8]) -> bool {
+    fn needs_escapes<const N: usize>(block: &[u8; N]) -> bool {
+        block.iter().fold(false, |any, byte| any | needs_escape(*byte))
+    }
+    if let Some(last) = bytes.last_chunk::<16>() {
+        let (blocks, _) = bytes.as_chunks::<16>();
+        return !blocks.iter().fold(needs_escapes(last), |any, block| any | needs_escapes(block));
+    }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        return !(needs_escapes(first) | needs_escapes(last));
+    }
+    bytes.iter().all(|byte| !needs_escape(*byte))
 }
 
 fn escape_byte(byte: u8, out: &mut Vec<u8>) {

@@ -104,7 +104,7 @@ fn walk_fields(invoice: &Invoice<'_>, sink: &mut impl Sink) {
     super::walk_warnings(&invoice.warnings, sink);
 }
 
-fn party(name: &str, party: &Party<'_>, sink: &mut impl Sink) {
+fn party(name: &'static str, party: &Party<'_>, sink: &mut impl Sink) {
     sink.name(name);
     sink.open_map();
     if let Some(tax_id) = &party.tax_id {

@@ -173,7 +173,8 @@ fn walk_extra(extra: &[Column<'_>], sink: &mut impl Sink) {
     sink.name("x");
     sink.open_map();
     for (name, value) in extra {
-        optional(name, Some(value), sink);
+        sink.further_name(name);
+        sink.text(&[value]);
     }
     sink.close_map();
 }
@@ -198,7 +199,7 @@ fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
     sink.number(source.record);
 }
 
-fn optional(name: &str, text: Option<&str>, sink: &mut impl Sink) {
+fn optional(name: &'static str, text: Option<&str>, sink: &mut impl Sink) {
     if let Some(text) = text {
         sink.name(name);
         sink.text(&[text]);
