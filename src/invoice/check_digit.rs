@@ -6,17 +6,34 @@ pub(crate) const HIGHEST_WEIGHT: u32 = 9;
 /// The check digit by remainder: 0 and 1 give 0, any other r gives 11 - r.
 const BY_REMAINDER: [u8; 11] = *b"00987654321";
 
-/// The check digit, as an ASCII digit, of `text`: digits and capital letters, whose value is their ASCII code less 48.
+/// Weights from the right, more than any key has characters.
+const WEIGHTS: usize = 64;
+
+/// 2 to `highest`, again and again.
+#[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+const fn weights(highest: u32) -> [u32; WEIGHTS] {
+    let mut weights = [2; WEIGHTS];
+    let mut at = 1;
+    while at < WEIGHTS {
+        weights[at] = if weights[at - 1] == highest { 2 } else { weights[at - 1] + 1 };
+        at += 1;
+    }
+    weights
+}
+
+/// The check digit, as an ASCII digit, of `text`: digits and capital letters, whose value is their ASCII code less 48; of 64 of
+/// them at most.
 ///
 /// Weights run from 2 at the right up to `highest_weight`, then from 2 again. For CPF, whose weights never start again,
 /// any `highest_weight` from 11 does.
 pub(crate) fn check_digit(text: &[u8], highest_weight: u32) -> u8 {
-    let (mut weight, mut sum) = (2, 0);
-    for &byte in text.iter().rev() {
-        sum += u32::from(byte.wrapping_sub(b'0')) * weight;
-        weight = if weight == highest_weight { 2 } else { weight + 1 };
-    }
-    BY_REMAINDER.get(sum as usize % 11).copied().unwrap_or(b'0')
+    // Made beforehand: several keys and tax ids of every record are checked.
+    const UP_TO_9: [u32; WEIGHTS] = weights(HIGHEST_WEIGHT);
+    const ON_AND_ON: [u32; WEIGHTS] = weights(u32::MAX);
+    debug_assert!(text.len() <= WEIGHTS, "there is a weight for each");
+    let weights = if highest_weight == HIGHEST_WEIGHT { &UP_TO_9 } else { &ON_AND_ON };
+    let products = text.iter().rev().zip(weights).map(|(byte, weight)| u32::from(byte.wrapping_sub(b'0')) * weight);
+    BY_REMAINDER.get(products.sum::<u32>() as usize % 11).copied().unwrap_or(b'0')
 }
 
 /// Whether the last of `text` is the check digit of what stands before it.
