@@ -1,0 +1,49 @@
+//! The engine, put together as the ingest function does.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use notaflux::aws;
+use notaflux::ingest::{Engine, Settings, State, Told, WorkStore};
+use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux::read::source::Source;
+use notaflux::table::Table;
+use notaflux::write::Wire;
+
+use super::server::TABLE;
+use super::usage::{self, Usage};
+
+/// CPU time when the survey was last heard of, and when the write pass first was.
+#[derive(Default)]
+struct Seen {
+    survey: Option<Duration>,
+    write: Option<Duration>,
+}
+
+pub async fn ingest(endpoint: &str, key: &str) {
+    let config = aws::embedded_config(endpoint);
+    let table = Table::open(aws::dynamodb_worker(&config), TABLE.to_owned()).await.unwrap();
+    let store = WorkStore::new(aws::s3_client(&config), WORK_BUCKET.to_owned());
+    let settings = Settings { force: true, ..Settings::default() };
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let watched = Arc::clone(&seen);
+    let engine = Engine::new(table, Wire::new(&config), store, settings).observed(Arc::new(move |told| {
+        let mut seen = watched.lock().unwrap();
+        match told {
+            Told::Progress { phase: "survey", .. } => seen.survey = Some(usage::cpu()),
+            Told::Progress { .. } if seen.write.is_none() => seen.write = Some(usage::cpu()),
+            _ => {}
+        }
+    }));
+    let usage = Usage::begin();
+    let begun = usage::cpu();
+    let source = Source::object(aws::s3_client(&config), UPLOADS_BUCKET, key, None).await.unwrap();
+    let outcome = engine.ingest(&source).await.unwrap();
+    let report = outcome.report;
+    assert_eq!(report.state, State::Completed, "{:?}", report.cause);
+    let (end, seen) = (usage::cpu(), seen.lock().unwrap());
+    // The survey is told of every MiB: what it takes behind the last one counts for the merge, some hundredths of it.
+    let (survey, write) = (seen.survey.unwrap_or(begun), seen.write.unwrap_or(end));
+    let parts = [("survey_cpu_s", survey - begun), ("merge_cpu_s", write - survey), ("write_cpu_s", end - write)];
+    usage.tell(report.records_read, report.bytes_decoded, &parts);
+}
