@@ -1,0 +1,34 @@
+"""What `benches/report` is made of: `build`, `inputs`, `measure` and `stages` get the numbers, `summary` and `targets` judge them,
+`tables` and `plot` show them."""
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / "benches" / "peers"
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
+# Of the clients that do not come with the crate.
+PYTHON = TARGET / "bench-peers" / "python"
+NODE = TARGET / "bench-peers" / "node"
+
+
+@dataclass(frozen=True)
+class Program:
+    """A client that imports a file."""
+
+    label: str
+    formats: tuple[str, ...]
+    # It gets this part of the records.
+    share: float = 1.0
+    is_peer: bool = True
+
+
+PROGRAMS = {
+    "ingest": Program("notaflux", ("csv", "csv.gz", "csv.zst", "ndjson", "json"), is_peer=False),
+    "floor": Program("floor", ("csv", "csv.gz", "ndjson"), is_peer=False),
+    "naive": Program("naive Rust", ("csv", "csv.gz", "csv.zst", "ndjson"), is_peer=False),
+    "js": Program("JavaScript SDK", ("csv", "csv.gz", "ndjson", "json")),
+    "boto3": Program("boto3", ("csv", "csv.gz", "ndjson", "json"), share=0.25),
+    "awswrangler": Program("awswrangler", ("csv", "csv.gz", "ndjson"), share=0.25),
+}
+FORMATS = PROGRAMS["ingest"].formats

@@ -1,0 +1,42 @@
+"""The files that are imported: the same invoices in every format, without duplicates or bad rows, so that all count alike."""
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import PROGRAMS, TARGET
+
+FOLDER = TARGET / "bench-data"
+# What `notaflux generate` is told for each format.
+OPTIONS = {
+    "csv": [],
+    "csv.gz": ["--gzip"],
+    "csv.zst": ["--zstd"],
+    "ndjson": ["--format", "ndjson"],
+    "json": ["--format", "json"],
+}
+
+
+@dataclass(frozen=True)
+class Files:
+    """A folder, the names of its files by share and format, and the records of each."""
+
+    folder: Path
+    keys: dict
+    records: dict
+
+
+def make(notaflux, records):
+    """All inputs, anew: the generator may be another than the last time, and nothing else is to be served."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    keys, counts = {}, {}
+    for program in PROGRAMS.values():
+        for kind in program.formats:
+            count = max(1, int(records * program.share))
+            keys[program.share, kind] = key = f"{count}.{kind}"
+            if key not in counts:
+                counts[key] = count
+                words = ["generate", "--records", str(count), *OPTIONS[kind], "--output", FOLDER / key]
+                subprocess.run([notaflux, *words], check=True)
+    return Files(FOLDER, keys, counts)

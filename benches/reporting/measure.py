@@ -1,0 +1,72 @@
+"""Imports in turns, each a process of its own, against one server in another."""
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from . import NODE, PEERS, PROGRAMS, PYTHON, TARGET
+
+# Of those that are not ours: they take seconds, and vary no more than the others.
+PEER_ROUNDS = 2
+
+
+class Server:
+    """S3 with the inputs, and a table that takes every put and keeps none."""
+
+    def __init__(self, pipeline, folder):
+        self.process = subprocess.Popen([pipeline, "serve", folder], stdout=subprocess.PIPE, text=True)
+
+    def __enter__(self):
+        said = self.process.stdout.readline()
+        if not said:
+            self.__exit__()
+            sys.exit("the server does not start")
+        place = json.loads(said)
+        self.endpoint, self.bucket, self.table = place["endpoint"], place["bucket"], place["table"]
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+
+def command(name, pipeline, server, key):
+    place = [server.endpoint, server.bucket, key, server.table]
+    return {
+        "js": ["node", NODE / "js_import.mjs", *place],
+        "boto3": [PYTHON / "bin" / "python", PEERS / "boto3_import.py", *place],
+        "awswrangler": [PYTHON / "bin" / "python", PEERS / "wrangler_import.py", *place],
+    }.get(name, [pipeline, name, server.endpoint, key])
+
+
+def run(words):
+    """What a program said in its last line, with the CPU time and peak memory that the kernel counted."""
+    output, spawn = TARGET / "bench-output", Path(__file__).with_name("spawn.py")
+    done = subprocess.run([sys.executable, "-I", "-S", spawn, output, *words], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    status, cpu, peak = done.stdout.split()
+    if status != "0":
+        sys.exit(f"{done.stderr}\nfailed with {status}: {' '.join(map(str, words))}")
+    said = json.loads(output.read_text().splitlines()[-1])
+    # Programs that tell their peak know it better: to the kernel it begins with that of `spawn.py`.
+    return {"peak_kib": int(peak)} | said | {"cpu_s": float(cpu)}
+
+
+def runs(pipeline, files, names, rounds):
+    """Every run of these programs on every format that each takes, in rounds, so that what slows the machine slows all."""
+    found = []
+    with Server(pipeline, files.folder) as server:
+        for number in range(rounds):
+            for name, program in PROGRAMS.items():
+                if name not in names or (program.is_peer and number >= PEER_ROUNDS):
+                    continue
+                for kind in program.formats:
+                    key = files.keys[program.share, kind]
+                    taken = run(command(name, pipeline, server, key))
+                    if taken["records"] != files.records[key]:
+                        sys.exit(f"{name} says {taken['records']} records of {key}")
+                    found.append({"program": name, "format": kind, **taken})
+                    each = taken["cpu_s"] / taken["records"] * 1e6
+                    print(f"  round {number + 1}: {name} {key}: {each:.2f} µs, {taken['peak_kib'] / 1024:.0f} MiB", flush=True)
+    return found

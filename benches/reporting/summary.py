@@ -1,0 +1,41 @@
+"""Medians over the rounds, for each program and format."""
+from collections import defaultdict
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Result:
+    """Medians of one program on one format. Times are microseconds of CPU time a record; parts are absent where there are none."""
+
+    cpu_us: float
+    survey_us: float | None
+    merge_us: float | None
+    write_us: float | None
+    # Decoded bytes that the survey reads in a second of CPU time, in MB.
+    survey_mb_s: float | None
+    peak_mb: float
+    records: int
+    rounds: int
+
+    @property
+    def records_s(self):
+        """Records a second that one core does."""
+        return 1e6 / self.cpu_us
+
+
+def results(figures):
+    """A result for each (program, format) that was measured."""
+    groups = defaultdict(list)
+    for run in figures["runs"]:
+        groups[run["program"], run["format"]].append(run)
+    return {key: result(runs) for key, runs in groups.items()}
+
+
+def result(runs):
+    def each(name):
+        return median(run[name] / run["records"] * 1e6 for run in runs) if name in runs[0] else None
+
+    survey_mb_s = median(run["bytes"] / run["survey_cpu_s"] / 1e6 for run in runs) if "survey_cpu_s" in runs[0] else None
+    return Result(each("cpu_s"), each("survey_cpu_s"), each("merge_cpu_s"), each("write_cpu_s"), survey_mb_s,
+                  median(run["peak_kib"] for run in runs) * 1024 / 1e6, runs[0]["records"], len(runs))

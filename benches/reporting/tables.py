@@ -1,0 +1,112 @@
+"""The numbers as Markdown, between markers in the files that show them."""
+import re
+
+from . import FORMATS, PROGRAMS, ROOT
+from .summary import results
+from .targets import judged
+
+README, BENCHES = ROOT / "README.md", ROOT / "benches" / "README.md"
+# In README.md, beside notaflux.
+SHORT = ("naive", "js", "boto3")
+ABSENT = "–"
+BASELINES = ("limit", "naive")
+
+
+def number(value):
+    """Three digits that count, and no more behind the point than tell something."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def table(head, rows):
+    """The first columns are words, up to one whose title begins with a space; figures stand on the right."""
+    marks = ["---:" if title.startswith(" ") else "---" for title in head]
+    lines = [[title.strip() for title in head], marks, *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def pipeline(figures):
+    found, rows = results(figures), []
+    for kind in FORMATS:
+        ours = found.get(("ingest", kind))
+        for name, program in PROGRAMS.items():
+            if (result := found.get((name, kind))) is None:
+                continue
+            parts = " + ".join(map(number, (result.survey_us, result.merge_us, result.write_us))) if result.write_us else ABSENT
+            rows.append([kind, program.label, number(result.cpu_us), parts, number(result.cpu_us / ours.cpu_us if ours else None),
+                         number(result.records_s), number(result.peak_mb), f"{result.records:,}", str(result.rounds)])
+    return table(["format", "client", " CPU µs a record", " survey + merge + write", " × notaflux", " records/s a core",
+                  " peak MB", " records", " rounds"], rows)
+
+
+def targets_table(figures):
+    rows = []
+    for target in judged(figures):
+        verdict = {True: "reached", False: "**missed**", None: "not measured"}[target.is_reached]
+        bound = f"{'≤' if target.is_upper else '≥'} {target.bound:g}"
+        rows.append([target.what, target.format, "must" if target.is_must else "stretch", bound, number(target.found), verdict])
+    return table(["target", "format", "kind", " bound", " found", "verdict"], rows)
+
+
+def stages(figures):
+    if not figures["stages"]:
+        return "Not measured yet."
+    rows = []
+    for stage in figures["stages"]:
+        seconds = stage["ns"] / 1e9
+        records_s = stage["records"] / seconds if stage["records"] else None
+        mb_s = stage["bytes"] / seconds / 1e6 if stage["bytes"] else None
+        ratios = [f"{number(stage['ns'] / base['ns'])} × {base['function']}" for base in baselines(stage, figures["stages"])]
+        rows.append([title(stage), number(1e9 / records_s if records_s else None), number(records_s), number(mb_s),
+                     ", ".join(ratios) or ABSENT])
+    return table(["stage", " ns a record", " records/s", " MB/s", " CPU time against"], rows)
+
+
+def title(stage):
+    return "/".join(filter(None, (stage["group"], stage["function"], stage["value"])))
+
+
+def baselines(stage, every):
+    """What the others of its group are measured against: its `limit` and `naive`, or `limit-gzip` for what is named `gzip`."""
+    names = [name for word in BASELINES for name in (word, f"{word}-{stage['function']}")]
+    return [other for other in every if other is not stage and other["function"] in names
+            and (other["group"], other["value"]) == (stage["group"], stage["value"])]
+
+
+def machine(figures):
+    return table(["", ""], [list(pair) for pair in figures["machine"].items()])
+
+
+def short(figures):
+    """Format by format: CPU time a record, how many times ours that is, and peak memory."""
+    found, rows = results(figures), []
+    for kind in FORMATS:
+        ours = found.get(("ingest", kind))
+        if ours is None:
+            continue
+        row = [kind, f"{number(ours.cpu_us)} µs, {ours.peak_mb:.0f} MB"]
+        for name in SHORT:
+            other = found.get((name, kind))
+            row.append(f"{number(other.cpu_us)} µs ({number(other.cpu_us / ours.cpu_us)} ×), {other.peak_mb:.0f} MB" if other else ABSENT)
+        rows.append(row)
+    head = table(["", *(" " + PROGRAMS[name].label for name in ("ingest", *SHORT))], rows)
+    return f"{head}\n\n{figures['machine']['CPU']}, {figures['machine']['kernel']}."
+
+
+def replace(path, name, content):
+    """Puts this between the markers of that name."""
+    begin, end = f"<!-- begin: {name} -->", "<!-- end -->"
+    text, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{content}\n{end}", path.read_text(),
+                          flags=re.DOTALL)
+    if count != 1:
+        raise SystemExit(f"{path}: expected one place marked {begin}, found {count}")
+    path.write_text(text)
+
+
+def write(figures):
+    replace(BENCHES, "machine", machine(figures))
+    replace(BENCHES, "pipeline", pipeline(figures))
+    replace(BENCHES, "targets", targets_table(figures))
+    replace(BENCHES, "stages", stages(figures))
+    replace(README, "figures", short(figures))

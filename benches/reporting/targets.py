@@ -1,0 +1,62 @@
+"""What must be reached, and what would be good to reach."""
+from dataclasses import dataclass
+
+from . import FORMATS
+from .summary import results
+
+PEAK_LIMIT_MB = 48
+
+
+@dataclass(frozen=True)
+class Target:
+    """A bound for one figure of one format."""
+
+    what: str
+    format: str
+    bound: float
+    # None: not measured.
+    found: float | None
+    is_upper: bool
+    is_must: bool
+
+    @property
+    def is_reached(self):
+        if self.found is None:
+            return None
+        return self.found <= self.bound if self.is_upper else self.found >= self.bound
+
+
+def times_less(kind, part, than):
+    """How many times the CPU time of a part of the ingestion the other program takes."""
+    return lambda found: found[than, kind].cpu_us / getattr(found["ingest", kind], part)
+
+
+def checks():
+    """Label, format, bound, how the figure is had, whether the bound is the highest that is good, and whether it must hold."""
+    for kind, write, whole, boto3, survey in (("csv", 2, 1.6, 40, 350), ("csv.gz", 1.8, 1.4, 35, 250), ("ndjson", 1.8, 1.4, 35, 350)):
+        yield "write pass, times less than naive", kind, write, times_less(kind, "write_us", "naive"), False, True
+        yield "whole ingestion, times less than naive", kind, whole, times_less(kind, "cpu_us", "naive"), False, True
+        yield "whole ingestion, times less than boto3", kind, boto3, times_less(kind, "cpu_us", "boto3"), False, True
+        yield "survey, MB/s of decoded input", kind, survey, lambda found, kind=kind: found["ingest", kind].survey_mb_s, False, True
+        yield "write pass, times the floor", kind, 2.2, (
+            lambda found, kind=kind: found["ingest", kind].write_us / found["floor", kind].cpu_us), True, False
+        yield "whole ingestion, times less than naive, at best", kind, 3, times_less(kind, "cpu_us", "naive"), False, False
+    for kind in FORMATS:
+        yield "peak memory, MB", kind, PEAK_LIMIT_MB, lambda found, kind=kind: found["ingest", kind].peak_mb, True, True
+
+
+def judged(figures):
+    """Every target with what was found, those that must be reached first."""
+    found, targets = results(figures), []
+    for what, kind, bound, figure, is_upper, is_must in checks():
+        try:
+            value = figure(found)
+        except KeyError:
+            value = None
+        targets.append(Target(what, kind, bound, value, is_upper, is_must))
+    order = list(dict.fromkeys(target.what for target in targets))
+    return sorted(targets, key=lambda target: (not target.is_must, order.index(target.what)))
+
+
+def missed(figures):
+    return [target for target in judged(figures) if target.is_must and target.is_reached is False]
