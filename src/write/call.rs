@@ -162,13 +162,12 @@ async fn failed(wire: &Wire, table: &str, error: CallError) -> Result<Answer, Wr
     match aws::fault(&error) {
         Fault::Throttled => Ok(Answer::Throttled { message, key_range: is_of_key_ranges(&error) }),
         Fault::Unavailable => Ok(Answer::Failed { message }),
-        fault => {
-            if fault == Fault::Credentials {
-                wire.forget_credentials().await;
-            }
-            if error.code().is_some_and(|code| code.starts_with("ExpiredToken")) {
-                return Ok(Answer::Failed { message });
-            }
+        // Others are asked for by the next call.
+        Fault::Credentials if error.code().is_some_and(|code| code.starts_with("ExpiredToken")) => {
+            wire.forget_credentials().await;
+            Ok(Answer::Failed { message })
+        }
+        Fault::Refused | Fault::Credentials => {
             Err(WriteError::Refused { table: table.to_owned(), message, source: Box::new(error) })
         }
     }
@@ -200,6 +199,11 @@ fn is_of_key_ranges(error: &CallError) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
+    use aws_sdk_dynamodb::config::http::HttpResponse;
+    use aws_sdk_dynamodb::error::ErrorMetadata;
+    use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
+    use aws_smithy_types::body::SdkBody;
+
     use super::super::batch::tests::batch_of;
     use super::*;
 
@@ -225,6 +229,34 @@ mod tests {
         }
         let consumed = r#"{"ConsumedCapacity": [{"TableName": "t", "CapacityUnits": 2.5}, {"CapacityUnits": null}, {"CapacityUnits": 4}]}"#;
         assert_eq!(told(consumed, &[0]), Ok((vec![], Some(6.5))));
+    }
+
+    async fn answered(code: &str, reasons: &[&str]) -> Result<Answer, WriteError> {
+        let reasons: Vec<_> = reasons.iter().map(|reason| serde_json::json!({ "reason": reason })).collect();
+        let body = serde_json::json!({ "__type": code, "ThrottlingReasons": reasons }).to_string();
+        let response = HttpResponse::new(400.try_into().unwrap(), SdkBody::from(body));
+        let error = BatchWriteItemError::generic(ErrorMetadata::builder().code(code).build());
+        let wire = Wire::new(&aws::embedded_config("http://127.0.0.1:1"));
+        failed(&wire, "t", CallError::service_error(error, response)).await
+    }
+
+    #[tokio::test]
+    async fn only_a_throttle_for_nothing_but_key_ranges_is_of_a_key_range() {
+        let (index, table) = ("IndexWriteKeyRangeThroughputExceeded", "TableWriteAccountLimitExceeded");
+        let range = "TableWriteKeyRangeThroughputExceeded";
+        for (reasons, expected) in [(&[][..], false), (&[range, index], true), (&[range, table], false)] {
+            let answer = answered("ThrottlingException", reasons).await.unwrap();
+            let Answer::Throttled { key_range, .. } = answer else { panic!("{answer:?}") };
+            assert_eq!(key_range, expected, "{reasons:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn credentials_that_have_ended_are_no_refusal_and_wrong_ones_are() {
+        assert!(matches!(answered("ExpiredTokenException", &[]).await, Ok(Answer::Failed { .. })));
+        for code in ["UnrecognizedClientException", "ValidationException"] {
+            assert!(matches!(answered(code, &[]).await, Err(WriteError::Refused { .. })), "{code}");
+        }
     }
 
     #[test]

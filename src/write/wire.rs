@@ -57,7 +57,7 @@ pub struct Wire {
     /// URL of the service, or why there is none.
     endpoint: Result<String, String>,
     provider: Option<SharedCredentialsProvider>,
-    /// Seconds by which the service's clock is ahead of this machine's, where that is so much that it takes no signature.
+    /// Seconds by which the service's clock is taken to be ahead of this machine's: 0 unless it took no signature for that.
     skew_seconds: AtomicI64,
     /// Held while they are asked for, so that it is done once.
     credentials: Mutex<Option<Known>>,
@@ -151,12 +151,12 @@ impl Wire {
         if seconds < 0 { SystemTime::now() - skew } else { SystemTime::now() + skew }
     }
 
-    /// Takes the service's clock for right where an answer shows that it is far from this machine's.
+    /// Takes the service's clock for right where an answer shows that it is far from what was taken for it.
     fn note_clock(&self, response: &HttpResponse) {
         let date = response.headers().get("date").and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        let skew = date.map(|date| date.secs() - DateTime::from(SystemTime::now()).secs());
-        if let Some(skew) = skew.filter(|skew| skew.unsigned_abs() >= SKEW_LIMIT.as_secs()) {
-            self.skew_seconds.store(skew, Ordering::Relaxed);
+        let Some(date) = date else { return };
+        if DateTime::from(self.now()).secs().abs_diff(date.secs()) >= SKEW_LIMIT.as_secs() {
+            self.skew_seconds.store(date.secs() - DateTime::from(SystemTime::now()).secs(), Ordering::Relaxed);
         }
     }
 
