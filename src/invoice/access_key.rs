@@ -18,7 +18,7 @@ use arrayvec::ArrayString;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+use super::check_digit::{Weights, ends_in_check_digit};
 use super::state;
 use super::tax_id::{TaxId, TaxIdKind};
 use super::text::without_leading_zeros;
@@ -158,7 +158,7 @@ impl AccessKey {
     /// Whether the last digit is what the others make it.
     #[must_use]
     pub fn check_digit_ok(&self) -> bool {
-        ends_in_check_digit(self.as_str().as_bytes(), HIGHEST_WEIGHT)
+        ends_in_check_digit(self.as_str().as_bytes(), Weights::UP_TO_9)
     }
 
     fn part(&self, range: Range<usize>) -> &str {

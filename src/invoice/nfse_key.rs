@@ -16,7 +16,7 @@ use std::ops::Range;
 use arrayvec::ArrayString;
 use thiserror::Error;
 
-use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+use super::check_digit::{Weights, ends_in_check_digit};
 use super::state;
 use super::tax_id::{TaxId, TaxIdKind};
 use super::text::without_leading_zeros;
@@ -114,7 +114,7 @@ impl NfseKey {
     /// Whether the last digit is what the others make it.
     #[must_use]
     pub fn check_digit_ok(&self) -> bool {
-        ends_in_check_digit(self.as_str().as_bytes(), HIGHEST_WEIGHT)
+        ends_in_check_digit(self.as_str().as_bytes(), Weights::UP_TO_9)
     }
 
     fn part(&self, range: Range<usize>) -> &str {

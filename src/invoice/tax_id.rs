@@ -4,7 +4,7 @@ use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::check_digit::{HIGHEST_WEIGHT, ends_in_check_digit};
+use super::check_digit::{Weights, ends_in_check_digit};
 use super::text::trimmed;
 
 /// Most bytes of a tax id that is kept. It becomes part of index keys, and no form of CNPJ or CPF is longer than 18.
@@ -14,8 +14,6 @@ pub const TAX_ID_LIMIT: usize = 20;
 const CNPJ_LENGTH: usize = 14;
 /// Characters of a CPF.
 const CPF_LENGTH: usize = 11;
-/// The weights of a CPF run on to 11 without starting again.
-const CPF_HIGHEST_WEIGHT: u32 = 11;
 
 /// A tax id without punctuation, except where it is masked or of another kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -123,8 +121,8 @@ impl TaxId {
     pub fn check_digit_ok(&self) -> bool {
         let text = self.text.as_bytes();
         match self.kind {
-            TaxIdKind::Cnpj => text.iter().any(|&byte| byte != b'0') && both_digits_ok(text, HIGHEST_WEIGHT),
-            TaxIdKind::Cpf => !all_equal(text) && both_digits_ok(text, CPF_HIGHEST_WEIGHT),
+            TaxIdKind::Cnpj => text.iter().any(|&byte| byte != b'0') && both_digits_ok(text, Weights::UP_TO_9),
+            TaxIdKind::Cpf => !all_equal(text) && both_digits_ok(text, Weights::RISING),
             TaxIdKind::Masked | TaxIdKind::Other => true,
         }
     }
@@ -217,9 +215,9 @@ fn kind_of_bare(text: &str) -> TaxIdKind {
     }
 }
 
-fn both_digits_ok(text: &[u8], highest_weight: u32) -> bool {
+fn both_digits_ok(text: &[u8], weights: &Weights) -> bool {
     let first = text.split_last().map_or(text, |(_, rest)| rest);
-    ends_in_check_digit(first, highest_weight) && ends_in_check_digit(text, highest_weight)
+    ends_in_check_digit(first, weights) && ends_in_check_digit(text, weights)
 }
 
 fn all_equal(text: &[u8]) -> bool {

@@ -6,7 +6,7 @@ use super::random::Random;
 use super::tables::{self, Issuer, Tables};
 use super::text::{Moment, digits, push_amount, push_number};
 use super::{BAD_AMOUNTS, BAD_DATES, Class, Flaw, Generator, stream};
-use crate::invoice::check_digit::{HIGHEST_WEIGHT, check_digit};
+use crate::invoice::check_digit::{Weights, check_digit};
 
 /// Numbers of an access key: 1 to this.
 const NUMBERS: u64 = 999_999_999;
@@ -138,7 +138,7 @@ impl Values {
         push(&digits::<9>(self.number));
         push(b"1");
         push(&digits::<8>(code));
-        key.push(check_digit(&key, HIGHEST_WEIGHT));
+        key.push(check_digit(&key, Weights::UP_TO_9));
         key.into_inner().unwrap_or([b'0'; 44])
     }
 

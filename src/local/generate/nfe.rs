@@ -11,7 +11,7 @@ use super::random::Random;
 use super::tables::{self, Tables, person};
 use super::text::{Moment, digits};
 use super::{Class, Flaw, Generator, JsonForm, stream};
-use crate::invoice::check_digit::{HIGHEST_WEIGHT, check_digit};
+use crate::invoice::check_digit::{Weights, check_digit};
 pub(super) use fragments::Fragments;
 use fragments::{IssuerParts, ProductParts, Regime, Treatment};
 
@@ -442,7 +442,7 @@ fn with_model_65(mut key: [u8; 44]) -> [u8; 44] {
         model.copy_from_slice(b"65");
     }
     let [body @ .., last] = &mut key;
-    *last = check_digit(body, HIGHEST_WEIGHT);
+    *last = check_digit(body, Weights::UP_TO_9);
     key
 }
 

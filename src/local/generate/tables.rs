@@ -7,7 +7,7 @@ use super::products::Product;
 use super::random::Random;
 use super::text::{digits, last_digit};
 use super::{LayoutVersion, PortalFile};
-use crate::invoice::check_digit::{HIGHEST_WEIGHT, check_digit};
+use crate::invoice::check_digit::{Weights, check_digit};
 
 /// Index of the cancellation among the events.
 pub(super) const CANCELLATION: usize = 2;
@@ -18,9 +18,6 @@ pub(super) const NO_EVENT: usize = 6;
 
 const ISSUERS: u64 = 2_000;
 const RECIPIENTS: u64 = 400;
-
-/// A CPF has no cycle of weights: they run on to 11.
-const CPF_HIGHEST_WEIGHT: u32 = 11;
 
 const HEADER_TO_ISSUE: [&str; 6] =
     ["CHAVE DE ACESSO", "MODELO", "SÉRIE", "NÚMERO", "NATUREZA DA OPERAÇÃO", "DATA EMISSÃO"];
@@ -376,16 +373,16 @@ fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     let mut id = digits::<8>(1_000_000 + random.below(98_000_000)).to_vec();
     id.extend_from_slice(b"000");
     id.push(last_digit(1 + random.below(5)));
-    id.push(check_digit(&id, HIGHEST_WEIGHT));
-    id.push(check_digit(&id, HIGHEST_WEIGHT));
+    id.push(check_digit(&id, Weights::UP_TO_9));
+    id.push(check_digit(&id, Weights::UP_TO_9));
     (id.as_slice().try_into().unwrap_or([b'0'; 14]), id)
 }
 
 /// A CPF with right check digits, as a key has it and as a column masks it.
 pub(super) fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     let mut id = digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
-    id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
-    id.push(check_digit(&id, CPF_HIGHEST_WEIGHT));
+    id.push(check_digit(&id, Weights::RISING));
+    id.push(check_digit(&id, Weights::RISING));
     let mut masked = b"***.".to_vec();
     masked.extend(id.iter().skip(3).take(3));
     masked.push(b'.');
