@@ -56,7 +56,7 @@ fn masked(value: &mut Value, ingestion: &str, work: &str) {
         }
         Value::Array(elements) => elements.iter_mut().for_each(|element| masked(element, ingestion, work)),
         Value::String(text) => {
-            *text = text.replace(ingestion, "INGESTION").replace(&format!("s3://{work}/"), "s3://work/");
+            *text = text.replace(ingestion, "INGESTION").replace(&format!("s3://{work}/"), "s3://notaflux-work/");
         }
         _ => {}
     }
