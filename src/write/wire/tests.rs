@@ -186,11 +186,20 @@ async fn an_endpoint_for_this_service_alone_comes_first() {
     let own = format!("http://{}", listener.local_addr().unwrap());
     let config = config.into_builder().service_config(OfService(own.leak())).endpoint_url("http://127.0.0.1:1").build();
     let wire = Wire::new(&config);
-    let (_, sent) = tokio::join!(take_one(&listener, "200 OK", "{}"), wire.send(Bytes::from_static(b"{}")));
-    assert!(sent.is_ok());
-    let (_, listed) =
-        tokio::join!(take_one(&listener, "200 OK", "{}"), aws::dynamodb_client(&config).list_tables().send());
-    assert!(listed.is_ok());
+    assert!(with_an_answer(&listener, wire.send(Bytes::from_static(b"{}"))).await.is_ok());
+    assert!(with_an_answer(&listener, aws::dynamodb_client(&config).list_tables().send()).await.is_ok());
+}
+
+/// What becomes of a call while one request is answered. Does not wait for a request that goes elsewhere.
+async fn with_an_answer<T>(listener: &TcpListener, call: impl Future<Output = T>) -> T {
+    let answer = async {
+        take_one(listener, "200 OK", "{}").await;
+        std::future::pending().await
+    };
+    tokio::select! {
+        called = call => called,
+        called = answer => called,
+    }
 }
 
 #[derive(Debug, Default)]
@@ -205,28 +214,30 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
     {
         aws_credential_types::provider::future::ProvideCredentials::new(async {
             tokio::task::yield_now().await;
-            match self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-                0 => {
-                    let end = SystemTime::now() + RENEW_BEFORE;
-                    Ok(Credentials::new("first", "secret", None, Some(end), "test"))
-                }
-                _ => Err(aws_credential_types::provider::error::CredentialsError::provider_error("no more")),
-            }
+            let nth = self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let lasting = match nth {
+                1 => 2 * RENEW_BEFORE,
+                2 | 3 => RENEW_BEFORE,
+                _ => return Err(aws_credential_types::provider::error::CredentialsError::provider_error("no more")),
+            };
+            Ok(Credentials::new(nth.to_string(), "secret", None, Some(SystemTime::now() + lasting), "test"))
         })
     }
 }
 
-/// They end too soon to be kept, and there are no others: those of before are used up to their end.
+/// The first are kept, the next end so soon that others are asked for each time, and of the last there are no others.
 #[tokio::test]
-async fn credentials_are_asked_for_by_one_call_and_used_to_their_end() {
+async fn credentials_are_asked_for_once_and_anew_before_their_end() {
     let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     let wire = Wire::new(&config.credentials_provider(SharedCredentialsProvider::new(Provider::default())).build());
-    for _ in 0..3 {
-        let (one, other) = tokio::join!(wire.credentials(), wire.credentials());
-        assert_eq!((one.unwrap().access_key_id(), other.unwrap().access_key_id()), ("first", "first"));
+    let key = async || wire.credentials().await.map(|credentials| credentials.access_key_id().to_owned()).ok();
+    assert_eq!(tokio::join!(key(), key()), (Some("1".to_owned()), Some("1".to_owned())));
+    wire.forget_credentials().await;
+    for expected in ["2", "3", "3", "3"] {
+        assert_eq!(key().await.as_deref(), Some(expected));
     }
     wire.forget_credentials().await;
-    assert!(wire.credentials().await.is_err());
+    assert_eq!(key().await, None);
 }
 
 /// Of this machine or of the service: whichever is put right later, the next answer tells.
