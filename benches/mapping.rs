@@ -10,8 +10,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use csv_async::ByteRecord;
 use notaflux::layout::{ConventionVotes, Detection, Layout, Mapping, Row, Scratch, built_in};
+use notaflux::read::record::FieldsBuf;
 
 /// Rows of each file: few enough that they lie in a cache, so that it is mapping that is measured.
 const RECORDS: usize = 1_000;
@@ -22,7 +22,7 @@ const UCI: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPric
 
 struct File {
     mapping: Mapping,
-    rows: Vec<ByteRecord>,
+    rows: Vec<FieldsBuf>,
 }
 
 fn file(bytes: &[u8], delimiter: u8, own: &[&str]) -> File {
@@ -30,23 +30,24 @@ fn file(bytes: &[u8], delimiter: u8, own: &[&str]) -> File {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(bytes);
-    let mut records = reader.byte_records().map(|record| record.unwrap().iter().collect::<ByteRecord>());
+    let mut records = reader.byte_records().map(|record| record.unwrap().iter().collect::<FieldsBuf>());
     let mut scratch = Scratch::default();
-    let header: Vec<String> = Row::decode(&records.next().unwrap(), &mut scratch).iter().map(str::to_owned).collect();
-    let records: Vec<ByteRecord> = records.collect();
+    let header: Vec<String> =
+        Row::decode(records.next().unwrap().as_fields(), &mut scratch).iter().map(str::to_owned).collect();
+    let records: Vec<FieldsBuf> = records.collect();
     let Detection::Fits(layout) = Detection::of(&header, &own, built_in()) else { return unfit() };
     let mapping = Mapping::new(Arc::clone(&layout), &header).unwrap();
     let mut votes = ConventionVotes::new(&mapping);
     for record in &records {
-        votes.see(&Row::decode(record, &mut scratch));
+        votes.see(&Row::decode(record.as_fields(), &mut scratch));
     }
     let conventions = votes.decide();
     let mapping = Mapping::with_conventions(layout, &header, conventions).unwrap();
-    let mut good = |record: &&ByteRecord| {
-        let row = Row::decode(record, &mut scratch);
+    let mut good = |record: &&FieldsBuf| {
+        let row = Row::decode(record.as_fields(), &mut scratch);
         !mapping.is_trailer(&row) && mapping.map(&row).is_ok()
     };
-    let good: Vec<&ByteRecord> = records.iter().filter(|record| good(record)).collect();
+    let good: Vec<&FieldsBuf> = records.iter().filter(|record| good(record)).collect();
     let rows = good.iter().copied().cycle().take(RECORDS).cloned().collect();
     File { mapping, rows }
 }
@@ -58,7 +59,7 @@ fn unfit() -> File {
 
 fn map_all(file: &File, scratch: &mut Scratch) {
     for record in &file.rows {
-        let row = Row::decode(record, scratch);
+        let row = Row::decode(record.as_fields(), scratch);
         if !file.mapping.is_trailer(&row) {
             black_box(file.mapping.map(&row).unwrap());
         }

@@ -2,9 +2,9 @@
 //! message. The same bytes twice are the same.
 #![no_main]
 
-use csv_async::ByteRecord;
 use libfuzzer_sys::fuzz_target;
 use notaflux::layout::{Mapping, Record, Row, Scratch, built_in};
+use notaflux::read::record::FieldsBuf;
 use notaflux::table::Schema;
 use notaflux::table::item::{self, SourceRef};
 
@@ -27,8 +27,8 @@ fuzz_target!(|data: &[u8]| {
     } else {
         let header: Vec<String> = layout.requires().map(|names| names[0].clone()).collect();
         let Ok(mapping) = Mapping::new(layout, &header) else { return };
-        let cells: ByteRecord = data.split(|byte| *byte == b'\n').collect();
-        let row = Row::decode(&cells, &mut scratch);
+        let cells: FieldsBuf = data.split(|byte| *byte == b'\n').collect();
+        let row = Row::decode(cells.as_fields(), &mut scratch);
         if !mapping.is_trailer(&row) {
             store(&mapping, &row);
         }

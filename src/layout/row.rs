@@ -1,16 +1,16 @@
 //! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
 
-use csv_async::ByteRecord;
 use encoding_rs::{CoderResult, WINDOWS_1252};
 
 use super::json::Workspace;
+use crate::read::record::Fields;
 
 /// Room for the text of one record, used again for the next.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(super) text: String,
     /// The text of a row of Latin-1.
-    latin: Vec<u8>,
+    latin: Latin,
     /// Where each field stands in the text of the row.
     spans: Vec<Span>,
     pub(super) json: Workspace,
@@ -58,9 +58,9 @@ impl<'a> Row<'a> {
     /// Takes `fields` as they are where the record is UTF-8 throughout, every field for itself; otherwise decodes all of
     /// it as windows-1252, in which every byte means something.
     #[must_use]
-    pub fn decode(fields: &'a ByteRecord, scratch: &'a mut Scratch) -> Self {
-        match simdutf8::basic::from_utf8(fields.as_slice()) {
-            Ok(text) if scratch.note_spans_of_text(fields) => Self::of(text, &scratch.spans),
+    pub fn decode(fields: Fields<'a>, scratch: &'a mut Scratch) -> Self {
+        match simdutf8::basic::from_utf8(fields.text()) {
+            Ok(text) if scratch.note_spans_of_text(text, fields) => Self::of(text, &scratch.spans),
             _ => scratch.decode(fields),
         }
     }
@@ -124,48 +124,83 @@ impl<'a> Row<'a> {
 }
 
 impl Scratch {
-    /// Notes where the fields stand; false where one begins in the middle of a character, since bytes of two fields that
-    /// make UTF-8 only together are not UTF-8.
-    fn note_spans_of_text(&mut self, fields: &ByteRecord) -> bool {
+    /// Notes where the fields stand; false where one begins or ends in the middle of a character, since bytes of two fields
+    /// that make UTF-8 only together are not UTF-8.
+    fn note_spans_of_text(&mut self, text: &str, fields: Fields<'_>) -> bool {
         self.spans.clear();
-        let (mut start, mut all_begin) = (0, true);
-        for field in fields {
-            all_begin &= field.first().is_none_or(|first| !matches!(first, 0x80..=0xbf));
-            let end = start + field.len();
-            self.spans.push(Span::new(start, end));
-            start = end;
-        }
-        all_begin
+        self.spans.extend(fields.bounds().iter().map(|field| Span::new(field.start, field.end)));
+        fields.bounds().iter().all(|field| text.is_char_boundary(field.start) && text.is_char_boundary(field.end))
     }
 
-    fn decode(&mut self, fields: &ByteRecord) -> Row<'_> {
-        self.text.clear();
+    fn decode(&mut self, fields: Fields<'_>) -> Row<'_> {
         self.spans.clear();
-        let bytes = fields.as_slice();
         // Those of 0x80 to 0x9f are not what they are in Latin-1, and rare.
-        if bytes.iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f)) {
-            decode_windows_1252(bytes, &mut self.text);
-            self.note_spans_by(fields, decoded_length);
+        if fields.text().iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f)) {
+            self.text.clear();
+            for field in fields.iter() {
+                let start = self.text.len();
+                decode_windows_1252(field, &mut self.text);
+                self.spans.push(Span::new(start, self.text.len()));
+            }
             return Row::of(&self.text, &self.spans);
         }
-        self.latin.clear();
-        self.latin.reserve(2 * bytes.len());
-        let mut start = 0;
-        for field in fields {
-            decode_latin_1(field, &mut self.latin);
-            self.spans.push(Span::new(start, self.latin.len()));
-            start = self.latin.len();
+        self.latin.decode(fields.text());
+        let mut place = self.latin.places();
+        self.spans.extend(fields.bounds().iter().map(|field| Span::new(place(field.start), place(field.end))));
+        Row::of(self.latin.text(), &self.spans)
+    }
+}
+
+/// Latin-1 as UTF-8.
+#[derive(Debug, Default)]
+struct Latin {
+    text: Vec<u8>,
+    /// Where bytes of Latin-1 stood that are two bytes now.
+    wide: Vec<usize>,
+}
+
+impl Latin {
+    /// Eight bytes at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
+    fn decode(&mut self, latin: &[u8]) {
+        const TOP_BITS: u64 = u64::MAX / 0xff * 0x80;
+        self.text.clear();
+        self.wide.clear();
+        self.text.reserve(2 * latin.len());
+        let (eights, rest) = latin.as_chunks::<8>();
+        for (nth, eight) in eights.iter().enumerate() {
+            if u64::from_ne_bytes(*eight) & TOP_BITS == 0 {
+                self.text.extend_from_slice(eight);
+            } else {
+                self.push(eight, 8 * nth);
+            }
         }
-        Row::of(simdutf8::basic::from_utf8(&self.latin).unwrap_or_default(), &self.spans)
+        self.push(rest, 8 * eights.len());
     }
 
-    /// Notes where the fields stand in the text, by how long each becomes.
-    fn note_spans_by(&mut self, fields: &ByteRecord, length_of: impl Fn(&[u8]) -> usize) {
-        let mut start = 0;
-        for field in fields {
-            let end = start + length_of(field);
-            self.spans.push(Span::new(start, end));
-            start = end;
+    fn push(&mut self, latin: &[u8], at: usize) {
+        for (nth, &byte) in latin.iter().enumerate() {
+            if byte.is_ascii() {
+                self.text.push(byte);
+            } else {
+                self.text.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
+                self.wide.push(at + nth);
+            }
+        }
+    }
+
+    fn text(&self) -> &str {
+        simdutf8::basic::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Where bytes stand now, if they are asked for in their order.
+    fn places(&self) -> impl FnMut(usize) -> usize {
+        let mut wide = self.wide.iter().peekable();
+        let mut before = 0;
+        move |at| {
+            while wide.next_if(|wide| **wide < at).is_some() {
+                before += 1;
+            }
+            at + before
         }
     }
 }
@@ -178,59 +213,18 @@ pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
     debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
 }
 
-/// Appends Latin-1 as UTF-8, eight bytes at a time: fields are too short for what a decoder of whole texts sets up.
-fn decode_latin_1(bytes: &[u8], out: &mut Vec<u8>) {
-    const TOP_BITS: u64 = u64::MAX / 0xff * 0x80;
-    if bytes.is_ascii() {
-        out.extend_from_slice(bytes);
-        return;
-    }
-    let (eights, rest) = bytes.as_chunks::<8>();
-    for eight in eights {
-        if u64::from_ne_bytes(*eight) & TOP_BITS == 0 {
-            out.extend_from_slice(eight);
-        } else {
-            for &byte in eight {
-                push_latin_1(byte, out);
-            }
-        }
-    }
-    for &byte in rest {
-        push_latin_1(byte, out);
-    }
-}
-
-#[inline]
-fn push_latin_1(byte: u8, out: &mut Vec<u8>) {
-    if byte.is_ascii() {
-        out.push(byte);
-    } else {
-        out.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
-    }
-}
-
-/// Bytes of UTF-8 that `bytes` of windows-1252 become.
-fn decoded_length(bytes: &[u8]) -> usize {
-    let of_byte = |&byte: &u8| match byte {
-        0..=0x7f => 1,
-        // Those of 0x80 to 0x9f that stand below U+0800: ƒ ˆ Š Œ Ž ˜ š œ ž Ÿ, and the five that mean nothing.
-        0x81 | 0x83 | 0x88 | 0x8a | 0x8c..=0x90 | 0x98 | 0x9a | 0x9c..=0x9f | 0xa0..=0xff => 2,
-        _ => 3,
-    };
-    bytes.iter().map(of_byte).sum()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::read::record::FieldsBuf;
 
     fn decoded(fields: &[&[u8]]) -> (Vec<String>, bool) {
-        let record = ByteRecord::from(fields.to_vec());
+        let record: FieldsBuf = fields.iter().collect();
         let mut scratch = Scratch::default();
-        let row = Row::decode(&record, &mut scratch);
-        let borrowed = std::ptr::eq(row.text.as_ptr(), record.as_slice().as_ptr());
+        let row = Row::decode(record.as_fields(), &mut scratch);
+        let borrowed = std::ptr::eq(row.text.as_ptr(), record.as_fields().text().as_ptr());
         (row.iter().map(str::to_owned).collect(), borrowed)
     }
 
@@ -268,23 +262,30 @@ mod tests {
         assert_eq!(decoded(&[b""]), (texts(&[""]), true));
     }
 
-    #[test]
-    fn every_byte_has_the_length_that_it_decodes_to() {
-        for byte in 0..=u8::MAX {
-            let text = encoding_rs::WINDOWS_1252.decode_without_bom_handling(&[byte]).0.into_owned();
-            assert_eq!(decoded_length(&[byte]), text.len(), "{byte:#x}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn fields_are_what_each_would_be_alone(fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..9)) {
-            let record = ByteRecord::from(fields.clone());
+        fn fields_are_what_each_would_be_alone(
+            fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9),
+            latin in any::<bool>(),
+            apart in any::<bool>(),
+        ) {
+            let byte = |byte: u8| if latin && matches!(byte, 0x80..=0x9f) { byte + 0x20 } else { byte };
+            let fields: Vec<Vec<u8>> = fields.into_iter().map(|field| field.into_iter().map(byte).collect()).collect();
+            // Fields as they stand between delimiters, or one right behind the other.
+            let mut text = Vec::new();
+            let mut bounds = Vec::new();
+            for field in &fields {
+                let start = text.len();
+                text.extend_from_slice(field);
+                bounds.push(start..text.len());
+                text.extend(apart.then_some(b';'));
+            }
             let mut scratch = Scratch::default();
             // What a record before left behind must not show.
             scratch.text.push_str("left");
+            scratch.latin.decode(b"\xe9");
             scratch.spans.push(Span::new(0, 4));
-            let row = Row::decode(&record, &mut scratch);
+            let row = Row::decode(Fields::new(&text, &bounds), &mut scratch);
             let utf_8 = fields.iter().all(|field| std::str::from_utf8(field).is_ok());
             prop_assert_eq!(row.len(), fields.len());
             prop_assert_eq!(row.get(fields.len()), None);

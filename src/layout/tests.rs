@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
-use csv_async::ByteRecord;
-
 use super::*;
 use crate::invoice::{Invoice, Status, TaxIdKind, Warning};
+use crate::read::record::FieldsBuf;
 
 mod built_in;
 mod data;
@@ -76,9 +75,9 @@ fn row_with<'a>(changes: &[(&str, &'a str)]) -> Vec<&'a str> {
 
 /// Maps `cells` and hands the outcome to `look`, since it borrows from what is made here.
 fn mapped<T>(mapping: &Mapping, cells: &[&str], look: impl FnOnce(Result<Invoice<'_>, Reject>) -> T) -> T {
-    let record = ByteRecord::from(cells.to_vec());
+    let record = FieldsBuf::from_iter(cells.to_vec());
     let mut scratch = Scratch::default();
-    let row = Row::decode(&record, &mut scratch);
+    let row = Row::decode(record.as_fields(), &mut scratch);
     look(mapping.map(&row).map(|record| match record {
         Record::Invoice(invoice) => invoice,
         other => panic!("{other:?}"),
@@ -419,21 +418,21 @@ fn read(bytes: &[u8], delimiter: u8, own: &[Arc<Layout>]) -> (Mapping, Vec<Resul
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader =
         csv::ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(bytes);
-    let records: Vec<ByteRecord> =
-        reader.byte_records().map(|record| record.unwrap().iter().collect::<ByteRecord>()).collect();
+    let records: Vec<FieldsBuf> =
+        reader.byte_records().map(|record| record.unwrap().iter().collect::<FieldsBuf>()).collect();
     let mut scratch = Scratch::default();
-    let header: Vec<String> = Row::decode(&records[0], &mut scratch).iter().map(str::to_owned).collect();
+    let header: Vec<String> = Row::decode(records[0].as_fields(), &mut scratch).iter().map(str::to_owned).collect();
     let detection = Detection::of(&header, own, built_in());
     let Detection::Fits(layout) = detection else { panic!("{detection}") };
     let mapping = Mapping::new(Arc::clone(&layout), &header).unwrap();
     let mut votes = ConventionVotes::new(&mapping);
     for fields in &records[1..] {
-        votes.see(&Row::decode(fields, &mut scratch));
+        votes.see(&Row::decode(fields.as_fields(), &mut scratch));
     }
     let mapping = Mapping::with_conventions(layout, &header, votes.decide()).unwrap();
     let mut outcomes = Vec::new();
     for fields in &records[1..] {
-        let row = Row::decode(fields, &mut scratch);
+        let row = Row::decode(fields.as_fields(), &mut scratch);
         if !mapping.is_trailer(&row) {
             outcomes.push(mapping.map(&row).map(|record| json(&record)));
         }

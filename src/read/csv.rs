@@ -1,27 +1,30 @@
 //! CSV records with exact positions and a cap on their length.
 //!
 //! ```text
-//! AsyncRead ─► Tape (keeps, caps) ─► csv-async (parses) ─► CsvReader (positions) ─► RawRecord
+//! AsyncRead ─► Window (holds) ─► Scanner (finds the end and the fields) ─► RawRecord
 //! ```
+//!
+//! The fields of nearly all records are stretches of the text, and are borrowed from it. Where quotes stand within quotes, or
+//! text behind them, `csv-async` takes the record apart.
 
-use std::io;
+mod scanner;
+mod window;
+
 use std::mem;
 
-use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord, ErrorKind};
+use csv_async::{AsyncReaderBuilder, ByteRecord};
 use tokio::io::AsyncRead;
 
 use super::error::{Place, ReadError};
 pub use super::header::{Head, read_header, sniff_delimiter};
-use super::record::Content;
+use super::record::{Content, Fields, FieldsBuf};
 pub use super::record::{Position, RAW_LIMIT_BYTES, RawRecord};
-use super::tape::{Tape, count_line_ends};
+use scanner::{End, Scanner};
+use window::Window;
 
 /// Bytes that a record may have, line end not counted, unless options say otherwise: 100 times the longest row of the
 /// layouts known (an NFS-e row of 73 columns with its free text stays under 10 KB), so that beyond it a quote is open.
 pub const RECORD_LIMIT_BYTES: usize = 1024 * 1024;
-
-/// Bytes handed to the parser at once. Measured: below 128 KiB the calls between show.
-const BUFFER_BYTES: usize = 128 * 1024;
 
 /// How to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +45,12 @@ pub struct CsvOptions {
 /// bounds of a record that is nothing but delimiters, and two buffers of 128 KiB.
 #[derive(Debug)]
 pub struct CsvReader<R> {
-    parser: AsyncReader<Tape<R>>,
-    record: ByteRecord,
+    input: R,
+    window: Window,
+    scanner: Scanner,
+    /// The fields of a record that is not plain.
+    unquoted: FieldsBuf,
     options: CsvOptions,
-    start: Position,
     name: Place,
     /// Set while a record is being read, and left so by an error or by a read that was dropped.
     busy: bool,
@@ -56,14 +61,15 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
     /// [`RawRecord::next`] or [`CsvReader::position`] gave.
     #[must_use]
     pub fn new(reader: R, options: CsvOptions, start: Position) -> Self {
-        let tape = Tape::new(reader, start, options.record_limit_bytes);
-        let parser = AsyncReaderBuilder::new()
-            .delimiter(options.delimiter)
-            .flexible(true)
-            .has_headers(false)
-            .buffer_capacity(BUFFER_BYTES)
-            .create_reader(tape);
-        Self { parser, record: ByteRecord::new(), options, start, name: Place::default(), busy: false }
+        Self {
+            input: reader,
+            window: Window::new(start),
+            scanner: Scanner::new(options.delimiter),
+            unquoted: FieldsBuf::default(),
+            options,
+            name: Place::default(),
+            busy: false,
+        }
     }
 
     /// Names object and entry for errors.
@@ -84,39 +90,41 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         if mem::replace(&mut self.busy, true) {
             return Err(ReadError::Spent);
         }
-        let read = self.parser.read_byte_record(&mut self.record).await;
-        let more = read.map_err(|error| self.explain(error))?;
-        let (parsed, line_feeds) = (self.parser.position().byte(), self.parser.position().line());
-        let consumed = self.consumed(parsed);
-        let tape = self.parser.get_mut();
-        tape.skip_blank();
-        if !more {
-            self.busy = false;
+        while !self.window.skip_blank() {
+            self.fill().await?;
+        }
+        self.scanner.begin();
+        let end = loop {
+            let found = self.scanner.end(self.window.record(), self.window.has_ended());
+            let length = found.map_or_else(|| self.window.least_record_bytes(), |end| end.record);
+            if length > self.options.record_limit_bytes {
+                return Err(self.too_long());
+            }
+            match found {
+                Some(end) => break end,
+                None => self.fill().await?,
+            }
+        };
+        self.busy = false;
+        let first = self.window.position();
+        if end.next == 0 {
             return Ok(None);
         }
-        let first = tape.from();
-        let bounds = Bounds::of(tape, first, consumed);
-        if bounds.end - first.byte > self.options.record_limit_bytes as u64 {
-            return Err(tape.too_long().called(&self.name));
+        if self.scanner.fields().is_none() {
+            self.unquote(end).await?;
         }
-        // The parser counts line feeds as it goes, from 1, our own first one included.
-        let line = if tape.has_lone_cr() {
-            first.line + count_line_ends(tape.slice(first.byte, bounds.next))
-        } else {
-            self.start.line + line_feeds - 2 + u64::from(bounds.line_feed_ahead)
+        let next = self.window.advance(end, self.scanner.has_inner_line_ends());
+        let raw = self.window.before(end);
+        let fields = match self.scanner.fields() {
+            Some(fields) => Fields::new(raw, fields),
+            None => self.unquoted.as_fields(),
         };
-        let next = Position { byte: bounds.next, line };
-        tape.advance(next);
-        self.busy = false;
-        let tape = self.parser.get_ref();
-        let raw = tape.slice(first.byte, bounds.end);
-        let unclosed_quote = tape.end_told() && ends_in_quotes(raw, self.options.delimiter);
         Ok(Some(RawRecord {
-            content: Content::Fields(&self.record),
+            content: Content::Fields(fields),
             byte: first.byte,
-            end: bounds.end,
+            end: first.byte + end.record as u64,
             line: first.line,
-            unclosed_quote,
+            unclosed_quote: end.within_quotes,
             raw,
             next,
         }))
@@ -125,67 +133,42 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
     /// Where the next record's search begins: behind the last record given, or at the end behind all.
     #[must_use]
     pub fn position(&self) -> Position {
-        self.parser.get_ref().from()
+        self.window.position()
     }
 
     /// The reader it reads from, which is ahead of the records by up to a buffer.
     #[must_use]
     pub fn reader(&self) -> &R {
-        self.parser.get_ref().inner()
+        &self.input
     }
 
-    /// Byte of the input that the parser has come to. A byte order mark is left out of what it sees, and our own first line
-    /// feed is not of the input.
-    fn consumed(&self, parsed: u64) -> u64 {
-        self.start.byte + self.parser.get_ref().bom_bytes() + parsed.saturating_sub(1)
+    async fn fill(&mut self) -> Result<(), ReadError> {
+        let filled = self.window.fill(&mut self.input).await;
+        filled.map_err(|error| ReadError::from(error).called(&self.name))
     }
 
-    fn explain(&self, error: csv_async::Error) -> ReadError {
-        let error = match error.into_kind() {
-            ErrorKind::Io(error) => error,
-            other => io::Error::other(format!("{other:?}")),
-        };
-        ReadError::from(error).called(&self.name)
+    /// Takes the record apart that ends there.
+    #[cold]
+    async fn unquote(&mut self, end: End) -> Result<(), ReadError> {
+        let raw = self.window.record().get(..end.record).unwrap_or_default();
+        let mut builder = AsyncReaderBuilder::new();
+        builder.delimiter(self.options.delimiter).flexible(true).has_headers(false).buffer_capacity(raw.len() + 1);
+        // A line feed before all, since it drops U+FEFF from the first bytes that it sees.
+        let mut parser = builder.create_reader(tokio::io::AsyncReadExt::chain(&b"\n"[..], raw));
+        let mut record = ByteRecord::new();
+        let parsed = parser.read_byte_record(&mut record).await;
+        parsed.map_err(|error| ReadError::from(std::io::Error::other(error)).called(&self.name))?;
+        self.unquoted = record.iter().collect();
+        Ok(())
     }
-}
 
-/// Where a record ends.
-struct Bounds {
-    /// Behind its last byte, line end not counted.
-    end: u64,
-    /// Behind its line end.
-    next: u64,
-    /// Whether the line end is CRLF, of which the parser has taken the CR only.
-    line_feed_ahead: bool,
-}
-
-impl Bounds {
-    fn of<R>(tape: &Tape<R>, first: Position, consumed: u64) -> Self {
-        if tape.end_told() {
-            return Self { end: consumed, next: consumed, line_feed_ahead: false };
-        }
-        let end = consumed.saturating_sub(1).max(first.byte);
-        let line_feed_ahead = tape.slice(end, consumed + 1) == b"\r\n";
-        Self { end, next: consumed + u64::from(line_feed_ahead), line_feed_ahead }
+    #[cold]
+    fn too_long(&self) -> ReadError {
+        let Position { byte, line } = self.window.position();
+        let place = Place { line: Some(line), byte: Some(byte), ..Place::default() };
+        let limit_bytes = self.options.record_limit_bytes;
+        ReadError::RecordTooLong { place: Box::new(place), limit_bytes }.called(&self.name)
     }
-}
-
-/// Whether a record that the end of the input has ended stands within quotes there.
-fn ends_in_quotes(raw: &[u8], delimiter: u8) -> bool {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum At {
-        FieldStart,
-        Unquoted,
-        Quoted,
-        QuoteInQuoted,
-    }
-    let step = |at: At, byte: &u8| match (at, *byte) {
-        (At::Quoted, b'"') => At::QuoteInQuoted,
-        (At::FieldStart | At::QuoteInQuoted, b'"') | (At::Quoted, _) => At::Quoted,
-        (_, byte) if byte == delimiter => At::FieldStart,
-        _ => At::Unquoted,
-    };
-    raw.iter().fold(At::FieldStart, step) == At::Quoted
 }
 
 #[cfg(test)]

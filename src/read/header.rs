@@ -2,12 +2,11 @@
 
 use std::io::Cursor;
 
-use csv_async::ByteRecord;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::csv::{CsvOptions, CsvReader};
 use super::error::ReadError;
-use super::record::{Content, Position};
+use super::record::{Content, Fields, Position};
 
 /// The delimiters there are, the likeliest first.
 const DELIMITERS: [u8; 4] = *b";,\t|";
@@ -103,12 +102,12 @@ fn unquoted(text: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
     })
 }
 
-fn decode(record: &ByteRecord) -> Vec<String> {
+fn decode(fields: Fields<'_>) -> Vec<String> {
     let decode = |field: &[u8]| match std::str::from_utf8(field) {
         Ok(text) => text.to_owned(),
         Err(_) => encoding_rs::WINDOWS_1252.decode_without_bom_handling(field).0.into_owned(),
     };
-    record.iter().map(decode).collect()
+    fields.iter().map(decode).collect()
 }
 
 #[cfg(test)]

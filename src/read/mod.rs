@@ -17,7 +17,6 @@
 //! | [`record`] | what the formats share: positions, raw records |
 //! | [`reader`] | records of either format |
 //! | [`csv`] | CSV records with exact positions and a cap on their length |
-//! | `tape`, `header` | what the CSV reader stands on; delimiter and header line |
 //! | [`json`] | JSON elements with exact positions and a cap on their length; what a JSON entry looks like |
 //! | [`error`] | why reading stops, and whether it may be tried again |
 //!
@@ -37,7 +36,6 @@ pub mod reader;
 pub mod record;
 pub mod source;
 mod stored;
-mod tape;
 #[cfg(test)]
 mod testing;
 mod zip;

@@ -1,6 +1,7 @@
 //! What the formats share: where a record stands, and what of it is given on.
 
-use csv_async::ByteRecord;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a record's raw text that [`RawRecord::raw`] gives: what a reject keeps.
@@ -54,11 +55,72 @@ impl Position {
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {
     /// The fields of a CSV record, unquoted.
-    Fields(&'a ByteRecord),
+    Fields(Fields<'a>),
     /// A JSON element as it stands in the source, not yet parsed.
     Json(&'a [u8]),
     /// A JSON element over the limit. Of it only its place and the beginning of its text are known.
     TooLong,
+}
+
+/// The fields of a CSV record, unquoted.
+#[derive(Debug, Clone, Copy)]
+pub struct Fields<'a> {
+    text: &'a [u8],
+    bounds: &'a [Range<usize>],
+}
+
+impl<'a> Fields<'a> {
+    /// Stretches of `text`, in order. What does not stand in it is empty.
+    #[must_use]
+    pub fn new(text: &'a [u8], bounds: &'a [Range<usize>]) -> Self {
+        Self { text, bounds }
+    }
+
+    /// The text that they stand in. Between them there is nothing, or ASCII.
+    #[must_use]
+    pub fn text(&self) -> &'a [u8] {
+        self.text
+    }
+
+    /// Where they stand in the text.
+    #[must_use]
+    pub fn bounds(&self) -> &'a [Range<usize>] {
+        self.bounds
+    }
+
+    /// Each by itself.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let text = self.text;
+        self.bounds.iter().map(|field| text.get(field.clone()).unwrap_or_default())
+    }
+}
+
+/// Fields with a text of their own, one right behind the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FieldsBuf {
+    text: Vec<u8>,
+    bounds: Vec<Range<usize>>,
+}
+
+impl FieldsBuf {
+    /// Them, borrowed.
+    #[must_use]
+    pub fn as_fields(&self) -> Fields<'_> {
+        Fields::new(&self.text, &self.bounds)
+    }
+}
+
+impl<T: AsRef<[u8]>> FromIterator<T> for FieldsBuf {
+    fn from_iter<I: IntoIterator<Item = T>>(fields: I) -> Self {
+        let mut all = Self::default();
+        for field in fields {
+            let start = all.text.len();
+            all.text.extend_from_slice(field.as_ref());
+            all.bounds.push(start..all.text.len());
+        }
+        all
+    }
 }
 
 /// One record, borrowed from its reader.

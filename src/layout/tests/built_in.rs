@@ -177,9 +177,9 @@ fn natural_keys_of_lines_cannot_run_together() {
         ["CHAVE DE ACESSO", "NÚMERO PRODUTO", "DESCRIÇÃO DO PRODUTO/SERVIÇO", "QUANTIDADE", "UNIDADE", "VALOR TOTAL"];
     let mapping = Mapping::new(layout, &header).unwrap();
     let key = |number: &str, unit: &str| {
-        let record = ByteRecord::from(vec![ROW[0], number, "x", "1", unit, "2"]);
+        let record = FieldsBuf::from_iter(vec![ROW[0], number, "x", "1", unit, "2"]);
         let mut scratch = Scratch::default();
-        match mapping.map(&Row::decode(&record, &mut scratch)) {
+        match mapping.map(&Row::decode(record.as_fields(), &mut scratch)) {
             Ok(Record::Line(Line { key: LineKey::Natural(key), .. })) => Ok(key.into_owned()),
             Ok(other) => panic!("{other:?}"),
             Err(reject) => Err(reject.reason),

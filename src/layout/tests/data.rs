@@ -10,13 +10,13 @@ fn decided(column: &str, cells: &[&str]) -> (Conventions, usize) {
     let mapping = Mapping::new(portal(), &V1).unwrap();
     let mut votes = ConventionVotes::new(&mapping);
     let mut scratch = Scratch::default();
-    let rows: Vec<ByteRecord> = cells.iter().map(|cell| ByteRecord::from(row_with(&[(column, cell)]))).collect();
+    let rows: Vec<FieldsBuf> = cells.iter().map(|cell| FieldsBuf::from_iter(row_with(&[(column, cell)]))).collect();
     for row in &rows {
-        votes.see(&Row::decode(row, &mut scratch));
+        votes.see(&Row::decode(row.as_fields(), &mut scratch));
     }
     let decided = votes.decide();
     let mapping = Mapping::with_conventions(portal(), &V1, decided).unwrap();
-    let rejected = rows.iter().filter(|row| mapping.map(&Row::decode(row, &mut scratch)).is_err()).count();
+    let rejected = rows.iter().filter(|row| mapping.map(&Row::decode(row.as_fields(), &mut scratch)).is_err()).count();
     (decided, rejected)
 }
 
@@ -158,15 +158,15 @@ fn data_2_8_trailers_are_no_records_and_ragged_rows_are_rejects() {
     let (mapping, outcomes) = read(bytes, b';', &[]);
     assert_eq!(outcomes.len(), 2);
     let is_trailer = |cells: &[&str]| {
-        let record = ByteRecord::from(cells.to_vec());
-        mapping.is_trailer(&Row::decode(&record, &mut Scratch::default()))
+        let record = FieldsBuf::from_iter(cells.to_vec());
+        mapping.is_trailer(&Row::decode(record.as_fields(), &mut Scratch::default()))
     };
     let full: Vec<&str> = std::iter::once("TOTAL").chain(std::iter::repeat_n("", 72)).collect();
     assert!(is_trailer(&["Total", "163.252,94"]) && is_trailer(&full) && is_trailer(&["total"]));
     assert!(!is_trailer(&["2", "Total"]) && !is_trailer(&[]) && !is_trailer(&["Totalmente"]));
-    let record = ByteRecord::from(vec!["2", "1"]);
+    let record = FieldsBuf::from_iter(vec!["2", "1"]);
     let mut scratch = Scratch::default();
-    let reject = mapping.map(&Row::decode(&record, &mut scratch)).unwrap_err();
+    let reject = mapping.map(&Row::decode(record.as_fields(), &mut scratch)).unwrap_err();
     assert_eq!(reject.reason, Reason::WrongColumnCount);
     // A header alone is a file of no records.
     let header_only = include_bytes!("../../../fixtures/header-only.csv");
@@ -259,9 +259,10 @@ fn odd_records_are_warned_of_and_kept_out_where_nobody_wants_them() {
 fn an_event_with_an_odd_key_has_a_warning_too() {
     let header = ["CHAVE DE ACESSO", "EVENTO", "DATA/HORA EVENTO"];
     let mapping = Mapping::new(by_name("portal-event").unwrap(), &header).unwrap();
-    let record = ByteRecord::from(vec!["35240112345678000195550010000070831000062426", "Cancelamento", "12/01/2024"]);
+    let record =
+        FieldsBuf::from_iter(vec!["35240112345678000195550010000070831000062426", "Cancelamento", "12/01/2024"]);
     let mut scratch = Scratch::default();
-    let row = Row::decode(&record, &mut scratch);
+    let row = Row::decode(record.as_fields(), &mut scratch);
     assert_eq!(mapping.map(&row).unwrap().warnings().collect::<Vec<_>>(), [Warning::CheckDigit]);
     let mapping = mapping.strict(true);
     assert_eq!(mapping.map(&row).unwrap_err().reason, Reason::Warning(Warning::CheckDigit));
@@ -339,9 +340,9 @@ proptest! {
             _ => ("mg-invoice", vec!["orgao_emissor", "fornecedor_cnpj_cpf", "numero", "serie", "sequencial", "natureza", "data_de_emissao"]),
         };
         let mapping = Mapping::new(by_name(name).unwrap(), &header).unwrap();
-        let record = ByteRecord::from(cells[..header.len()].to_vec());
+        let record = FieldsBuf::from_iter(cells[..header.len()].to_vec());
         let mut scratch = Scratch::default();
-        let row = Row::decode(&record, &mut scratch);
+        let row = Row::decode(record.as_fields(), &mut scratch);
         let mut votes = ConventionVotes::new(&mapping);
         votes.see(&row);
         let _either = mapping.map(&row).map(|record| json(&record));

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 use tokio::io::ReadBuf;
 
 use super::super::testing::{Endless, Split, run};
+use super::window::{BUFFER_BYTES, count_line_ends};
 use super::*;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,8 +158,8 @@ fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
             assert_eq!((place.byte, place.line), (Some(4), Some(2)));
         });
         assert!(reader.reader().taken_bytes() <= RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES);
-        assert!(reader.parser.get_ref().kept_capacity() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
-        assert!(reader.record.as_slice().len() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
+        assert!(reader.window.capacity() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
+        assert!(reader.unquoted.as_fields().text().len() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
     }
 }
 
@@ -171,7 +173,7 @@ fn blank_lines_without_end_take_no_memory() {
         assert!(reader.next().await.unwrap().is_none());
     });
     assert_eq!(reader.position(), at(HUGE_BYTES as u64 + 2, HUGE_BYTES as u64 + 2));
-    assert!(reader.parser.get_ref().kept_capacity() <= 4 * BUFFER_BYTES);
+    assert!(reader.window.capacity() <= 4 * BUFFER_BYTES);
 }
 
 #[test]
