@@ -49,7 +49,13 @@ impl Cell {
     /// The first value of the cell's columns, without spaces around it.
     #[inline]
     pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
-        self.columns.iter().find_map(|&column| self.found(row, column))
+        // Nearly every cell has one column.
+        let (&first, others) = self.columns.split_first()?;
+        let found = self.found(row, first);
+        if found.is_some() || others.is_empty() {
+            return found;
+        }
+        others.iter().find_map(|&column| self.found(row, column))
     }
 
     /// The values of the cell's columns, in order.
@@ -69,8 +75,8 @@ impl Cell {
 /// Texts that mean "no value".
 #[derive(Debug, Default)]
 pub(super) struct Absent {
-    /// By ASCII code: characters, in either case, that one of the words begins with.
-    first: u128,
+    /// By ASCII code, a bit each: characters, in either case, that one of the words begins with.
+    first: [u64; 2],
     /// Folded.
     words: Box<[String]>,
 }
@@ -78,17 +84,27 @@ pub(super) struct Absent {
 impl Absent {
     pub(super) fn new<'a>(words: impl Iterator<Item = &'a String>) -> Self {
         let words: Box<[String]> = words.map(|word| fold::folded(word).collect()).collect();
-        let bit = |byte: u8| 1_u128.checked_shl(u32::from(byte)).unwrap_or(0);
-        let first = words.iter().filter_map(|word| word.bytes().next());
-        let first = first.fold(0, |bits, byte| bits | bit(byte) | bit(byte.to_ascii_uppercase()));
+        let mut first = [0_u64; 2];
+        for byte in words.iter().filter_map(|word| word.bytes().next()) {
+            for byte in [byte, byte.to_ascii_uppercase()] {
+                if let Some(bits) = first.get_mut(usize::from(byte / 64)) {
+                    *bits |= 1 << (byte % 64);
+                }
+            }
+        }
         Self { first, words }
     }
 
     #[inline]
     fn is(&self, text: &str) -> bool {
         // Letters with an accent have no bit and are looked at in full.
-        let may_be = text.bytes().next().is_none_or(|byte| !byte.is_ascii() || (self.first >> byte) & 1 == 1);
-        may_be && self.words.iter().any(|word| fold::is(text, word))
+        let bits = text.bytes().next().and_then(|byte| Some(self.first.get(usize::from(byte / 64))? >> (byte % 64)));
+        bits.is_none_or(|bits| bits & 1 == 1) && self.is_word(text)
+    }
+
+    #[cold]
+    fn is_word(&self, text: &str) -> bool {
+        self.words.iter().any(|word| fold::is(text, word))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
 
 use encoding_rs::{CoderResult, WINDOWS_1252};
+use wide::u8x16;
 
 use super::json::Workspace;
 use crate::read::record::Fields;
@@ -11,6 +12,8 @@ pub struct Scratch {
     pub(super) text: String,
     /// The text of a row of Latin-1.
     latin: Latin,
+    /// Whether the row before was not UTF-8.
+    was_other: bool,
     /// Where each field stands in the text of the row.
     spans: Vec<Span>,
     pub(super) json: Workspace,
@@ -59,9 +62,17 @@ impl<'a> Row<'a> {
     /// it as windows-1252, in which every byte means something.
     #[must_use]
     pub fn decode(fields: Fields<'a>, scratch: &'a mut Scratch) -> Self {
-        match simdutf8::basic::from_utf8(fields.text()) {
-            Ok(text) if scratch.note_spans_of_text(text, fields) => Self::of(text, &scratch.spans),
-            _ => scratch.decode(fields),
+        // Behind a row that was none, the next is likely to be none: this way that is told at its first byte beyond ASCII.
+        let text = if scratch.was_other { str::from_utf8(fields.text()).ok() } else { utf_8(fields.text()) };
+        match text {
+            Some(text) if scratch.note_spans_of_text(text, fields) => {
+                scratch.was_other = false;
+                Self::of(text, &scratch.spans)
+            }
+            _ => {
+                scratch.was_other = true;
+                scratch.decode(fields)
+            }
         }
     }
 
@@ -134,75 +145,110 @@ impl Scratch {
 
     fn decode(&mut self, fields: Fields<'_>) -> Row<'_> {
         self.spans.clear();
-        // Those of 0x80 to 0x9f are not what they are in Latin-1, and rare.
-        if fields.text().iter().fold(false, |any, byte| any | matches!(byte, 0x80..=0x9f)) {
-            self.text.clear();
-            for field in fields.iter() {
-                let start = self.text.len();
-                decode_windows_1252(field, &mut self.text);
-                self.spans.push(Span::new(start, self.text.len()));
-            }
-            return Row::of(&self.text, &self.spans);
+        if self.latin.decode(fields.text()) {
+            let mut wide = 0;
+            self.spans.extend(fields.bounds().iter().map(|field| {
+                // Before a field there is none that does not stand before the end of the last.
+                let start = field.start + wide;
+                wide = self.latin.wide_before(field.end);
+                Span::new(start, field.end + wide)
+            }));
+            return Row::of(self.latin.text(), &self.spans);
         }
-        self.latin.decode(fields.text());
-        let mut place = self.latin.places();
-        self.spans.extend(fields.bounds().iter().map(|field| Span::new(place(field.start), place(field.end))));
-        Row::of(self.latin.text(), &self.spans)
+        self.text.clear();
+        for field in fields.iter() {
+            let start = self.text.len();
+            decode_windows_1252(field, &mut self.text);
+            self.spans.push(Span::new(start, self.text.len()));
+        }
+        Row::of(&self.text, &self.spans)
     }
 }
+
+/// Bytes of Latin-1 that are looked at together.
+const CHUNK_BYTES: usize = 16;
 
 /// Latin-1 as UTF-8.
 #[derive(Debug, Default)]
 struct Latin {
+    /// The text, and room behind it.
     text: Vec<u8>,
-    /// Where bytes of Latin-1 stood that are two bytes now.
-    wide: Vec<usize>,
+    length: usize,
+    chunks: Vec<Chunk>,
+}
+
+/// Which bytes of a chunk are two now.
+#[derive(Debug)]
+struct Chunk {
+    /// How many stand before it.
+    wide_before: usize,
+    /// Those of its own, the first byte by the lowest bit.
+    wide: u32,
 }
 
 impl Latin {
-    /// Eight bytes at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
-    fn decode(&mut self, latin: &[u8]) {
-        const TOP_BITS: u64 = u64::MAX / 0xff * 0x80;
-        self.text.clear();
-        self.wide.clear();
-        self.text.reserve(2 * latin.len());
-        let (eights, rest) = latin.as_chunks::<8>();
-        for (nth, eight) in eights.iter().enumerate() {
-            if u64::from_ne_bytes(*eight) & TOP_BITS == 0 {
-                self.text.extend_from_slice(eight);
-            } else {
-                self.push(eight, 8 * nth);
-            }
+    /// False where a byte of 0x80 to 0x9f, which is rare and another in windows-1252, stands in it.
+    ///
+    /// Sixteen bytes at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
+    fn decode(&mut self, latin: &[u8]) -> bool {
+        self.chunks.clear();
+        let room = 2 * (latin.len() + CHUNK_BYTES);
+        if self.text.len() < room {
+            self.text.resize(room, 0);
         }
-        self.push(rest, 8 * eights.len());
-    }
-
-    fn push(&mut self, latin: &[u8], at: usize) {
-        for (nth, &byte) in latin.iter().enumerate() {
-            if byte.is_ascii() {
-                self.text.push(byte);
-            } else {
-                self.text.extend_from_slice(&[0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
-                self.wide.push(at + nth);
+        let (chunks, rest) = latin.as_chunks::<CHUNK_BYTES>();
+        let mut last = [0; CHUNK_BYTES];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let mut is_latin = true;
+        let mut wide_before = 0;
+        let (mut at, text) = (0, self.text.as_mut_slice());
+        // Each chunk is put down as it is, and behind each byte of it that becomes two the rest of it again.
+        for chunk in chunks.iter().chain([&last]) {
+            let mut wide = u8x16::new(*chunk).to_bitmask();
+            self.chunks.push(Chunk { wide_before, wide });
+            let all = u128::from_le_bytes(*chunk);
+            store(text, at + wide_before, all.to_le_bytes());
+            while wide != 0 {
+                let nth = wide.trailing_zeros() as usize;
+                wide &= wide - 1;
+                let from = all >> (8 * nth);
+                let byte = from.to_le_bytes()[0];
+                is_latin &= byte >= 0xa0;
+                let to = at + nth + wide_before;
+                store(text, to, [0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
+                store(text, to + 2, (from >> 8).to_le_bytes());
+                wide_before += 1;
             }
+            at += CHUNK_BYTES;
         }
+        self.length = latin.len() + wide_before;
+        is_latin
     }
 
     fn text(&self) -> &str {
-        simdutf8::basic::from_utf8(&self.text).unwrap_or_default()
+        self.text.get(..self.length).and_then(utf_8).unwrap_or_default()
     }
 
-    /// Where bytes stand now, if they are asked for in their order.
-    fn places(&self) -> impl FnMut(usize) -> usize {
-        let mut wide = self.wide.iter().peekable();
-        let mut before = 0;
-        move |at| {
-            while wide.next_if(|wide| **wide < at).is_some() {
-                before += 1;
-            }
-            at + before
-        }
+    /// How many bytes became two before the one that stood at `at`.
+    #[inline]
+    fn wide_before(&self, at: usize) -> usize {
+        let Some(chunk) = self.chunks.get(at / CHUNK_BYTES) else { return self.length };
+        let before = chunk.wide & ((1 << (at % CHUNK_BYTES)) - 1);
+        chunk.wide_before + before.count_ones() as usize
     }
+}
+
+#[inline]
+fn store<const N: usize>(text: &mut [u8], at: usize, bytes: [u8; N]) {
+    let room = text.get_mut(at..at + N);
+    debug_assert!(room.is_some(), "there is room for all of it");
+    if let Some(room) = room {
+        room.copy_from_slice(&bytes);
+    }
+}
+
+fn utf_8(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
 pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {

@@ -2,24 +2,26 @@
 //!
 //! ```text
 //! AsyncRead ─► Window (holds) ─► Scanner (finds the end and the fields) ─► RawRecord
+//!                                └► Unquoter (fields with quotes in them) ┘
 //! ```
 //!
 //! The fields of nearly all records are stretches of the text, and are borrowed from it. Where quotes stand within quotes, or
 //! text behind them, `csv-async` takes the record apart.
 
 mod scanner;
+mod unquote;
 mod window;
 
 use std::mem;
 
-use csv_async::{AsyncReaderBuilder, ByteRecord};
 use tokio::io::AsyncRead;
 
 use super::error::{Place, ReadError};
 pub use super::header::{Head, read_header, sniff_delimiter};
-use super::record::{Content, Fields, FieldsBuf};
+use super::record::{Content, Fields};
 pub use super::record::{Position, RAW_LIMIT_BYTES, RawRecord};
-use scanner::{End, Scanner};
+use scanner::Scanner;
+use unquote::Unquoter;
 use window::Window;
 
 /// Bytes that a record may have, line end not counted, unless options say otherwise: 100 times the longest row of the
@@ -48,8 +50,7 @@ pub struct CsvReader<R> {
     input: R,
     window: Window,
     scanner: Scanner,
-    /// The fields of a record that is not plain.
-    unquoted: FieldsBuf,
+    unquoter: Unquoter,
     options: CsvOptions,
     name: Place,
     /// Set while a record is being read, and left so by an error or by a read that was dropped.
@@ -65,7 +66,7 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             input: reader,
             window: Window::new(start),
             scanner: Scanner::new(options.delimiter),
-            unquoted: FieldsBuf::default(),
+            unquoter: Unquoter::new(options.delimiter),
             options,
             name: Place::default(),
             busy: false,
@@ -111,13 +112,15 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             return Ok(None);
         }
         if self.scanner.fields().is_none() {
-            self.unquote(end).await?;
+            let text = self.window.record().get(..end.record).unwrap_or_default();
+            let unquoted = self.unquoter.fields_of(text, end.within_quotes).await;
+            unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
         }
         let next = self.window.advance(end, self.scanner.has_inner_line_ends());
         let raw = self.window.before(end);
         let fields = match self.scanner.fields() {
             Some(fields) => Fields::new(raw, fields),
-            None => self.unquoted.as_fields(),
+            None => self.unquoter.fields(),
         };
         Ok(Some(RawRecord {
             content: Content::Fields(fields),
@@ -145,21 +148,6 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
     async fn fill(&mut self) -> Result<(), ReadError> {
         let filled = self.window.fill(&mut self.input).await;
         filled.map_err(|error| ReadError::from(error).called(&self.name))
-    }
-
-    /// Takes the record apart that ends there.
-    #[cold]
-    async fn unquote(&mut self, end: End) -> Result<(), ReadError> {
-        let raw = self.window.record().get(..end.record).unwrap_or_default();
-        let mut builder = AsyncReaderBuilder::new();
-        builder.delimiter(self.options.delimiter).flexible(true).has_headers(false).buffer_capacity(raw.len() + 1);
-        // A line feed before all, since it drops U+FEFF from the first bytes that it sees.
-        let mut parser = builder.create_reader(tokio::io::AsyncReadExt::chain(&b"\n"[..], raw));
-        let mut record = ByteRecord::new();
-        let parsed = parser.read_byte_record(&mut record).await;
-        parsed.map_err(|error| ReadError::from(std::io::Error::other(error)).called(&self.name))?;
-        self.unquoted = record.iter().collect();
-        Ok(())
     }
 
     #[cold]

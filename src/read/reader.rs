@@ -9,6 +9,10 @@ use super::record::{Format, Position, RawRecord};
 
 /// Reads records one after the other, of CSV or of JSON.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one of a segment, and in a box each record would be a step further"
+)]
 pub enum RecordReader<R> {
     /// Of CSV, at most [`RECORD_LIMIT_BYTES`] each.
     Csv(CsvReader<R>),

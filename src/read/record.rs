@@ -109,16 +109,23 @@ impl FieldsBuf {
     pub fn as_fields(&self) -> Fields<'_> {
         Fields::new(&self.text, &self.bounds)
     }
+
+    /// Holds these instead.
+    pub(super) fn set(&mut self, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) {
+        self.text.clear();
+        self.bounds.clear();
+        for field in fields {
+            let start = self.text.len();
+            self.text.extend_from_slice(field.as_ref());
+            self.bounds.push(start..self.text.len());
+        }
+    }
 }
 
 impl<T: AsRef<[u8]>> FromIterator<T> for FieldsBuf {
     fn from_iter<I: IntoIterator<Item = T>>(fields: I) -> Self {
         let mut all = Self::default();
-        for field in fields {
-            let start = all.text.len();
-            all.text.extend_from_slice(field.as_ref());
-            all.bounds.push(start..all.text.len());
-        }
+        all.set(fields);
         all
     }
 }

@@ -1,9 +1,9 @@
 //! Finds the end of a record, and its fields on the way.
 //!
-//! A record is *plain* if its quotes stand nowhere but before and behind its fields. Nearly all are, and are looked at 64 bytes
-//! at once: each byte that may mean something is a bit, and a byte is within quotes if the number of quotes before it is odd.
-//! (The idea is that of Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.) Of a record that is
-//! not plain only the end is found, byte by byte.
+//! Nearly all records are *regular*: their quotes stand before and behind fields, and by twos within. These are looked at 64
+//! bytes at once: each byte that may mean something is a bit, and a byte is within quotes if the number of quotes before it is
+//! odd. (The idea is that of Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.) The end of any
+//! other is found byte by byte. Where all quotes are before and behind fields, these are told as well.
 
 use std::ops::Range;
 
@@ -11,6 +11,9 @@ use wide::u8x16;
 
 /// Bytes looked at together: as many as an integer has bits.
 const BLOCK_BYTES: usize = 64;
+
+/// Ends of fields noted at once: most blocks have no more.
+const ENDS_AT_ONCE: usize = 4;
 
 /// Goes over one record, whose bytes may come in pieces: it is always given from its first byte on.
 #[derive(Debug)]
@@ -20,12 +23,14 @@ pub(super) struct Scanner {
     at: usize,
     /// What stands before that byte.
     before: Before,
-    /// Where the field in the making begins.
-    field: usize,
-    /// The fields before it, without the quotes around them.
+    /// Where fields end, as many as are counted, and room behind them.
+    ends: Vec<usize>,
+    count: usize,
+    /// The fields, without the quotes around them.
     fields: Vec<Range<usize>>,
     has_inner_line_ends: bool,
-    /// The state of a record that is not plain.
+    has_inner_quotes: bool,
+    /// The state of a record that is not regular.
     state: Option<State>,
 }
 
@@ -44,7 +49,7 @@ impl Before {
     const NOTHING: Self = Self { quoted: 0, separator: 1, closing: 0 };
 }
 
-/// Where a byte of a record that is not plain leads.
+/// Where a byte of a record that is not regular leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     FieldStart,
@@ -71,23 +76,25 @@ impl Scanner {
             delimiter,
             at: 0,
             before: Before::NOTHING,
-            field: 0,
+            ends: Vec::new(),
+            count: 0,
             fields: Vec::new(),
             has_inner_line_ends: false,
+            has_inner_quotes: false,
             state: None,
         }
     }
 
     /// Begins with another record.
     pub(super) fn begin(&mut self) {
-        (self.at, self.before, self.field) = (0, Before::NOTHING, 0);
-        (self.has_inner_line_ends, self.state) = (false, None);
+        (self.at, self.before, self.count) = (0, Before::NOTHING, 0);
+        (self.has_inner_line_ends, self.has_inner_quotes, self.state) = (false, false, None);
         self.fields.clear();
     }
 
-    /// The fields of the record whose end was found; none if it is not plain.
+    /// The fields of the record whose end was found; none where they are not stretches of its text.
     pub(super) fn fields(&self) -> Option<&[Range<usize>]> {
-        self.state.is_none().then_some(&self.fields)
+        (self.state.is_none() && !self.has_inner_quotes).then_some(&self.fields)
     }
 
     /// Whether there are line ends within the record whose end was found.
@@ -105,7 +112,7 @@ impl Scanner {
                 return ended.then(|| self.end_of_input(bytes));
             }
             let seen = Block::of(rest, self.delimiter).seen_behind(self.before, length);
-            if !seen.is_plain {
+            if !seen.is_regular {
                 (self.at, self.state) = (0, Some(State::FieldStart));
                 break;
             }
@@ -114,11 +121,14 @@ impl Scanner {
                 None => {}
                 Some(bit) => {
                     let end = line_end(bytes, self.at + bit, ended)?;
-                    self.take(bytes, &seen);
+                    self.take(&seen);
+                    if !self.has_inner_quotes {
+                        self.cut(bytes, false);
+                    }
                     return Some(end);
                 }
             }
-            self.take(bytes, &seen);
+            self.take(&seen);
             (self.at, self.before) = (self.at + length, seen.after);
         }
         self.end_byte_by_byte(bytes, ended)
@@ -126,30 +136,52 @@ impl Scanner {
 
     /// Takes in the fields that end in a block.
     #[inline]
-    fn take(&mut self, bytes: &[u8], seen: &Seen) {
+    fn take(&mut self, seen: &Seen) {
         self.has_inner_line_ends |= seen.has_inner_line_ends;
+        self.has_inner_quotes |= seen.has_inner_quotes;
         let mut separators = seen.separators;
-        while separators != 0 {
-            let end = self.at + separators.trailing_zeros() as usize;
-            self.push_field(bytes, end, 1);
-            self.field = end + 1;
-            separators &= separators - 1;
+        let before = self.count;
+        self.count += separators.count_ones() as usize;
+        if self.ends.len() < before + BLOCK_BYTES {
+            self.ends.resize(2 * (before + BLOCK_BYTES), 0);
+        }
+        // Few at once, as many as there are or more: how many varies so much that to ask before each takes longer.
+        let mut room = self.ends.get_mut(before..).unwrap_or_default().chunks_exact_mut(ENDS_AT_ONCE);
+        while separators != 0
+            && let Some(some) = room.next()
+        {
+            for end in some {
+                *end = self.at + separators.trailing_zeros() as usize;
+                separators &= separators.wrapping_sub(1);
+            }
         }
     }
 
-    /// The field in the making ends there, behind so many quotes if there is one before it.
-    #[inline]
-    fn push_field(&mut self, bytes: &[u8], end: usize, closing: usize) {
-        let is_quoted = bytes.get(self.field) == Some(&b'"');
-        let field = if is_quoted { self.field + 1..end - closing } else { self.field..end };
-        self.fields.push(field);
+    /// Cuts the fields out of the record, by where they end.
+    fn cut(&mut self, bytes: &[u8], within_quotes: bool) {
+        let mut start = 0;
+        let ends = self.ends.get(..self.count).unwrap_or_default();
+        self.fields.extend(ends.iter().map(|&end| {
+            let is_quoted = bytes.get(start) == Some(&b'"');
+            let field = start + usize::from(is_quoted)..end - usize::from(is_quoted);
+            start = end + 1;
+            field
+        }));
+        if let Some(last) = self.fields.last_mut()
+            && within_quotes
+        {
+            last.end = bytes.len();
+        }
     }
 
     /// The record that the end of the input ends.
     fn end_of_input(&mut self, bytes: &[u8]) -> End {
         let within_quotes = self.before.quoted != 0;
         if !bytes.is_empty() {
-            self.push_field(bytes, bytes.len(), usize::from(!within_quotes));
+            self.ends.truncate(self.count);
+            self.ends.push(bytes.len());
+            self.count += 1;
+            self.cut(bytes, within_quotes);
         }
         End { record: bytes.len(), next: bytes.len(), within_quotes }
     }
@@ -187,8 +219,9 @@ struct Seen {
     separators: u64,
     /// Which bit ends the record.
     end: Option<usize>,
-    is_plain: bool,
+    is_regular: bool,
     has_inner_line_ends: bool,
+    has_inner_quotes: bool,
     after: Before,
 }
 
@@ -224,13 +257,16 @@ impl Block {
         let scope = (ends ^ ends.wrapping_sub(1)) & (u64::MAX >> (BLOCK_BYTES - length));
         let behind_separators = separators << 1 | before.separator;
         let behind_closing = closing << 1 | before.closing;
-        let misplaced = (opening & !behind_separators) | (behind_closing & !separators);
+        // A quote that closes and one that opens right behind it are one quote of the text.
+        let inner_quotes = opening & behind_closing;
+        let misplaced = (opening & !behind_separators | behind_closing & !separators) & !inner_quotes;
         let last = length - 1;
         Seen {
             separators: separators & scope,
             end: (ends & scope != 0).then(|| ends.trailing_zeros() as usize),
-            is_plain: misplaced & scope == 0,
+            is_regular: misplaced & scope == 0,
             has_inner_line_ends: self.line_ends & quoted & scope != 0,
+            has_inner_quotes: inner_quotes & scope != 0,
             after: Before {
                 quoted: 0_u64.wrapping_sub(quoted >> last & 1),
                 separator: separators >> last & 1,

@@ -159,7 +159,7 @@ fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
         });
         assert!(reader.reader().taken_bytes() <= RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES);
         assert!(reader.window.capacity() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
-        assert!(reader.unquoted.as_fields().text().len() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
+        assert!(reader.unquoter.fields().text().len() <= 2 * (RECORD_LIMIT_BYTES + 2 * BUFFER_BYTES));
     }
 }
 
