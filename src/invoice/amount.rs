@@ -81,8 +81,14 @@ impl Decimal {
     /// # Errors
     /// Anything else about it, groups that are not of three digits among them.
     pub fn parse(text: &str, convention: DecimalConvention) -> Result<Self, DecimalError> {
-        let malformed = DecimalError::Malformed(convention);
         let text = trimmed(text).as_bytes();
+        let common = common(text, convention.marks().0);
+        common.map_or_else(|| Self::parse_any(text, convention), Ok)
+    }
+
+    fn parse_any(text: &[u8], convention: DecimalConvention) -> Result<Self, DecimalError> {
+        let malformed = DecimalError::Malformed(convention);
+        let (decimal_mark, grouping_mark) = convention.marks();
         let (negative, text) = match text.split_first() {
             Some((b'-', rest)) => (true, rest),
             Some((b'+', rest)) => (false, rest),
@@ -95,7 +101,6 @@ impl Decimal {
             }
             None => (text, 0),
         };
-        let (decimal_mark, grouping_mark) = convention.marks();
         let (whole, places) = match mantissa.iter().position(|&byte| byte == decimal_mark) {
             Some(at) => {
                 let (whole, places) = mantissa.split_at(at);
@@ -179,6 +184,31 @@ impl Serialize for Decimal {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }
+}
+
+/// What most amounts are, digits with one mark or none among them, at one look; none where a closer one is needed.
+fn common(text: &[u8], decimal_mark: u8) -> Option<Decimal> {
+    let is_whole = match text {
+        [b'0', second, ..] => *second == decimal_mark,
+        [b'0'] | [b'1'..=b'9', ..] => true,
+        _ => false,
+    };
+    if !is_whole || text.len() > DIGIT_LIMIT || text.last() == Some(&decimal_mark) {
+        return None;
+    }
+    let mut plain = [0; DECIMAL_LIMIT];
+    let mut marks = 0;
+    for (to, &byte) in plain.iter_mut().zip(text) {
+        let is_mark = byte == decimal_mark;
+        if !is_mark && !byte.is_ascii_digit() {
+            return None;
+        }
+        marks += u8::from(is_mark);
+        *to = if is_mark { b'.' } else { byte };
+    }
+    let mut plain = ArrayString::from_byte_string(&plain).ok().filter(|_| marks <= 1)?;
+    plain.truncate(text.len());
+    Some(Decimal(plain))
 }
 
 /// The number behind an `E`, in which anything beyond three digits is too much to write out in any case.
@@ -432,6 +462,14 @@ mod tests {
             prop_assert_eq!(got_places.len(), usize::try_from(scale).unwrap_or(0));
             let digits: u128 = read.as_str().replace('.', "").parse().unwrap();
             prop_assert_eq!(digits, u128::from(whole) * 10_u128.pow(u32::try_from(-scale).unwrap_or(0)));
+        }
+
+        #[test]
+        fn at_one_look_it_is_what_it_is_at_a_closer_one(text in "[0-9]{0,3}[,.]?[0-9]{0,39}[,.]?[0-9]{0,2}", comma in any::<bool>()) {
+            let convention = if comma { Comma } else { Point };
+            if let Some(common) = common(text.as_bytes(), convention.marks().0) {
+                prop_assert_eq!(Decimal::parse_any(text.as_bytes(), convention), Ok(common));
+            }
         }
 
         #[test]

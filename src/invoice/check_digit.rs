@@ -6,23 +6,23 @@ const BY_REMAINDER: [u8; 11] = *b"00987654321";
 /// Characters that there are weights for: more than any key or tax id has.
 const LENGTH_LIMIT: usize = 64;
 
-/// What each character counts, from the right. Made beforehand: several keys and tax ids of every record are checked.
+/// What each character counts, the last one last. Made beforehand: several keys and tax ids of every record are checked.
 #[derive(Debug)]
-pub(crate) struct Weights([u32; LENGTH_LIMIT]);
+pub(crate) struct Weights([i16; LENGTH_LIMIT]);
 
 impl Weights {
-    /// Of CNPJ and access keys: 2 to 9, again and again.
+    /// Of CNPJ and access keys, from the right: 2 to 9, again and again.
     pub(crate) const UP_TO_9: &Self = &Self::up_to(9);
-    /// Of CPF: 2 and on, without starting again.
-    pub(crate) const RISING: &Self = &Self::up_to(u32::MAX);
+    /// Of CPF, from the right: 2 and on, without starting again.
+    pub(crate) const RISING: &Self = &Self::up_to(i16::MAX);
 
     #[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
-    const fn up_to(highest: u32) -> Self {
+    const fn up_to(highest: i16) -> Self {
         let mut weights = [2; LENGTH_LIMIT];
-        let mut at = 1;
-        while at < LENGTH_LIMIT {
-            weights[at] = if weights[at - 1] == highest { 2 } else { weights[at - 1] + 1 };
-            at += 1;
+        let mut at = LENGTH_LIMIT - 1;
+        while at > 0 {
+            weights[at - 1] = if weights[at] == highest { 2 } else { weights[at] + 1 };
+            at -= 1;
         }
         Self(weights)
     }
@@ -32,8 +32,20 @@ impl Weights {
 /// [`LENGTH_LIMIT`] of them at most.
 pub(crate) fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
     debug_assert!(text.len() <= LENGTH_LIMIT, "there is a weight for each");
-    let products = text.iter().rev().zip(weights).map(|(byte, weight)| u32::from(byte.wrapping_sub(b'0')) * weight);
-    BY_REMAINDER.get(products.sum::<u32>() as usize % 11).copied().unwrap_or(b'0')
+    let weights = weights.get(LENGTH_LIMIT.saturating_sub(text.len())..).unwrap_or_default();
+    let (eights, rest) = text.as_chunks::<8>();
+    let (weights_of_eights, weights_of_rest) = weights.as_chunks::<8>();
+    let mut sums = [0; 8];
+    for (eight, weights) in eights.iter().zip(weights_of_eights) {
+        for ((sum, byte), weight) in sums.iter_mut().zip(eight).zip(weights) {
+            *sum += i16::from(byte.wrapping_sub(b'0')) * weight;
+        }
+    }
+    for ((sum, byte), weight) in sums.iter_mut().zip(rest).zip(weights_of_rest) {
+        *sum += i16::from(byte.wrapping_sub(b'0')) * weight;
+    }
+    let sum: i32 = sums.into_iter().map(i32::from).sum();
+    usize::try_from(sum).ok().and_then(|sum| BY_REMAINDER.get(sum % 11)).copied().unwrap_or(b'0')
 }
 
 /// Whether the last of `text` is the check digit of what stands before it.

@@ -31,7 +31,23 @@ const STATES: [(&str, &str); 27] = [
     ("53", "DF"),
 ];
 
+/// The letters by code, so that none is searched for.
+const LETTERS: [Option<&str>; 100] = by_code();
+
+#[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+const fn by_code() -> [Option<&'static str>; 100] {
+    let mut letters = [None; 100];
+    let mut nth = 0;
+    while nth < STATES.len() {
+        let code = STATES[nth].0.as_bytes();
+        letters[((code[0] - b'0') * 10 + (code[1] - b'0')) as usize] = Some(STATES[nth].1);
+        nth += 1;
+    }
+    letters
+}
+
 /// Letters of the state with this code, such as `MG` of `31`.
 pub(crate) fn letters(code: &str) -> Option<&'static str> {
-    STATES.iter().find(|(each, _)| *each == code).map(|(_, letters)| *letters)
+    let [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = code.as_bytes() else { return None };
+    LETTERS.get(usize::from((tens - b'0') * 10 + (ones - b'0'))).copied().flatten()
 }

@@ -94,8 +94,7 @@ impl TryFrom<String> for UtcOffset {
 
 impl fmt::Display for UtcOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut plain = Plain::default();
-        f.write_str(plain.offset(self.0).0.as_str())
+        f.write_str(std::str::from_utf8(&offset_text(self.0)).unwrap_or_default())
     }
 }
 
@@ -144,15 +143,17 @@ impl Timestamp {
     /// `2019-11-12T00:00:00`, with `-03:00` behind it where an offset is known.
     #[must_use]
     pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
-        let (date, time) = (self.local.date(), self.local.time());
-        let mut plain = Plain::default();
-        let year = date.year().unsigned_abs();
-        plain.two(year / 100).two(year % 100).mark('-').two_of(date.month()).mark('-').two_of(date.day());
-        plain.mark('T').two_of(time.hour()).mark(':').two_of(time.minute()).mark(':').two_of(time.second());
-        if let Some(offset) = self.offset {
-            plain.offset(offset);
+        let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(self.local);
+        let [sign, o1, o2, mark, p1, p2] = offset_text(self.offset.unwrap_or(Offset::UTC));
+        let text = [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, sign, o1, o2, mark,
+            p1, p2,
+        ];
+        let mut plain = ArrayString::from_byte_string(&text).unwrap_or_default();
+        if self.offset.is_none() {
+            plain.truncate(LOCAL_LENGTH);
         }
-        plain.0
+        plain
     }
 
     /// With this offset, where it has none.
@@ -175,36 +176,33 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Writes the plain form without the machinery of `fmt`: this runs for every record.
-#[derive(Default)]
-struct Plain(ArrayString<TIMESTAMP_LIMIT>);
+/// The digits of a date, `yyyymmdd`, and of a time, `hhmmss`, without the machinery of `fmt`: every record has several.
+pub(crate) fn digits(local: DateTime) -> ([u8; 8], [u8; 6]) {
+    let (date, time) = (local.date(), local.time());
+    let year = date.year().unsigned_abs();
+    let of = |number: i8| two_digits(u16::from(number.unsigned_abs()));
+    let ([y1, y2], [y3, y4]) = (two_digits(year / 100), two_digits(year % 100));
+    let ([m1, m2], [d1, d2]) = (of(date.month()), of(date.day()));
+    let ([h1, h2], [n1, n2], [s1, s2]) = (of(time.hour()), of(time.minute()), of(time.second()));
+    ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2])
+}
 
-impl Plain {
-    fn mark(&mut self, mark: char) -> &mut Self {
-        // Two digits at most for every number, so that nothing overflows.
-        let fits = self.0.try_push(mark).is_ok();
-        debug_assert!(fits, "the plain form has a fixed length");
-        self
-    }
+/// `-03:00`.
+fn offset_text(offset: Offset) -> [u8; 6] {
+    let minutes = offset.seconds() / 60;
+    let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
+    let ([h1, h2], [m1, m2]) = (two_digits(size / 60), two_digits(size % 60));
+    [if minutes < 0 { b'-' } else { b'+' }, h1, h2, b':', m1, m2]
+}
 
-    fn two(&mut self, number: u16) -> &mut Self {
-        let digit = |value: u16| char::from(b'0' + u8::try_from(value % 10).unwrap_or_default());
-        self.mark(digit(number / 10)).mark(digit(number))
-    }
-
-    fn two_of(&mut self, number: i8) -> &mut Self {
-        self.two(u16::from(number.unsigned_abs()))
-    }
-
-    fn offset(&mut self, offset: Offset) -> &mut Self {
-        let minutes = offset.seconds() / 60;
-        let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
-        self.mark(if minutes < 0 { '-' } else { '+' }).two(size / 60).mark(':').two(size % 60)
-    }
+/// The last two digits of a number.
+fn two_digits(number: u16) -> [u8; 2] {
+    let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
+    [digit(number / 10), digit(number)]
 }
 
 /// What stands written, before calendar and clock are asked.
-#[derive(Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Parts {
     year: i16,
     month: i8,
@@ -217,6 +215,32 @@ struct Parts {
 
 impl Parts {
     fn read(text: &[u8], convention: DateConvention) -> Option<Self> {
+        Self::read_common(text, convention).or_else(|| Self::read_any(text, convention))
+    }
+
+    /// What most dates are, `31/12/2024 23:59:59`, at one look.
+    fn read_common(text: &[u8], convention: DateConvention) -> Option<Self> {
+        let &[d1, d2, slash, m1, m2, slash_2, y1, y2, y3, y4, space, h1, h2, colon, n1, n2, colon_2, s1, s2] = text
+        else {
+            return None;
+        };
+        let pairs = [[d1, d2], [m1, m2], [y1, y2], [y3, y4], [h1, h2], [n1, n2], [s1, s2]];
+        let marks = [slash, slash_2, space, colon, colon_2];
+        if marks != *b"// ::" || !pairs.as_flattened().iter().fold(true, |all, byte| all & byte.is_ascii_digit()) {
+            return None;
+        }
+        let [first, second, century, year, hour, minute, second_of] =
+            pairs.map(|[tens, ones]| ((tens - b'0') * 10 + (ones - b'0')).cast_signed());
+        let (day, month) = match convention {
+            DateConvention::DayMonthYear => (first, second),
+            DateConvention::MonthDayYear => (second, first),
+            DateConvention::Iso | DateConvention::Packed => return None,
+        };
+        let year = i16::from(century) * 100 + i16::from(year);
+        Some(Self { year, month, day, hour, minute, second: second_of, offset_minutes: None })
+    }
+
+    fn read_any(text: &[u8], convention: DateConvention) -> Option<Self> {
         let mut rest = Cursor(text);
         let mut parts = Self::default();
         match convention {
@@ -441,6 +465,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn at_one_look_it_is_what_it_is_at_a_closer_one(
+            mut text in "[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}", at in 0_usize..40, byte in "[-0-9/:. TZ+]",
+        ) {
+            if at < text.len() {
+                text.replace_range(at..=at, &byte);
+            }
+            for convention in DateConvention::ALL {
+                if let Some(common) = Parts::read_common(text.as_bytes(), convention) {
+                    prop_assert_eq!(Parts::read_any(text.as_bytes(), convention), Some(common), "{}", text);
+                }
+            }
+        }
+
         #[test]
         fn the_plain_form_comes_back(
             (year, month, day) in (1_i16..=9999, 1_i8..=12, 1_i8..=28),
