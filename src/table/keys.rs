@@ -21,6 +21,7 @@ use arrayvec::ArrayString;
 use jiff::civil::DateTime;
 use sha2::{Digest, Sha256};
 
+use crate::invoice::time::digits;
 use crate::invoice::{Event, Line, LineKey};
 
 /// Partition key attribute of the table.
@@ -189,16 +190,9 @@ fn hash_of_parts(id: &str, sort: &[&str]) -> u128 {
 /// `yyyymmddThhmmss`: times in this form sort as their texts do.
 #[must_use]
 pub fn sort_time(local: DateTime) -> ArrayString<SORT_TIME_LENGTH> {
-    let mut text = ArrayString::new();
-    let (date, time) = (local.date(), local.time());
-    for part in [date.year() / 100, date.year() % 100, i16::from(date.month()), i16::from(date.day())] {
-        push_two(&mut text, part);
-    }
-    push(&mut text, 'T');
-    for part in [time.hour(), time.minute(), time.second()] {
-        push_two(&mut text, i16::from(part));
-    }
-    text
+    let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(local);
+    let text = [y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2];
+    ArrayString::from_byte_string(&text).unwrap_or_default()
 }
 
 /// Splits a [`sort_time`] into the part that the month index has in its partition key and the part in its sort key.
@@ -216,9 +210,12 @@ pub fn id_of_sort_key(sort_key: &str) -> Option<&str> {
 /// A shard as keys have it.
 pub(super) fn shard_text(shard: u16) -> ArrayString<5> {
     let mut text = ArrayString::new();
-    // 65535 has 5 digits, so that nothing is cut.
-    let written = write!(text, "{shard}");
-    debug_assert!(written.is_ok(), "a u16 has at most 5 digits");
+    let digits = shard.checked_ilog10().unwrap_or_default();
+    for place in (0..=digits).rev() {
+        let digit = u8::try_from(shard / 10_u16.pow(place) % 10).unwrap_or_default();
+        let fits = text.try_push(char::from(b'0' + digit)).is_ok();
+        debug_assert!(fits, "a u16 has at most 5 digits");
+    }
     text
 }
 
@@ -230,18 +227,6 @@ fn push_line_number(number: u32, text: &mut LineScratch) {
         let fits = text.try_push(char::from(b'0' + u8::try_from(digit).unwrap_or_default())).is_ok();
         debug_assert!(fits, "a u32 has at most 10 digits");
     }
-}
-
-fn push_two(text: &mut ArrayString<SORT_TIME_LENGTH>, number: i16) {
-    let digit = |value: u16| char::from(b'0' + u8::try_from(value % 10).unwrap_or_default());
-    let number = number.unsigned_abs();
-    push(text, digit(number / 10));
-    push(text, digit(number));
-}
-
-fn push(text: &mut ArrayString<SORT_TIME_LENGTH>, character: char) {
-    let fits = text.try_push(character).is_ok();
-    debug_assert!(fits, "the form has a fixed length");
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use wide::u8x16;
+
 /// Bytes that a map or list takes besides its elements (`DynamoDB` developer guide, "Item sizes and formats").
 const CONTAINER_BYTES: usize = 3;
 /// Bytes that each element of a map or list takes besides itself (same page).
@@ -11,10 +13,59 @@ const ELEMENT_BYTES: usize = 1;
 /// Bytes of a boolean (same page).
 const BOOLEAN_BYTES: usize = 1;
 
+/// Bytes of a name as JSON has it, with its quotes, a comma before and a colon behind it.
+const NAME_BYTES: usize = 16;
+
+/// A name of ours: of characters that JSON does not escape, and few of them.
+#[derive(Debug)]
+pub(super) struct Name {
+    text: &'static str,
+    /// `"name":`
+    first: [u8; NAME_BYTES],
+    /// `,"name":`
+    further: [u8; NAME_BYTES],
+}
+
+impl Name {
+    /// Made when the program is compiled: see [`name!`].
+    #[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+    pub(super) const fn new(text: &'static str) -> Self {
+        const fn of(text: &[u8], before: &[u8]) -> [u8; NAME_BYTES] {
+            let mut json = [0; NAME_BYTES];
+            let mut length = 0;
+            let mut nth = 0;
+            while nth < before.len() + text.len() + 2 {
+                json[length] = if nth < before.len() {
+                    before[nth]
+                } else if nth < before.len() + text.len() {
+                    assert!(!needs_escape(text[nth - before.len()]));
+                    text[nth - before.len()]
+                } else if nth == before.len() + text.len() {
+                    b'"'
+                } else {
+                    b':'
+                };
+                length += 1;
+                nth += 1;
+            }
+            json
+        }
+        Self { text, first: of(text.as_bytes(), b"\""), further: of(text.as_bytes(), b",\"") }
+    }
+}
+
+/// A [`Name`].
+macro_rules! name {
+    ($text:expr) => {
+        const { &$crate::table::sink::Name::new($text) }
+    };
+}
+pub(super) use name;
+
 /// Takes the parts of an item in order: a name, then its value; or an element of a list, then its value.
 pub(super) trait Sink {
-    /// Begins an attribute of the item or of the open map, under a name of ours: none of those needs an escape.
-    fn name(&mut self, name: &'static str);
+    /// Begins an attribute of the item or of the open map, under a name of ours.
+    fn name(&mut self, name: &Name);
     /// Likewise, under a name that comes from elsewhere.
     fn further_name(&mut self, name: &str);
     /// Begins an element of the open list.
@@ -56,8 +107,8 @@ impl Counter {
 }
 
 impl Sink for Counter {
-    fn name(&mut self, name: &'static str) {
-        self.further_name(name);
+    fn name(&mut self, name: &Name) {
+        self.further_name(name.text);
     }
 
     fn further_name(&mut self, name: &str) {
@@ -110,57 +161,104 @@ impl Sink for Counter {
 /// Writes `DynamoDB` JSON and counts.
 #[derive(Debug)]
 pub(super) struct Json<'o> {
+    /// What was written, and room behind it: texts are short, and written by stretches of a fixed length.
     out: &'o mut Vec<u8>,
+    at: usize,
     counter: Counter,
     first: bool,
 }
 
+/// Room made at once: as much as most items take.
+const ROOM_BYTES: usize = 2048;
+
 impl<'o> Json<'o> {
     /// An item appended to `out`.
     pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
-        out.push(b'{');
-        Self { out, counter: Counter::default(), first: true }
+        let at = out.len();
+        let mut json = Self { out, at, counter: Counter::default(), first: true };
+        json.put(*b"{");
+        json
     }
 
     /// Ends the item.
-    pub(super) fn end(self) {
-        self.out.push(b'}');
+    pub(super) fn end(mut self) {
+        self.put(*b"}");
+        self.out.truncate(self.at);
     }
 
+    /// Bytes to write to, `length` of them and some more.
+    #[inline]
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let needed = self.at + length + NAME_BYTES;
+        if self.out.len() < needed {
+            self.out.resize(needed + ROOM_BYTES, 0);
+        }
+        self.out.get_mut(self.at..).unwrap_or_default()
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        if let Some(room) = self.room(N).first_chunk_mut() {
+            *room = bytes;
+            self.at += N;
+        }
+    }
+
+    /// The inside of a JSON string.
+    #[inline]
+    fn put_text(&mut self, text: &str) {
+        let text = text.as_bytes();
+        if copy_plain(text, self.room(text.len())) {
+            self.at += text.len();
+        } else {
+            self.put_escaped(text);
+        }
+    }
+
+    #[cold]
+    fn put_escaped(&mut self, text: &[u8]) {
+        self.out.truncate(self.at);
+        escape(text, self.out);
+        self.at = self.out.len();
+    }
+
+    #[inline]
     fn comma(&mut self) {
         if !self.first {
-            self.out.push(b',');
+            self.put(*b",");
         }
         self.first = false;
     }
 
-    fn open(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+    fn open<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.put(bytes);
         self.first = true;
     }
 
-    fn close(&mut self, bytes: &[u8]) {
-        self.out.extend_from_slice(bytes);
+    fn close<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.put(bytes);
         self.first = false;
     }
 }
 
 impl Sink for Json<'_> {
-    fn name(&mut self, name: &'static str) {
-        debug_assert!(is_plain(name.as_bytes()), "{name} needs no escape");
+    #[inline]
+    fn name(&mut self, name: &Name) {
         self.counter.name(name);
-        self.comma();
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+        let (json, before) = if self.first { (&name.first, 1) } else { (&name.further, 2) };
+        if let Some(room) = self.room(NAME_BYTES).first_chunk_mut() {
+            *room = *json;
+            self.at += before + name.text.len() + 2;
+        }
+        self.first = false;
     }
 
     fn further_name(&mut self, name: &str) {
         self.counter.further_name(name);
         self.comma();
-        self.out.push(b'"');
-        escape(name, self.out);
-        self.out.extend_from_slice(b"\":");
+        self.put(*b"\"");
+        self.put_text(name);
+        self.put(*b"\":");
     }
 
     fn element(&mut self) {
@@ -168,21 +266,22 @@ impl Sink for Json<'_> {
         self.comma();
     }
 
+    #[inline]
     fn text(&mut self, parts: &[&str]) -> Range<usize> {
         self.counter.text(parts);
-        self.out.extend_from_slice(br#"{"S":""#);
-        let start = self.out.len();
+        self.put(*br#"{"S":""#);
+        let start = self.at;
         for part in parts {
-            escape(part, self.out);
+            self.put_text(part);
         }
-        let end = self.out.len();
-        self.out.extend_from_slice(br#""}"#);
+        let end = self.at;
+        self.put(*br#""}"#);
         start..end
     }
 
     fn number(&mut self, number: u64) {
         self.counter.number(number);
-        self.out.extend_from_slice(br#"{"N":""#);
+        self.put(*br#"{"N":""#);
         let mut digits = [b'0'; 20];
         let mut rest = number;
         let mut used = 0;
@@ -194,33 +293,39 @@ impl Sink for Json<'_> {
                 break;
             }
         }
-        self.out.extend(digits.iter().skip(20 - used));
-        self.out.extend_from_slice(br#""}"#);
+        for digit in digits.iter().skip(20 - used) {
+            self.put([*digit]);
+        }
+        self.put(*br#""}"#);
     }
 
     fn boolean(&mut self, value: bool) {
         self.counter.boolean(value);
-        self.out.extend_from_slice(if value { br#"{"BOOL":true}"# } else { br#"{"BOOL":false}"# });
+        if value {
+            self.put(*br#"{"BOOL":true}"#);
+        } else {
+            self.put(*br#"{"BOOL":false}"#);
+        }
     }
 
     fn open_map(&mut self) {
         self.counter.open_map();
-        self.open(br#"{"M":{"#);
+        self.open(*br#"{"M":{"#);
     }
 
     fn close_map(&mut self) {
         self.counter.close_map();
-        self.close(b"}}");
+        self.close(*b"}}");
     }
 
     fn open_list(&mut self) {
         self.counter.open_list();
-        self.open(br#"{"L":["#);
+        self.open(*br#"{"L":["#);
     }
 
     fn close_list(&mut self) {
         self.counter.close_list();
-        self.close(b"]}");
+        self.close(*b"]}");
     }
 
     fn size_bytes(&self) -> usize {
@@ -228,13 +333,57 @@ impl Sink for Json<'_> {
     }
 }
 
-/// Appends `text` as the inside of a JSON string: what needs no escape is copied in runs.
-fn escape(text: &str, out: &mut Vec<u8>) {
-    let mut rest = text.as_bytes();
-    if is_plain(rest) {
-        out.extend_from_slice(rest);
-        return;
+/// Copies `text` to the beginning of `room`, which is as long at least, and says whether nothing in it needs an escape. In
+/// stretches of which the last may overlap: most texts are too short for a loop, or a call, to pay.
+#[inline]
+fn copy_plain(text: &[u8], room: &mut [u8]) -> bool {
+    let Some(room) = room.get_mut(..text.len()) else { return false };
+    if let (Some(last), Some(last_room)) = (text.last_chunk::<16>(), room.last_chunk_mut::<16>()) {
+        *last_room = *last;
+        let mut plain = is_plain(*last);
+        for (to, from) in room.as_chunks_mut::<16>().0.iter_mut().zip(text.as_chunks::<16>().0) {
+            *to = *from;
+            plain &= is_plain(*from);
+        }
+        return plain;
     }
+    if let Some((first, last)) = halves::<8>(text, room) {
+        let both = u128::from(u64::from_ne_bytes(first)) << 64 | u128::from(u64::from_ne_bytes(last));
+        return is_plain(both.to_ne_bytes());
+    }
+    let mut plain = true;
+    for (to, from) in room.iter_mut().zip(text) {
+        *to = *from;
+        plain &= !needs_escape(*from);
+    }
+    plain
+}
+
+/// Copies a text of N to 2 N bytes: its first N and its last.
+#[inline]
+fn halves<const N: usize>(text: &[u8], room: &mut [u8]) -> Option<([u8; N], [u8; N])> {
+    let (first, last) = (*text.first_chunk()?, *text.last_chunk()?);
+    *room.first_chunk_mut()? = first;
+    *room.last_chunk_mut()? = last;
+    Some((first, last))
+}
+
+const fn needs_escape(byte: u8) -> bool {
+    byte < b' ' || byte == b'"' || byte == b'\\'
+}
+
+/// Whether none of these bytes needs an escape.
+#[inline]
+fn is_plain(bytes: [u8; 16]) -> bool {
+    let bytes = u8x16::new(bytes);
+    let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
+    let escapes = is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
+    escapes.to_bitmask() == 0
+}
+
+/// Appends `text` as the inside of a JSON string: what needs no escape is copied in runs.
+fn escape(text: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
         let (run, after) = rest.split_at(at);
         out.extend_from_slice(run);
@@ -243,26 +392,6 @@ fn escape(text: &str, out: &mut Vec<u8>) {
         rest = after;
     }
     out.extend_from_slice(rest);
-}
-
-const fn needs_escape(byte: u8) -> bool {
-    byte < b' ' || byte == b'"' || byte == b'\\'
-}
-
-/// Whether nothing in `bytes` needs an escape, in blocks of which the last may overlap: most texts are too short for a loop to pay.
-#[inline]
-fn is_plain(bytes: &[u8]) -> bool {
-    fn needs_escapes<const N: usize>(block: &[u8; N]) -> bool {
-        block.iter().fold(false, |any, byte| any | needs_escape(*byte))
-    }
-    if let Some(last) = bytes.last_chunk::<16>() {
-        let (blocks, _) = bytes.as_chunks::<16>();
-        return !blocks.iter().fold(needs_escapes(last), |any, block| any | needs_escapes(block));
-    }
-    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        return !(needs_escapes(first) | needs_escapes(last));
-    }
-    bytes.iter().all(|byte| !needs_escape(*byte))
 }
 
 fn escape_byte(byte: u8, out: &mut Vec<u8>) {
@@ -287,10 +416,25 @@ mod tests {
     fn every_character_below_the_space_is_escaped() {
         let text: String = (0..0x80_u8).map(char::from).chain("ção\u{1F600}\u{2028}".chars()).collect();
         let mut out = vec![b'"'];
-        escape(&text, &mut out);
+        escape(text.as_bytes(), &mut out);
         out.push(b'"');
         assert!(out.iter().all(|&byte| byte >= b' '));
         assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+    }
+
+    #[test]
+    fn one_byte_that_needs_an_escape_is_found_anywhere() {
+        for length in 0..70 {
+            let text = vec![b'a'; length];
+            let mut room = vec![0; length + 3];
+            assert!(copy_plain(&text, &mut room), "{length}");
+            assert_eq!((&room[..length], &room[length..]), (&text[..], &[0, 0, 0][..]));
+            for (at, byte) in (0..length).flat_map(|at| [b'"', b'\\', 0, 0x1f].map(|byte| (at, byte))) {
+                let mut text = text.clone();
+                text[at] = byte;
+                assert!(!copy_plain(&text, &mut room), "{byte} at {at} of {length}");
+            }
+        }
     }
 
     #[test]
@@ -298,7 +442,7 @@ mod tests {
         for number in [0, 7, 10, 4096, u64::MAX] {
             let mut out = Vec::new();
             let mut json = Json::begin(&mut out);
-            json.name("n");
+            json.name(name!("n"));
             json.number(number);
             json.end();
             assert_eq!(String::from_utf8(out).unwrap(), format!(r#"{{"n":{{"N":"{number}"}}}}"#));
@@ -309,15 +453,15 @@ mod tests {
     #[test]
     fn sizes_are_counted_as_documented() {
         let mut counter = Counter::default();
-        counter.name("ab");
+        counter.name(name!("ab"));
         let _ = counter.text(&["x", "é"]);
         assert_eq!(counter.size_bytes(), 2 + 3, "a name and a text are as long as their UTF-8");
-        counter.name("n");
+        counter.name(name!("n"));
         counter.number(12_345);
         assert_eq!(counter.size_bytes(), 5 + 1 + 4, "5 digits take 3 bytes and 1");
-        counter.name("m");
+        counter.name(name!("m"));
         counter.open_map();
-        counter.name("k");
+        counter.name(name!("k"));
         let _ = counter.text(&["v"]);
         counter.close_map();
         assert_eq!(
@@ -325,7 +469,7 @@ mod tests {
             10 + 1 + 3 + (1 + 1 + 1),
             "an element takes 1 byte besides its name and value"
         );
-        counter.name("l");
+        counter.name(name!("l"));
         counter.open_list();
         counter.element();
         counter.boolean(true);
@@ -338,7 +482,7 @@ mod tests {
         fn any_text_comes_back(text in any::<String>()) {
             let mut out = Vec::new();
             let mut json = Json::begin(&mut out);
-            json.name("t");
+            json.name(name!("t"));
             let range = json.text(&[&text]);
             json.end();
             let value: serde_json::Value = serde_json::from_slice(&out).unwrap();

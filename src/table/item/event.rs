@@ -13,7 +13,7 @@
 use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::Event;
 use crate::table::keys;
-use crate::table::sink::Sink;
+use crate::table::sink::{Sink, name};
 
 /// Appends the JSON of the item that holds `event` to `out`. Nothing else is allocated.
 ///
@@ -34,11 +34,11 @@ pub fn measure_event(event: &Event<'_>, source: &SourceRef<'_>) -> Result<Measur
 fn walk(event: &Event<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
     let time = keys::sort_time(event.at.local);
     let (pk, sk) = super::walk_keys(&event.invoice, &keys::event_sk_parts(&time, &event.code), sink);
-    optional("at", Some(&event.at.to_plain()), sink);
-    optional("kind", Some(event.kind.as_str()), sink);
-    optional("text", event.text.as_deref(), sink);
-    optional("desc", event.description.as_deref(), sink);
-    optional("why", event.reason.as_deref(), sink);
+    optional(name!("at"), Some(&event.at.to_plain()), sink);
+    optional(name!("kind"), Some(event.kind.as_str()), sink);
+    optional(name!("text"), event.text.as_deref(), sink);
+    optional(name!("desc"), event.description.as_deref(), sink);
+    optional(name!("why"), event.reason.as_deref(), sink);
     super::walk_source(source, sink);
     Walked { pk, sk, indexes: 0 }
 }

@@ -22,7 +22,7 @@ use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId};
 use crate::table::keys::{self, INVOICE_SK};
 use crate::table::schema::{Index, Schema};
-use crate::table::sink::Sink;
+use crate::table::sink::{Name, Sink, name};
 
 /// The currency that goes without saying.
 pub(in crate::table) const COMMON_CURRENCY: &str = "BRL";
@@ -78,53 +78,53 @@ fn walk(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, shard: u
 }
 
 fn walk_fields(invoice: &Invoice<'_>, sink: &mut impl Sink) {
-    optional("model", invoice.model.as_deref(), sink);
-    optional("series", invoice.series.as_deref(), sink);
-    optional("number", invoice.number.as_deref(), sink);
-    optional("op", invoice.operation.as_deref(), sink);
-    optional("at", Some(&invoice.issued_at.to_plain()), sink);
+    optional(name!("model"), invoice.model.as_deref(), sink);
+    optional(name!("series"), invoice.series.as_deref(), sink);
+    optional(name!("number"), invoice.number.as_deref(), sink);
+    optional(name!("op"), invoice.operation.as_deref(), sink);
+    optional(name!("at"), Some(&invoice.issued_at.to_plain()), sink);
     if !invoice.issuer.is_empty() {
-        party("iss", &invoice.issuer, sink);
+        party(name!("iss"), &invoice.issuer, sink);
     }
     if let Some(recipient) = &invoice.recipient {
-        party("rcp", recipient, sink);
+        party(name!("rcp"), recipient, sink);
     }
-    optional("st", Some(invoice.status.as_str()), sink);
-    optional("st_text", invoice.status_text.as_deref(), sink);
+    optional(name!("st"), Some(invoice.status.as_str()), sink);
+    optional(name!("st_text"), invoice.status_text.as_deref(), sink);
     if let Some(at) = &invoice.status_at {
-        optional("st_at", Some(&at.to_plain()), sink);
+        optional(name!("st_at"), Some(&at.to_plain()), sink);
     }
-    optional("total", invoice.total.as_ref().map(Decimal::as_str), sink);
-    optional("cur", Some(invoice.currency.as_ref()).filter(|currency| *currency != COMMON_CURRENCY), sink);
+    optional(name!("total"), invoice.total.as_ref().map(Decimal::as_str), sink);
+    optional(name!("cur"), Some(invoice.currency.as_ref()).filter(|currency| *currency != COMMON_CURRENCY), sink);
     if let Some(lines) = invoice.line_count {
-        sink.name("lines");
+        sink.name(name!("lines"));
         sink.number(lines.into());
     }
     super::walk_extra(&invoice.extra, sink);
     super::walk_warnings(&invoice.warnings, sink);
 }
 
-fn party(name: &'static str, party: &Party<'_>, sink: &mut impl Sink) {
+fn party(name: &Name, party: &Party<'_>, sink: &mut impl Sink) {
     sink.name(name);
     sink.open_map();
     if let Some(tax_id) = &party.tax_id {
-        optional("doc", Some(&tax_id.text), sink);
+        optional(name!("doc"), Some(&tax_id.text), sink);
         let told = TaxId::kind_of(&tax_id.text) == tax_id.kind;
-        optional("kind", (!told).then_some(tax_id.kind.as_str()), sink);
+        optional(name!("kind"), (!told).then_some(tax_id.kind.as_str()), sink);
     }
-    optional("name", party.name.as_deref(), sink);
-    optional("ie", party.state_registration.as_deref(), sink);
-    optional("uf", party.uf.as_deref(), sink);
-    optional("city", party.city.as_deref(), sink);
+    optional(name!("name"), party.name.as_deref(), sink);
+    optional(name!("ie"), party.state_registration.as_deref(), sink);
+    optional(name!("uf"), party.uf.as_deref(), sink);
+    optional(name!("city"), party.city.as_deref(), sink);
     sink.close_map();
 }
 
 fn walk_access_key(invoice: &Invoice<'_>, sink: &mut impl Sink) {
     match &invoice.access_key {
         Some(key) if key.as_str() == invoice.id => {}
-        Some(key) => optional("key", Some(key.as_str()), sink),
+        Some(key) => optional(name!("key"), Some(key.as_str()), sink),
         None if AccessKey::parse(&invoice.id).is_ok() => {
-            sink.name("ak");
+            sink.name(name!("ak"));
             sink.boolean(false);
         }
         None => {}
@@ -151,13 +151,29 @@ fn walk_index_keys(invoice: &Invoice<'_>, schema: &Schema, shard: u16, sink: &mu
             (Index::State, _) if invoice.status == Status::Authorized => continue,
             (Index::State, _) => (invoice.status.as_str(), time.as_str()),
         };
-        sink.name(index.partition_attribute());
+        let (partition_name, sort_name) = index_names(index);
+        sink.name(partition_name);
         sink.text(&[index.prefix(), of, "#", &shard]);
-        sink.name(index.sort_attribute());
+        sink.name(sort_name);
         sink.text(&[sort, "#", &invoice.id]);
         indexes += 1;
     }
     indexes
+}
+
+/// Names of the attributes that are an index's partition and sort key.
+fn index_names(index: Index) -> (&'static Name, &'static Name) {
+    macro_rules! names {
+        ($index:expr) => {
+            (name!($index.partition_attribute()), name!($index.sort_attribute()))
+        };
+    }
+    match index {
+        Index::Issuer => names!(Index::Issuer),
+        Index::Recipient => names!(Index::Recipient),
+        Index::Month => names!(Index::Month),
+        Index::State => names!(Index::State),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::line::LINE_NUMBER_LIMIT;
 use crate::invoice::{Decimal, Line, LineKey};
 use crate::table::keys::{self, LineScratch};
-use crate::table::sink::Sink;
+use crate::table::sink::{Sink, name};
 
 /// Appends the JSON of the item that holds `line` to `out`. Nothing else is allocated.
 ///
@@ -43,14 +43,14 @@ pub fn measure_line(line: &Line<'_>, source: &SourceRef<'_>) -> Result<Measured,
 fn walk(line: &Line<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
     let mut scratch = LineScratch::new();
     let (pk, sk) = super::walk_keys(&line.invoice, &keys::line_sk_parts(&line.key, &mut scratch), sink);
-    optional("code", line.code.as_deref(), sink);
-    optional("desc", line.description.as_deref(), sink);
-    optional("ncm", line.ncm.as_deref(), sink);
-    optional("cfop", line.cfop.as_deref(), sink);
-    optional("qty", line.quantity.as_ref().map(Decimal::as_str), sink);
-    optional("unit", line.unit.as_deref(), sink);
-    optional("price", line.unit_price.as_ref().map(Decimal::as_str), sink);
-    optional("total", line.total.as_ref().map(Decimal::as_str), sink);
+    optional(name!("code"), line.code.as_deref(), sink);
+    optional(name!("desc"), line.description.as_deref(), sink);
+    optional(name!("ncm"), line.ncm.as_deref(), sink);
+    optional(name!("cfop"), line.cfop.as_deref(), sink);
+    optional(name!("qty"), line.quantity.as_ref().map(Decimal::as_str), sink);
+    optional(name!("unit"), line.unit.as_deref(), sink);
+    optional(name!("price"), line.unit_price.as_ref().map(Decimal::as_str), sink);
+    optional(name!("total"), line.total.as_ref().map(Decimal::as_str), sink);
     super::walk_extra(&line.extra, sink);
     super::walk_warnings(&line.warnings, sink);
     super::walk_source(source, sink);

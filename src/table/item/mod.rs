@@ -26,7 +26,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::keys::{self, ID_LIMIT_BYTES, INVOICE_PREFIX};
-use super::sink::{Counter, Json, Sink};
+use super::sink::{Counter, Json, Name, Sink, name};
 use crate::invoice::Warning;
 use crate::invoice::line::LINE_NUMBER_LIMIT;
 
@@ -159,9 +159,9 @@ fn check_names(extra: &[Column<'_>]) -> Result<(), Refusal> {
 
 /// The keys of the table. The sort key is given in parts.
 fn walk_keys(id: &str, sort_key: &[&str], sink: &mut impl Sink) -> (Range<usize>, Range<usize>) {
-    sink.name(keys::PK);
+    sink.name(name!(keys::PK));
     let pk = sink.text(&[INVOICE_PREFIX, id]);
-    sink.name(keys::SK);
+    sink.name(name!(keys::SK));
     let sk = sink.text(sort_key);
     (pk, sk)
 }
@@ -170,7 +170,7 @@ fn walk_extra(extra: &[Column<'_>], sink: &mut impl Sink) {
     if extra.is_empty() {
         return;
     }
-    sink.name("x");
+    sink.name(name!("x"));
     sink.open_map();
     for (name, value) in extra {
         sink.further_name(name);
@@ -183,7 +183,7 @@ fn walk_warnings(warnings: &[Warning], sink: &mut impl Sink) {
     if warnings.is_empty() {
         return;
     }
-    sink.name("w");
+    sink.name(name!("w"));
     sink.open_list();
     for warning in warnings {
         sink.element();
@@ -193,13 +193,13 @@ fn walk_warnings(warnings: &[Warning], sink: &mut impl Sink) {
 }
 
 fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
-    sink.name("src");
+    sink.name(name!("src"));
     sink.text(&[&source.ingestion]);
-    sink.name("rec");
+    sink.name(name!("rec"));
     sink.number(source.record);
 }
 
-fn optional(name: &'static str, text: Option<&str>, sink: &mut impl Sink) {
+fn optional(name: &Name, text: Option<&str>, sink: &mut impl Sink) {
     if let Some(text) = text {
         sink.name(name);
         sink.text(&[text]);
