@@ -45,7 +45,7 @@ use notaflux::read::source::Source;
 use notaflux::table::item::{SourceRef, encode_invoice, measure_invoice};
 use notaflux::table::keys::key_hash;
 use notaflux::table::{Schema, Table};
-use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Permit, Wire, Writer};
+use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Pace, Permit, Wire, Writer};
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
 
@@ -340,7 +340,8 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
         bench.iter_batched(
             || batches(runtime, csv),
             |batches| {
-                let limits = Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(IN_FLIGHT) });
+                let limits =
+                    Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(IN_FLIGHT), pace: Pace::new() });
                 let writer = Writer::new(&table, Arc::clone(&wire), limits, Arc::new(Permit::unlimited()));
                 let put = |batch| async { writer.put(batch).await.unwrap() };
                 runtime.block_on(in_flight(batches.into_iter().map(put)));

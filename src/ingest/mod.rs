@@ -58,7 +58,7 @@ use tokio::time::sleep;
 use crate::read::ReadError;
 use crate::read::source::Source;
 use crate::table::Table;
-use crate::write::{Ceiling, Flight, Limits, Wire};
+use crate::write::{Ceiling, Flight, Limits, Pace, Wire};
 
 pub use choice::Choice;
 pub use error::Error;
@@ -262,7 +262,7 @@ impl Engine {
     #[must_use]
     pub fn new(table: Table, wire: Wire, store: WorkStore, settings: Settings) -> Self {
         let ceiling = settings.max_write_units.map_or_else(Ceiling::none, Ceiling::per_second);
-        let limits = Arc::new(Limits { ceiling, flight: Flight::new(settings.calls_in_flight) });
+        let limits = Arc::new(Limits { ceiling, flight: Flight::new(settings.calls_in_flight), pace: Pace::new() });
         Self { table, wire: Arc::new(wire), store, settings, limits, observer: None, halt: Halt::default() }
     }
 

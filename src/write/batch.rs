@@ -57,6 +57,18 @@ impl<T> Batch<T> {
         pending.iter().filter_map(|&at| self.puts.get(at)).map(|put| u64::from(put.write_units)).sum()
     }
 
+    /// How many of the items at `pending`, from the first on, one call takes: of up to `limit_units` write units together, one
+    /// at least.
+    #[must_use]
+    pub fn fitting(&self, pending: &[usize], limit_units: f64) -> usize {
+        let mut units = 0.0;
+        let fits = |at: &&usize| {
+            units += self.puts.get(**at).map_or(0.0, |put| f64::from(put.write_units));
+            units <= limit_units
+        };
+        pending.iter().take_while(fits).count().max(1)
+    }
+
     /// The request body that puts the items at `pending` into `table`.
     #[must_use]
     pub fn body(&self, table: &str, pending: &[usize]) -> Vec<u8> {
@@ -194,6 +206,14 @@ pub(crate) mod tests {
             .collect();
         assert_eq!(keys, ["a", "c"]);
         assert_eq!(batch.write_units(&[0, 2]), 8);
+    }
+
+    #[test]
+    fn a_call_takes_what_fits_and_one_item_at_least() {
+        let batch = batch_of(&[("a", "H"), ("b", "H"), ("c", "H")]);
+        let fitting = [f64::INFINITY, 12.0, 11.9, 8.0, 1.0].map(|limit| batch.fitting(&[0, 1, 2], limit));
+        assert_eq!(fitting, [3, 3, 2, 2, 1], "4 units each");
+        assert_eq!(batch.fitting(&[2], 4.0), 1);
     }
 
     #[test]

@@ -42,22 +42,25 @@ impl Writer {
         let (mut attempt, mut outage) = (0, None);
         loop {
             let pass = self.limits.flight.enter().await;
+            let paced = self.limits.pace.turn().await.send(ESTIMATE_UNITS);
             self.limits.ceiling.take(ESTIMATE_UNITS).await;
             self.check_permit()?;
             match table::status::cancel_invoice(&self.table, id, at, text.as_deref()).await {
                 Ok(updated) => {
                     pass.taken();
+                    paced.answered(0);
                     self.acknowledge(0, Some(updated.write_units), ESTIMATE_UNITS).await;
                     return Ok(());
                 }
                 Err(error) if error.is_permanent() => return Err(WriteError::Update(Box::new(error))),
                 Err(TableError::Throttled { .. }) => {
                     pass.throttled();
+                    paced.answered(ESTIMATE_UNITS);
                     outage = None;
                     self.count(|tally| tally.throttled += 1);
                 }
                 Err(error) => {
-                    drop(pass);
+                    drop((pass, paced));
                     self.check_outage(*outage.get_or_insert_with(Instant::now), error.to_string())?;
                 }
             }

@@ -58,7 +58,7 @@ impl Flight {
         }
     }
 
-    fn try_enter(&self) -> Option<Pass<'_>> {
+    pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
         let mut state = self.state();
         if f64::from(state.in_flight) + 1.0 > state.limit {
             return None;

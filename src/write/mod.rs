@@ -1,15 +1,16 @@
 //! Puts into the table: batches, the ceiling in write units, calls, retries. Knows nothing of files.
 //!
 //! ```text
-//! item ─► Batch ─► Flight ─► Ceiling ─► Permit ─► BatchWriteItem ─► acknowledged
-//!                    ▲                                 │
-//!                    └─────────── Backoff ◄────────────┘ leftovers, throttles, 5xx, broken connections
+//! item ─► Batch ─► Flight ─► Pace ─► Ceiling ─► Permit ─► BatchWriteItem ─► acknowledged
+//!                    ▲                                          │
+//!                    └──────────────── Backoff ◄────────────────┘ leftovers, throttles, 5xx, broken connections
 //! ```
 //!
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`batch`] | items as the JSON that goes over the wire, up to what one call takes |
 //! | [`flight`] | how many calls are in flight at once |
+//! | [`pace`] | how many write units a second the table takes |
 //! | [`permit`] | until when a writer may send |
 //! | [`ceiling`] | the write units a second that are never exceeded |
 //! | [`call`] | one `BatchWriteItem` call and what its answer means |
@@ -22,6 +23,7 @@ pub mod call;
 pub mod cancellation;
 pub mod ceiling;
 pub mod flight;
+pub mod pace;
 pub mod permit;
 pub mod wire;
 pub mod writer;
@@ -31,6 +33,7 @@ pub use call::WriteError;
 pub use cancellation::Cancellation;
 pub use ceiling::Ceiling;
 pub use flight::Flight;
+pub use pace::Pace;
 pub use permit::Permit;
 pub use wire::Wire;
 pub use writer::{Limits, Tally, Writer};

@@ -11,6 +11,7 @@ use super::batch::Batch;
 use super::call::{self, Answer, WriteError};
 use super::ceiling::Ceiling;
 use super::flight::Flight;
+use super::pace::Pace;
 use super::permit::Permit;
 use super::wire::Wire;
 use crate::backoff::Backoff;
@@ -73,6 +74,8 @@ pub struct Limits {
     pub ceiling: Ceiling,
     /// Calls at once.
     pub flight: Flight,
+    /// How fast they follow one another.
+    pub pace: Pace,
 }
 
 impl Writer {
@@ -104,50 +107,58 @@ impl Writer {
         let mut attempt = 0;
         let mut outage: Option<Instant> = None;
         while !pending.is_empty() {
-            let estimate = batch.write_units(&pending);
             let pass = self.limits.flight.enter().await;
+            let turn = self.limits.pace.turn().await;
+            let sent: Vec<usize> = pending.drain(..batch.fitting(&pending, turn.call_limit_units())).collect();
+            let estimate = batch.write_units(&sent);
+            let paced = turn.send(estimate);
             self.limits.ceiling.take(estimate).await;
             self.check_permit()?;
             self.count(|tally| tally.calls += 1);
-            match call::put(&self.wire, &self.table.name, &batch, &pending).await? {
+            let left = match call::put(&self.wire, &self.table.name, &batch, &sent).await? {
                 Answer::Done { unprocessed, consumed_units } => {
                     outage = None;
-                    let done = pending.len() - unprocessed.len();
+                    let done = sent.len() - unprocessed.len();
                     attempt = if done > 0 { 0 } else { attempt + 1 };
-                    let estimate_done = estimate - batch.write_units(&unprocessed);
+                    let left_units = batch.write_units(&unprocessed);
+                    paced.answered(left_units);
                     // Leftovers come without a reason. A hot key range leaves some, a full table most.
                     if unprocessed.len() > done {
                         pass.throttled();
                     } else {
                         pass.taken();
                     }
-                    self.acknowledge(done, consumed_units, estimate_done).await;
-                    pending = unprocessed;
-                    if pending.is_empty() {
-                        break;
+                    self.acknowledge(done, consumed_units, estimate - left_units).await;
+                    if unprocessed.is_empty() {
+                        continue;
                     }
                     self.count(|tally| tally.throttled += 1);
+                    unprocessed
                 }
                 Answer::Throttled { message, key_range } => {
                     tracing::debug!(message, key_range, "throttled");
                     // A hot key range is spread: this batch waits, those that lie elsewhere go on.
                     if key_range {
-                        drop(pass);
+                        drop((pass, paced));
                     } else {
                         pass.throttled();
+                        paced.answered(estimate);
                     }
                     outage = None;
                     attempt += 1;
                     self.count(|tally| tally.throttled += 1);
+                    sent
                 }
                 Answer::Failed { message } => {
-                    drop(pass);
+                    drop((pass, paced));
                     tracing::debug!(message, "write failed, will be tried again");
                     attempt += 1;
                     self.check_outage(*outage.get_or_insert_with(Instant::now), message)?;
+                    sent
                 }
-            }
-            self.count(|tally| tally.retried += pending.len() as u64);
+            };
+            self.count(|tally| tally.retried += left.len() as u64);
+            pending.extend(left);
             sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
         }
         Ok(batch.tag)
