@@ -43,8 +43,8 @@ pub struct CsvOptions {
 /// LF, CRLF or CR. Blank lines are no records; records may have any number of fields. A byte order mark at byte 0 is left
 /// out. Every parse succeeds: the one error of its own is a record over the limit.
 ///
-/// Memory is bounded by the limit: at most about twice the limit for the text and its fields, 16 times the limit for the
-/// bounds of a record that is nothing but delimiters, and two buffers of 128 KiB.
+/// Memory is bounded by the limit: at most about twice the limit for the text, as much for the fields of one with quotes in
+/// them, 48 times the limit for the bounds of a record that is nothing but delimiters, and two buffers of 128 KiB.
 #[derive(Debug)]
 pub struct CsvReader<R> {
     input: R,
