@@ -40,6 +40,7 @@ impl Writer {
     pub async fn cancel(&self, cancellation: &Cancellation) -> Result<(), WriteError> {
         let Cancellation { id, at, text } = cancellation;
         let (mut attempt, mut outage) = (0, None);
+        let _writing = self.limits.pace.writing();
         loop {
             let pass = self.limits.flight.enter().await;
             let paced = self.limits.pace.turn().await.send(ESTIMATE_UNITS);

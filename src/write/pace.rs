@@ -21,6 +21,10 @@ pub struct Pace {
     turn: Queue<()>,
 }
 
+/// A batch that is being written, until it is dropped: without any the pace learns nothing.
+#[derive(Debug)]
+pub struct Writing<'p>(&'p Pace);
+
 /// The turn of one call, whose time has come.
 #[derive(Debug)]
 pub struct Turn<'p> {
@@ -49,6 +53,13 @@ impl Pace {
         self.model().units()
     }
 
+    /// A batch is to be written.
+    #[must_use]
+    pub fn writing(&self) -> Writing<'_> {
+        self.model().begin(Instant::now());
+        Writing(self)
+    }
+
     /// Waits until the next call may go out.
     pub async fn turn(&self) -> Turn<'_> {
         let place = self.turn.lock().await;
@@ -70,6 +81,12 @@ impl Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.0.model().end(Instant::now());
     }
 }
 

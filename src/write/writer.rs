@@ -106,6 +106,7 @@ impl Writer {
         let mut pending: Vec<usize> = (0..batch.len()).collect();
         let mut attempt = 0;
         let mut outage: Option<Instant> = None;
+        let _writing = self.limits.pace.writing();
         while !pending.is_empty() {
             let pass = self.limits.flight.enter().await;
             let turn = self.limits.pace.turn().await;
