@@ -1,6 +1,6 @@
 //! When calls go out: in turn, and no faster than the table takes them.
 //!
-//! How fast that is, the [`model`] learns from what the table leaves. A table that takes everything has no pace.
+//! How fast that is, the model learns from what the table leaves. A table that takes everything has no pace.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
