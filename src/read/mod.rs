@@ -17,6 +17,7 @@
 //! | [`record`] | what the formats share: positions, raw records |
 //! | [`reader`] | records of either format |
 //! | [`csv`] | CSV records with exact positions and a cap on their length |
+//! | `header` | delimiter and header line of a CSV |
 //! | [`json`] | JSON elements with exact positions and a cap on their length; what a JSON entry looks like |
 //! | [`error`] | why reading stops, and whether it may be tried again |
 //!

@@ -122,9 +122,7 @@ impl Scanner {
                 Some(bit) => {
                     let end = line_end(bytes, self.at + bit, ended)?;
                     self.take(&seen);
-                    if !self.has_inner_quotes {
-                        self.cut(bytes, false);
-                    }
+                    self.cut(bytes, false);
                     return Some(end);
                 }
             }
@@ -157,8 +155,11 @@ impl Scanner {
         }
     }
 
-    /// Cuts the fields out of the record, by where they end.
+    /// Cuts the fields out of the record, by where they end, if they are stretches of it.
     fn cut(&mut self, bytes: &[u8], within_quotes: bool) {
+        if self.has_inner_quotes {
+            return;
+        }
         let mut start = 0;
         let ends = self.ends.get(..self.count).unwrap_or_default();
         self.fields.extend(ends.iter().map(|&end| {

@@ -225,7 +225,14 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
     let tame =
         prop::collection::vec(prop::sample::select(&["a", "bc;d", "\"e;\nf\"", ";", "\n", "\r\n", "\"\""][..]), 0..40);
     let wild = prop::collection::vec(prop::sample::select(&TOKENS[..]), 0..60);
-    prop_oneof![tame, wild].prop_map(|tokens| tokens.concat().into_bytes())
+    let text = prop_oneof![tame, wild].prop_map(|tokens| tokens.concat());
+    // What matters must also stand where one block of the scanner ends and the next begins.
+    let before = prop_oneof![Just(0), 56..66_usize, 120..130_usize];
+    (before, any::<bool>(), text).prop_map(|(before, quoted, text)| {
+        let quote = if quoted { "\"" } else { "" };
+        let before = if before > 0 { format!("{quote}{}", "x".repeat(before)) } else { String::new() };
+        [before, text].concat().into_bytes()
+    })
 }
 
 fn lengths() -> impl Strategy<Value = Vec<usize>> {
