@@ -135,12 +135,12 @@ impl<'a> Row<'a> {
 }
 
 impl Scratch {
-    /// Notes where the fields stand; false where one begins or ends in the middle of a character, since bytes of two fields
-    /// that make UTF-8 only together are not UTF-8.
+    /// Notes where the fields stand; false where one ends in the middle of a character, since bytes of two fields that make
+    /// UTF-8 only together are not UTF-8.
     fn note_spans_of_text(&mut self, text: &str, fields: Fields<'_>) -> bool {
         self.spans.clear();
         self.spans.extend(fields.bounds().iter().map(|field| Span::new(field.start, field.end)));
-        fields.bounds().iter().all(|field| text.is_char_boundary(field.start) && text.is_char_boundary(field.end))
+        fields.bounds().iter().all(|field| text.is_char_boundary(field.end))
     }
 
     fn decode(&mut self, fields: Fields<'_>) -> Row<'_> {
@@ -232,9 +232,8 @@ impl Latin {
     /// How many bytes became two before the one that stood at `at`.
     #[inline]
     fn wide_before(&self, at: usize) -> usize {
-        let Some(chunk) = self.chunks.get(at / CHUNK_BYTES) else { return self.length };
-        let before = chunk.wide & ((1 << (at % CHUNK_BYTES)) - 1);
-        chunk.wide_before + before.count_ones() as usize
+        let within = |chunk: &Chunk| (chunk.wide & ((1 << (at % CHUNK_BYTES)) - 1)).count_ones() as usize;
+        self.chunks.get(at / CHUNK_BYTES).map_or(0, |chunk| chunk.wide_before + within(chunk))
     }
 }
 
