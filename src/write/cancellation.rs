@@ -40,10 +40,10 @@ impl Writer {
     pub async fn cancel(&self, cancellation: &Cancellation) -> Result<(), WriteError> {
         let Cancellation { id, at, text } = cancellation;
         let (mut attempt, mut outage) = (0, None);
-        let _writing = self.limits.pace.writing();
+        let writing = self.limits.pace.writing();
         loop {
             let pass = self.limits.flight.enter().await;
-            let paced = self.limits.pace.turn().await.send(ESTIMATE_UNITS);
+            let paced = writing.turn().await.send(ESTIMATE_UNITS);
             self.limits.ceiling.take(ESTIMATE_UNITS).await;
             self.check_permit()?;
             match table::status::cancel_invoice(&self.table, id, at, text.as_deref()).await {

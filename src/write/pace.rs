@@ -60,15 +60,6 @@ impl Pace {
         Writing(self)
     }
 
-    /// Waits until the next call may go out.
-    pub async fn turn(&self) -> Turn<'_> {
-        let place = self.turn.lock().await;
-        while let Some(then) = self.wait() {
-            sleep_until(then).await;
-        }
-        Turn { pace: self, _place: place }
-    }
-
     fn wait(&self) -> Option<Instant> {
         self.model().wait(Instant::now())
     }
@@ -81,6 +72,17 @@ impl Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl<'p> Writing<'p> {
+    /// Waits until the next call may go out.
+    pub async fn turn(&self) -> Turn<'p> {
+        let place = self.0.turn.lock().await;
+        while let Some(then) = self.0.wait() {
+            sleep_until(then).await;
+        }
+        Turn { pace: self.0, _place: place }
     }
 }
 
@@ -127,8 +129,9 @@ mod tests {
     #[tokio::test]
     async fn without_a_pace_nobody_waits_and_calls_have_no_limit() {
         let pace = Pace::new();
+        let writing = pace.writing();
         for _ in 0..1_000 {
-            let turn = pace.turn().await;
+            let turn = writing.turn().await;
             assert!(turn.call_limit_units().is_infinite());
             turn.send(1_000).answered(0);
         }
@@ -138,8 +141,9 @@ mod tests {
     #[tokio::test]
     async fn turns_come_one_after_the_other() {
         let pace = Pace::new();
-        let first = pace.turn().await;
-        let mut second = std::pin::pin!(pace.turn());
+        let writing = pace.writing();
+        let first = writing.turn().await;
+        let mut second = std::pin::pin!(writing.turn());
         assert!(futures::poll!(second.as_mut()).is_pending());
         drop(first);
         drop(tokio::time::timeout(Duration::from_secs(10), second).await);

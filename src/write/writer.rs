@@ -106,10 +106,10 @@ impl Writer {
         let mut pending: Vec<usize> = (0..batch.len()).collect();
         let mut attempt = 0;
         let mut outage: Option<Instant> = None;
-        let _writing = self.limits.pace.writing();
+        let writing = self.limits.pace.writing();
         while !pending.is_empty() {
             let pass = self.limits.flight.enter().await;
-            let turn = self.limits.pace.turn().await;
+            let turn = writing.turn().await;
             let sent: Vec<usize> = pending.drain(..batch.fitting(&pending, turn.call_limit_units())).collect();
             let estimate = batch.write_units(&sent);
             let paced = turn.send(estimate);
@@ -196,5 +196,46 @@ impl Writer {
 
     pub(super) fn count(&self, change: impl FnOnce(&mut Tally)) {
         change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(all(test, feature = "local"))]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use axum::Router;
+    use serde_json::{Value, json};
+
+    use super::super::batch::tests::batch_of;
+    use super::*;
+    use crate::aws;
+    use crate::table::Schema;
+
+    /// Takes the first item of each call, and leaves the others.
+    async fn leaves_nearly_all(body: String) -> String {
+        let mut asked: Value = serde_json::from_str(&body).unwrap();
+        let puts = asked.pointer_mut("/RequestItems/t").and_then(Value::as_array_mut).unwrap();
+        puts.remove(0);
+        let left = if puts.is_empty() { json!({}) } else { json!({ "t": puts }) };
+        json!({ "UnprocessedItems": left }).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_pace_is_learned_from_what_is_left() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let table = Router::new().fallback(leaves_nearly_all).into_make_service();
+        tokio::spawn(async move { axum::serve(listener, table).await });
+        let wire = Arc::new(Wire::new(&aws::embedded_config(&endpoint)));
+        let limits = Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(8), pace: Pace::new() });
+        let table = Table { client: wire.client().clone(), name: "t".to_owned(), schema: Schema::default() };
+        let writer = Writer::new(&table, wire, Arc::clone(&limits), Arc::new(Permit::unlimited()));
+        let batch = || batch_of(&["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|id| (id, "H")));
+        for _ in 0..50 {
+            writer.put(batch()).await.unwrap();
+            if limits.pace.units().is_some() {
+                return;
+            }
+        }
+        panic!("what is left at every call is load");
     }
 }
