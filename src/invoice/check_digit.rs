@@ -36,14 +36,16 @@ pub(crate) fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
     let (eights, rest) = text.as_chunks::<8>();
     let (weights_of_eights, weights_of_rest) = weights.as_chunks::<8>();
     let mut sums = [0; 8];
-    for (eight, weights) in eights.iter().zip(weights_of_eights) {
-        for ((sum, byte), weight) in sums.iter_mut().zip(eight).zip(weights) {
+    // Eight sums, which are added to at once.
+    let mut add = |bytes: &[u8], weights: &[i16]| {
+        for ((sum, byte), weight) in sums.iter_mut().zip(bytes).zip(weights) {
             *sum += i16::from(byte.wrapping_sub(b'0')) * weight;
         }
+    };
+    for (eight, weights) in eights.iter().zip(weights_of_eights) {
+        add(eight, weights);
     }
-    for ((sum, byte), weight) in sums.iter_mut().zip(rest).zip(weights_of_rest) {
-        *sum += i16::from(byte.wrapping_sub(b'0')) * weight;
-    }
+    add(rest, weights_of_rest);
     let sum: i32 = sums.into_iter().map(i32::from).sum();
     usize::try_from(sum).ok().and_then(|sum| BY_REMAINDER.get(sum % 11)).copied().unwrap_or(b'0')
 }

@@ -88,7 +88,7 @@ pub(super) type LineScratch = ArrayString<33>;
 pub(super) fn line_sk_parts<'k>(key: &'k LineKey<'_>, scratch: &'k mut LineScratch) -> [&'k str; 3] {
     match key {
         LineKey::Number(number) => {
-            push_line_number(*number, scratch);
+            push_digits(*number, 5, scratch);
             [LINE_SK_PREFIX, scratch, ""]
         }
         LineKey::Natural(natural) if natural.len() <= NATURAL_SHOWN_LIMIT => [NATURAL_SK_PREFIX, natural, ""],
@@ -210,22 +210,17 @@ pub fn id_of_sort_key(sort_key: &str) -> Option<&str> {
 /// A shard as keys have it.
 pub(super) fn shard_text(shard: u16) -> ArrayString<5> {
     let mut text = ArrayString::new();
-    let digits = shard.checked_ilog10().unwrap_or_default();
-    for place in (0..=digits).rev() {
-        let digit = u8::try_from(shard / 10_u16.pow(place) % 10).unwrap_or_default();
-        let fits = text.try_push(char::from(b'0' + digit)).is_ok();
-        debug_assert!(fits, "a u16 has at most 5 digits");
-    }
+    push_digits(shard.into(), 1, &mut text);
     text
 }
 
-/// Five digits, or as many as the number has.
-fn push_line_number(number: u32, text: &mut LineScratch) {
-    let digits = number.checked_ilog10().unwrap_or_default().max(4);
-    for place in (0..=digits).rev() {
+/// As many digits as the number has, and at least so many.
+fn push_digits<const N: usize>(number: u32, least: u32, text: &mut ArrayString<N>) {
+    let digits = number.checked_ilog10().map_or(1, |places| places + 1).max(least);
+    for place in (0..digits).rev() {
         let digit = number / 10_u32.pow(place) % 10;
         let fits = text.try_push(char::from(b'0' + u8::try_from(digit).unwrap_or_default())).is_ok();
-        debug_assert!(fits, "a u32 has at most 10 digits");
+        debug_assert!(fits, "a u16 has at most 5 digits and a u32 at most 10");
     }
 }
 

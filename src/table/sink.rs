@@ -32,20 +32,16 @@ impl Name {
     pub(super) const fn new(text: &'static str) -> Self {
         const fn of(text: &[u8], before: &[u8]) -> [u8; NAME_BYTES] {
             let mut json = [0; NAME_BYTES];
-            let mut length = 0;
             let mut nth = 0;
             while nth < before.len() + text.len() + 2 {
-                json[length] = if nth < before.len() {
+                json[nth] = if nth < before.len() {
                     before[nth]
                 } else if nth < before.len() + text.len() {
                     assert!(!needs_escape(text[nth - before.len()]));
                     text[nth - before.len()]
-                } else if nth == before.len() + text.len() {
-                    b'"'
                 } else {
-                    b':'
+                    b"\":"[nth - before.len() - text.len()]
                 };
-                length += 1;
                 nth += 1;
             }
             json
