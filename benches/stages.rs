@@ -35,7 +35,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use notaflux::aws;
-use notaflux::layout::{Detection, Mapping, Record, Row, Scratch, by_name, detect};
+use notaflux::layout::{Detection, InvoiceRow, Mapping, Record, Row, Scratch, by_name, detect};
 use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, PortalFile};
 use notaflux::read::container::{self, open_entry};
 use notaflux::read::csv::{RECORD_LIMIT_BYTES, read_header};
@@ -141,7 +141,7 @@ async fn split(file: &File) -> u64 {
 }
 
 /// Reads the file and does `with` to each invoice.
-async fn each(file: &File, mut with: impl FnMut(&Record<'_>)) {
+async fn each(file: &File, mut with: impl FnMut(&Record<'_, InvoiceRow<'_>>)) {
     let from = usize::try_from(file.data.byte).unwrap();
     let mut reader = RecordReader::new(Cursor::new(&file.bytes[from..]), file.format, file.data, true);
     let mut scratch = Scratch::default();
@@ -151,7 +151,7 @@ async fn each(file: &File, mut with: impl FnMut(&Record<'_>)) {
             Content::Json(element) => file.mapping.read_json(element, &mut scratch).unwrap(),
             Content::TooLong => panic!("no record is so long"),
         };
-        with(&file.mapping.map(&row).unwrap());
+        with(&file.mapping.read(&row).unwrap());
     }
 }
 
@@ -165,7 +165,7 @@ fn files(runtime: &Runtime, records: u64) -> [File; 3] {
     ]
 }
 
-fn invoice_of<'r, 'm>(record: &'r Record<'m>) -> &'r notaflux::invoice::Invoice<'m> {
+fn invoice_of<'r, 'm>(record: &'r Record<'m, InvoiceRow<'m>>) -> &'r InvoiceRow<'m> {
     let Record::Invoice(invoice) = record else { panic!("every row is an invoice") };
     invoice
 }
@@ -202,7 +202,7 @@ fn encode(runtime: &Runtime, file: &File) {
     let mut out = Vec::with_capacity(4096);
     runtime.block_on(each(file, |record| {
         out.clear();
-        black_box(encode_invoice(invoice_of(record), &source, &schema, &mut out));
+        black_box(encode_invoice(invoice_of(record), &source, &schema, &mut out).unwrap());
     }));
 }
 
@@ -310,7 +310,7 @@ fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     let mut batches = Vec::with_capacity(BATCHES + 1);
     runtime.block_on(each(csv, |record| {
         if batches.len() < BATCHES {
-            builder.push_with(|out| encode_invoice(invoice_of(record), &source, &schema, out));
+            builder.push_with(|out| encode_invoice(invoice_of(record), &source, &schema, out)).unwrap();
             if builder.is_full() {
                 batches.push(builder.take(()));
             }

@@ -14,6 +14,7 @@
 )]
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::io::Cursor;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -80,7 +81,7 @@ impl Items {
             let row = Row::decode(fields, &mut scratch);
             let Ok(Record::Invoice(invoice)) = mapping.map(&row) else { continue };
             let start = all.json.len();
-            let encoded = encode_invoice(&invoice, &source, &schema, &mut all.json);
+            let encoded = encode_invoice(&invoice, &source, &schema, &mut all.json).unwrap();
             let key = String::from_utf8(all.json.get(encoded.pk.clone()).unwrap().to_vec()).unwrap();
             all.units.insert(key, encoded.write_units);
             all.parts.push((start, encoded));
@@ -95,7 +96,7 @@ impl Items {
             let mut builder = BatchBuilder::new(u64::MAX);
             while !builder.is_full() {
                 let (start, encoded) = parts.next().unwrap();
-                builder.push_with(|out| self.copy(*start, encoded, out));
+                let Ok(()) = builder.push_with(|out| Ok::<_, Infallible>(self.copy(*start, encoded, out)));
             }
             builder.take(())
         })

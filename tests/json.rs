@@ -152,6 +152,25 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
     }
 }
 
+/// Items before the one that is refused are in the batch in the making when that shows.
+#[tokio::test]
+async fn nothing_is_put_of_a_record_of_which_one_item_is_too_large() {
+    let (outcome, whole) = items(&fixture("nfe-xmltodict.ndjson")).await;
+    assert_eq!(counts(&outcome), [3, 3, 0, 0]);
+    let text = String::from_utf8(fixture("nfe-xmltodict.ndjson")).unwrap();
+    let of_first =
+        whole.keys().filter(|key| format!("{key:?}").contains("35261008341255000120550010000047111000329771"));
+    assert_eq!((whole.len(), of_first.count()), (7, 3));
+    // Its second line; what is told of the operation, which is the invoice's.
+    for place in ["SERINGA 5ML", "VENDA DE MERCADORIA"] {
+        let (outcome, items) = items(text.replacen(place, &"X".repeat(420_000), 1).as_bytes()).await;
+        assert_eq!(counts(&outcome), [3, 2, 0, 1], "{place}");
+        assert_eq!(outcome.report.items_written, 4);
+        let others: Items = whole.clone().into_iter().filter(|(key, _)| items.contains_key(key)).collect();
+        assert_eq!((items.len(), items == others), (4, true));
+    }
+}
+
 /// Behind an element that is no JSON nothing is certain.
 #[tokio::test]
 async fn a_list_that_is_broken_writes_nothing_and_tells_where() {

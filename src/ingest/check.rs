@@ -19,6 +19,7 @@ use super::survey;
 use super::work::{Ended, Slot, Work};
 use super::{Observer, Settings};
 use crate::invoice::tax_id::TAX_ID_LIMIT;
+use crate::invoice::{InvoiceFields, Role};
 use crate::layout::{Bound, Conventions, Mapping, Record, Reject, Row, Yields};
 use crate::read::record::{Content, RawRecord};
 use crate::read::source::{Identity, Source};
@@ -324,7 +325,7 @@ impl Notes {
                     Record::InvoiceWithLines(all) => Some(&all.0),
                     Record::Line(_) | Record::Event(_) => None,
                 };
-                if let Some(tax_id) = invoice.and_then(|invoice| invoice.issuer.tax_id.as_ref()) {
+                if let Some(tax_id) = invoice.and_then(|invoice| invoice.tax_id(Role::Issuer)) {
                     self.issuers.count(&tax_id.text);
                 }
             }

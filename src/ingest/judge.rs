@@ -1,8 +1,10 @@
-//! What becomes of a row. Both passes ask here, so that both answer alike.
+//! What becomes of a row. The write pass answers alike: what cannot be put is refused by one rule, whether it is measured or
+//! encoded (see [`item`]).
 
 pub(super) use super::block::Units;
 use super::work::Work;
-use crate::layout::{Mapping, Reason, Record, Reject, Row, Scratch, Unreadable};
+use crate::invoice::InvoiceFields;
+use crate::layout::{InvoiceRow, Mapping, Reason, Record, Reject, Row, Scratch, Unreadable};
 use crate::read::json::ELEMENT_LIMIT_BYTES;
 use crate::read::record::{Content, RawRecord};
 use crate::table::item::{self, Measured, Refusal, SourceRef};
@@ -12,7 +14,7 @@ use crate::table::keys;
 #[derive(Debug)]
 pub(super) struct Judged<'r> {
     /// The record.
-    pub(super) record: Record<'r>,
+    pub(super) record: Record<'r, InvoiceRow<'r>>,
     /// What its items take.
     pub(super) units: Units,
 }
@@ -27,13 +29,13 @@ pub(super) struct Hashes {
 }
 
 /// The hashes of a record's keys.
-pub(super) fn hashes(record: &Record<'_>) -> Hashes {
+pub(super) fn hashes(record: &Record<'_, InvoiceRow<'_>>) -> Hashes {
     let besides = matches!(record, Record::InvoiceLine(_)).then(|| invoice_hash(record.id()));
     let record = match record {
-        Record::Invoice(invoice) => invoice_hash(&invoice.id),
+        Record::Invoice(invoice) => invoice_hash(invoice.id()),
         Record::Line(line) => keys::line_hash(line),
         Record::InvoiceLine(both) => keys::line_hash(&both.1),
-        Record::InvoiceWithLines(all) => invoice_hash(&all.0.id),
+        Record::InvoiceWithLines(all) => invoice_hash(all.0.id()),
         Record::Event(event) => keys::event_hash(event),
     };
     Hashes { record, besides }
@@ -70,14 +72,14 @@ pub(super) fn row_of<'s>(
 /// # Errors
 /// The reject that the row is.
 pub(super) fn judge<'r>(mapping: &'r Mapping, row: &'r Row<'r>, work: &Work<'_>) -> Result<Judged<'r>, Reject> {
-    let record = mapping.map(row)?;
+    let record = mapping.read(row)?;
     match measure(&record, work) {
         Ok(units) => Ok(Judged { record, units }),
         Err(refusal) => Err(Reject { reason: Reason::ItemTooLarge, message: refusal.to_string() }),
     }
 }
 
-fn measure(record: &Record<'_>, work: &Work<'_>) -> Result<Units, Refusal> {
+fn measure(record: &Record<'_, InvoiceRow<'_>>, work: &Work<'_>) -> Result<Units, Refusal> {
     // The number of the record is part of the item; the survey does not know it yet, so both passes take the longest.
     let source = SourceRef { ingestion: work.plan.ingestion.as_str().into(), record: u64::MAX };
     let alone = |measured: Measured| Units { record: measured.write_units, ..Units::default() };

@@ -17,7 +17,7 @@ use super::progress::{Cursor, Progress};
 use super::store::StoreError;
 use super::work::{Ended, Slot, Work};
 use super::{cancelled, merge};
-use crate::layout::{Record, Reject, Row, Scratch, Unreadable};
+use crate::layout::{InvoiceRow, Record, Reject, Row, Scratch, Unreadable};
 use crate::read::ReadError;
 use crate::read::record::{Content, Format, Position, RAW_LIMIT_BYTES, RawRecord, Shape};
 
@@ -117,7 +117,7 @@ fn unreadable_as_reject(
 }
 
 /// Takes a valid record into its block.
-fn accept(record: &Record<'_>, byte: u64, units: Units, block: &mut BlockBuilder) {
+fn accept(record: &Record<'_, InvoiceRow<'_>>, byte: u64, units: Units, block: &mut BlockBuilder) {
     record.warnings().for_each(|warning| block.warn(warning.as_str()));
     let hashes = judge::hashes(record);
     block.accept(hashes.record, byte, units);

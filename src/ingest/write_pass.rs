@@ -10,17 +10,19 @@ use super::block::Part;
 use super::cancelled::{self, Cancelled};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{Judged, judge, row_of};
+use super::judge::row_of;
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress, Put};
 use super::settle::{self, Merged};
 use super::superseded::Superseded;
 use super::work::{Ended, Slot, Work};
-use crate::layout::{Mapping, Record, Scratch};
+use crate::invoice::{Event, Line};
+use crate::layout::{InvoiceRow, Mapping, Record, Scratch};
 use crate::read::container::DecodedReader;
 use crate::read::reader::RecordReader;
-use crate::table::item::{self, SourceRef};
+use crate::table::item::{self, Refusal, SourceRef};
+use crate::table::schema::Schema;
 use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
@@ -222,49 +224,69 @@ impl<'a> Feed<'a> {
             return Ok(true);
         }
         let Ok(row) = row else { return Ok(true) };
-        let Ok(Judged { mut record, .. }) = judge(self.mapping, &row, self.work) else { return Ok(true) };
+        let Ok(record) = self.mapping.read(&row) else { return Ok(true) };
         let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
-        let (mut items, mut cancellation) = (1, None);
-        let builder = &mut self.builder;
-        match &mut record {
+        let (before, mut cancellation) = (self.builder.len(), None);
+        let mut puts = Puts { builder: &mut self.builder, source, schema: self.work.schema };
+        // What the survey rejected is neither superseded nor cancelled, so that all of it is tried here.
+        let put = match record {
             Record::Invoice(invoice) => {
-                if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Record).await? {
-                    cancelled::apply(stamp, invoice, &source, self.work.schema);
-                }
-                builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
+                let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
+                puts.invoice(invoice, stamp)
             }
-            Record::Line(line) => builder.push_with(|out| item::encode_line(line, &source, out)),
+            Record::Line(line) => puts.line(&line),
             Record::InvoiceLine(both) => {
-                let (invoice, line) = &mut **both;
-                builder.push_with(|out| item::encode_line(line, &source, out));
-                if !self.superseded.contains(first.byte, Part::Besides).await? {
-                    if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Besides).await? {
-                        cancelled::apply(stamp, invoice, &source, self.work.schema);
-                    }
-                    builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
-                    items = 2;
-                }
+                let (invoice, line) = *both;
+                let is_needed = !self.superseded.contains(first.byte, Part::Besides).await?;
+                let stamp = self.cancelled.stamp(first.byte, Part::Besides).await?;
+                puts.line(&line).and_then(|()| if is_needed { puts.invoice(invoice, stamp) } else { Ok(()) })
             }
             Record::InvoiceWithLines(all) => {
-                let (invoice, lines) = &mut **all;
-                if let Some(stamp) = self.cancelled.stamp(first.byte, Part::Record).await? {
-                    cancelled::apply(stamp, invoice, &source, self.work.schema);
-                }
-                for line in lines.iter() {
-                    builder.push_with(|out| item::encode_line(line, &source, out));
-                }
-                builder.push_with(|out| item::encode_invoice(invoice, &source, self.work.schema, out));
-                items = lines.len() + 1;
+                let (invoice, lines) = *all;
+                let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
+                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(invoice, stamp))
             }
             Record::Event(event) => {
-                builder.push_with(|out| item::encode_event(event, &source, out));
                 if event.kind.cancels() && !self.superseded.contains(first.byte, Part::Besides).await? {
-                    cancellation = Some(Cancellation::of(event));
+                    cancellation = Some(Cancellation::of(&event));
                 }
+                puts.event(&event)
             }
+        };
+        match put {
+            Ok(()) => self.unsent.push(first, self.builder.len() - before, cancellation),
+            // The survey has told it.
+            Err(_) => self.builder.truncate(before),
         }
-        self.unsent.push(first, items, cancellation);
         Ok(true)
+    }
+}
+
+/// Puts the items of a record into the builder.
+struct Puts<'p> {
+    builder: &'p mut BatchBuilder,
+    source: SourceRef<'p>,
+    schema: &'p Schema,
+}
+
+impl Puts<'_> {
+    /// The invoice, or what the event of `stamp` makes of it.
+    fn invoice(&mut self, invoice: InvoiceRow<'_>, stamp: Option<u64>) -> Result<(), Refusal> {
+        let Self { builder, source, schema } = self;
+        let Some(stamp) = stamp else {
+            return builder.push_with(|out| item::encode_invoice(&invoice, source, schema, out));
+        };
+        let mut invoice = invoice.whole();
+        cancelled::apply(stamp, &mut invoice, source, schema);
+        builder.push_with(|out| item::encode_invoice(&invoice, source, schema, out))
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> Result<(), Refusal> {
+        self.builder.push_with(|out| item::encode_line(line, &self.source, out))
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<(), Refusal> {
+        self.builder.push_with(|out| item::encode_event(event, &self.source, out))
     }
 }
 

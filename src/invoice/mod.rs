@@ -8,11 +8,13 @@
 //! | [`amount`] | exact decimals, kept as text |
 //! | [`time`] | local date-times, with an offset only where the source has one |
 //! | [`mod@line`], [`event`] | what belongs to an invoice |
+//! | [`fields`] | an invoice field by field |
 
 pub mod access_key;
 pub mod amount;
 pub(crate) mod check_digit;
 pub mod event;
+pub mod fields;
 pub mod line;
 pub mod nfse_key;
 mod state;
@@ -28,6 +30,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use access_key::{AccessKey, AccessKeyError};
 pub use amount::{Decimal, DecimalConvention, DecimalError};
 pub use event::{Event, EventKind};
+pub use fields::{InvoiceFields, Role, TextField};
 pub use line::{Line, LineKey};
 pub use nfse_key::{NfseKey, NfseKeyError};
 pub use tax_id::{TaxId, TaxIdColumn, TaxIdError, TaxIdKind};
@@ -59,7 +62,7 @@ pub struct Invoice<'a> {
     pub issued_at: Timestamp,
     /// Who issued it.
     pub issuer: Party<'a>,
-    /// Whom it was issued to.
+    /// Whom it was issued to; nobody where nothing is known of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recipient: Option<Party<'a>>,
     /// Its status.

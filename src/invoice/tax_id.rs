@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::check_digit::{Weights, ends_in_check_digit};
-use super::text::trimmed;
+use super::text::{all_digits, trimmed};
 
 /// Most bytes of a tax id that is kept. It becomes part of index keys, and no form of CNPJ or CPF is longer than 18.
 pub const TAX_ID_LIMIT: usize = 20;
@@ -94,7 +94,7 @@ impl TaxId {
     /// Only for what cannot be kept; wrong check digits are no error: see [`TaxId::check_digit_ok`].
     pub fn parse(text: &str, column: TaxIdColumn) -> Result<Self, TaxIdError> {
         let text = trimmed(text);
-        if text.len() == CNPJ_LENGTH && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        if text.len() == CNPJ_LENGTH && all_digits(text.as_bytes()) {
             // What most of them are needs no second look.
             return Ok(Self::of(text, TaxIdKind::Cnpj));
         }
@@ -113,7 +113,10 @@ impl TaxId {
     /// What the text of a tax id says of its kind: for every value of [`TaxId::parse`], exactly its kind.
     #[must_use]
     pub fn kind_of(text: &str) -> TaxIdKind {
-        if text.contains('*') { TaxIdKind::Masked } else { kind_of_bare(text) }
+        match kind_of_bare(text) {
+            TaxIdKind::Other if text.contains('*') => TaxIdKind::Masked,
+            kind => kind,
+        }
     }
 
     /// Whether its check digits are right; true of kinds that have none to check.
@@ -203,13 +206,13 @@ fn bare(text: &str) -> Option<ArrayString<CNPJ_LENGTH>> {
 
 fn kind_of_bare(text: &str) -> TaxIdKind {
     let bytes = text.as_bytes();
-    let digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
     match bytes.len() {
-        CPF_LENGTH if digits(bytes) => TaxIdKind::Cpf,
+        CPF_LENGTH if all_digits(bytes) => TaxIdKind::Cpf,
+        CNPJ_LENGTH if all_digits(bytes) => TaxIdKind::Cnpj,
         CNPJ_LENGTH => {
             let (body, check) = bytes.split_at(CNPJ_LENGTH - 2);
             let letters_too = body.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_uppercase());
-            if letters_too && digits(check) { TaxIdKind::Cnpj } else { TaxIdKind::Other }
+            if letters_too && all_digits(check) { TaxIdKind::Cnpj } else { TaxIdKind::Other }
         }
         _ => TaxIdKind::Other,
     }

@@ -8,6 +8,12 @@ pub(crate) fn trimmed(text: &str) -> &str {
     if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
 }
 
+/// Whether there is nothing but digits. Looks at all of `text`: that can be done at once, and most of it is digits.
+#[inline]
+pub(crate) fn all_digits(text: &[u8]) -> bool {
+    text.iter().fold(true, |all, byte| all & byte.is_ascii_digit())
+}
+
 /// Digits without the zeros before them; `0` where there is nothing else.
 pub(crate) fn without_leading_zeros(digits: &str) -> &str {
     match digits.trim_start_matches('0') {

@@ -143,17 +143,25 @@ impl Timestamp {
     /// `2019-11-12T00:00:00`, with `-03:00` behind it where an offset is known.
     #[must_use]
     pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
+        let mut plain = ArrayString::from_byte_string(&self.plain_bytes()).unwrap_or_default();
+        plain.truncate(self.plain_length());
+        plain
+    }
+
+    /// Bytes of the plain form.
+    #[inline]
+    pub(crate) fn plain_length(&self) -> usize {
+        if self.offset.is_some() { TIMESTAMP_LIMIT } else { LOCAL_LENGTH }
+    }
+
+    /// The plain form with an offset, whether or not it has one.
+    pub(crate) fn plain_bytes(&self) -> [u8; TIMESTAMP_LIMIT] {
         let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(self.local);
         let [sign, o1, o2, mark, p1, p2] = offset_text(self.offset.unwrap_or(Offset::UTC));
-        let text = [
+        [
             y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, sign, o1, o2, mark,
             p1, p2,
-        ];
-        let mut plain = ArrayString::from_byte_string(&text).unwrap_or_default();
-        if self.offset.is_none() {
-            plain.truncate(LOCAL_LENGTH);
-        }
-        plain
+        ]
     }
 
     /// With this offset, where it has none.

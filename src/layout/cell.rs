@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::spec::{Take, TakeKey, TestSpec};
 use super::{Row, fold};
-use crate::invoice::text::trimmed;
+use crate::invoice::text::{all_digits, trimmed};
 use crate::invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 
 /// Letters that stand before a key in the XML of its document, in capitals.
@@ -49,13 +49,19 @@ impl Cell {
     /// The first value of the cell's columns, without spaces around it.
     #[inline]
     pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
+        self.values(row).next()
+    }
+
+    /// Its text alone: two registers, where a [`Found`] goes by way of memory.
+    #[inline]
+    pub(super) fn text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
         // Nearly every cell has one column.
         let (&first, others) = self.columns.split_first()?;
-        let found = self.found(row, first);
-        if found.is_some() || others.is_empty() {
-            return found;
+        let text = self.text_at(row, first);
+        if text.is_some() || others.is_empty() {
+            return text;
         }
-        others.iter().find_map(|&column| self.found(row, column))
+        others.iter().find_map(|&column| self.text_at(row, column))
     }
 
     /// The values of the cell's columns, in order.
@@ -66,9 +72,14 @@ impl Cell {
 
     #[inline]
     fn found<'r>(&self, row: &Row<'r>, column: usize) -> Option<Found<'r>> {
-        let (text, is_number) = row.value(column)?;
-        let text = trimmed(text);
-        (!text.is_empty() && !self.absent.is(text)).then_some(Found { column, text, is_number })
+        let text = self.text_at(row, column)?;
+        Some(Found { column, text, is_number: row.is_number(column) })
+    }
+
+    #[inline]
+    fn text_at<'r>(&self, row: &Row<'r>, column: usize) -> Option<&'r str> {
+        let text = trimmed(row.get(column)?);
+        (!text.is_empty() && !self.absent.is(text)).then_some(text)
     }
 }
 
@@ -125,8 +136,17 @@ impl TextCell {
     /// The text, borrowed unless zeros had to be added.
     #[inline]
     pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
-        let found = self.cell.read(row)?;
-        Some(padded(taken(found.text, self.take), self.pad))
+        let text = self.cell.text(row)?;
+        Some(padded(taken(text, self.take), self.pad))
+    }
+
+    /// Hands the text to `take`, where there is one.
+    #[inline]
+    pub(super) fn hand(&self, row: &Row<'_>, take: impl FnOnce(&str)) {
+        if let Some(text) = self.cell.text(row) {
+            let text = taken(text, self.take);
+            if text.len() >= self.pad { take(text) } else { take(&padded(text, self.pad)) }
+        }
     }
 }
 
@@ -181,20 +201,19 @@ pub(super) struct KeyCell {
 }
 
 impl KeyCell {
-    /// The characters of the key, borrowed where they stand together, and what stood there.
-    pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<(Cow<'r, str>, Found<'r>)> {
-        let found = self.cell.read(row)?;
-        let key = match self.take {
-            TakeKey::Whole => Cow::Borrowed(found.text),
-            TakeKey::Bare => bare(found.text),
-        };
-        Some((key, found))
+    /// The characters of the key, borrowed where they stand together.
+    pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
+        let text = self.cell.text(row)?;
+        Some(match self.take {
+            TakeKey::Whole => Cow::Borrowed(text),
+            TakeKey::Bare => bare(text),
+        })
     }
 }
 
 /// The letters and digits of `text` in capitals, without the letters of a document before them.
 fn bare(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
+    if all_digits(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let mut bare = String::with_capacity(text.len());
@@ -298,7 +317,7 @@ pub(super) struct TrailerCell {
 impl TrailerCell {
     #[inline]
     pub(super) fn fits(&self, row: &Row<'_>) -> bool {
-        self.cell.read(row).is_some_and(|found| self.test.fits(&fold::cell(found.text)))
+        self.cell.text(row).is_some_and(|text| self.test.fits(&fold::cell(text)))
     }
 }
 

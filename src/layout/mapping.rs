@@ -11,11 +11,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::bind::{self, Bound};
-use super::cell::{AmountCell, DateCell, Found, TaxIdCell, TextCell, taken};
+use super::cell::{AmountCell, Cell, DateCell, Found, TaxIdCell, TextCell, taken};
 use super::columns::{Columns, Yielded};
 use super::json::{self, PathTree, Shown, Unreadable};
 use super::{Conventions, Layout, MappingError, Reason, Reject, Row, Scratch};
-use crate::invoice::{Decimal, DecimalConvention, Event, Invoice, Line, TaxId, TaxIdError, Timestamp, Warning};
+use crate::invoice::{
+    Decimal, DecimalConvention, Event, Invoice, InvoiceFields, Line, TaxId, TaxIdError, Timestamp, Warning,
+};
+pub use invoice::InvoiceRow;
 use oddity::Warnings;
 
 /// A layout bound to a header. Columns are looked up when it is made; mapping a row looks nothing up by name.
@@ -48,49 +51,65 @@ pub struct Fit<'m> {
 }
 
 /// What a row is. Its text is borrowed from the row, its names from the mapping.
+///
+/// Its invoice is whole, or an [`InvoiceRow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 #[allow(clippy::large_enum_variant, reason = "in a box, each of the most common records would be an allocation more")]
-pub enum Record<'r> {
+pub enum Record<'r, I = Invoice<'r>> {
     /// One invoice.
-    Invoice(Invoice<'r>),
+    Invoice(I),
     /// One line of an invoice.
     Line(Line<'r>),
     /// One event of an invoice.
     Event(Event<'r>),
     /// One line, and the invoice that it is of.
-    InvoiceLine(Box<(Invoice<'r>, Line<'r>)>),
+    InvoiceLine(Box<(I, Line<'r>)>),
     /// One invoice with its lines, of which no two have the same key. It says how many there are.
-    InvoiceWithLines(Box<(Invoice<'r>, Vec<Line<'r>>)>),
+    InvoiceWithLines(Box<(I, Vec<Line<'r>>)>),
 }
 
-impl Record<'_> {
+impl<I: InvoiceFields> Record<'_, I> {
     /// Id of the invoice that it is, or that it belongs to.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
-            Self::Invoice(invoice) => &invoice.id,
+            Self::Invoice(invoice) => invoice.id(),
             Self::Line(line) => &line.invoice,
             Self::Event(event) => &event.invoice,
-            Self::InvoiceLine(both) => &both.0.id,
-            Self::InvoiceWithLines(all) => &all.0.id,
+            Self::InvoiceLine(both) => both.0.id(),
+            Self::InvoiceWithLines(all) => all.0.id(),
         }
     }
 
     /// What was odd about it, each kind once. Events are stored without their warnings, and have those that their key
     /// shows.
-    pub fn warnings(&self) -> impl Iterator<Item = Warning> {
-        let (first, second): (&[Warning], &[Warning]) = match self {
-            Self::Invoice(invoice) => (&invoice.warnings, &[]),
-            Self::Line(line) => (&line.warnings, &[]),
-            Self::Event(event) if oddity::has_wrong_check_digit(&event.invoice) => (&[Warning::CheckDigit], &[]),
-            Self::Event(_) => (&[], &[]),
-            Self::InvoiceLine(both) => (&both.0.warnings, &both.1.warnings),
+    pub fn warnings(&self) -> impl Iterator<Item = Warning> + use<I> {
+        let warnings = match self {
+            Self::Invoice(invoice) => Warnings::of(invoice.warnings()),
+            Self::Line(line) => Warnings::of(line.warnings.iter().copied()),
+            Self::Event(event) => {
+                Warnings::default().with(Warning::CheckDigit, oddity::has_wrong_check_digit(&event.invoice))
+            }
+            Self::InvoiceLine(both) => Warnings::of(both.0.warnings().chain(both.1.warnings.iter().copied())),
             // What is odd about a line's key is odd about the invoice's, which is the same.
-            Self::InvoiceWithLines(all) => (&all.0.warnings, &[]),
+            Self::InvoiceWithLines(all) => Warnings::of(all.0.warnings()),
         };
-        let others = second.iter().filter(|warning| !first.contains(warning));
-        first.iter().chain(others).copied()
+        warnings.iter()
+    }
+}
+
+impl<'r> Record<'r, InvoiceRow<'r>> {
+    /// With its invoice whole.
+    #[must_use]
+    pub fn whole(self) -> Record<'r> {
+        match self {
+            Self::Invoice(invoice) => Record::Invoice(invoice.whole()),
+            Self::Line(line) => Record::Line(line),
+            Self::Event(event) => Record::Event(event),
+            Self::InvoiceLine(both) => Record::InvoiceLine(Box::new((both.0.whole(), both.1))),
+            Self::InvoiceWithLines(all) => Record::InvoiceWithLines(Box::new((all.0.whole(), all.1))),
+        }
     }
 }
 
@@ -139,7 +158,7 @@ impl Mapping {
         paths: Option<PathTree>,
     ) -> Self {
         let bind::Binding { columns, bound, record_columns, unbound } = binding;
-        let rejects = Warnings::of(&layout.spec.reject);
+        let rejects = Warnings::of(layout.spec.reject.iter().copied());
         Self { layout, conventions, bound, unbound, columns, record_columns, paths, rejects }
     }
 
@@ -185,7 +204,8 @@ impl Mapping {
     /// Whether a record with any warning is a reject, and not only one with a warning that the layout rejects.
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
-        self.rejects = if strict { Warnings::of(&Warning::ALL) } else { Warnings::of(&self.layout.spec.reject) };
+        let rejects: &[Warning] = if strict { &Warning::ALL } else { &self.layout.spec.reject };
+        self.rejects = Warnings::of(rejects.iter().copied());
         self
     }
 
@@ -229,7 +249,15 @@ impl Mapping {
     ///
     /// # Errors
     /// A row that cannot be stored, with the first thing that is wrong about it.
-    pub fn map<'r>(&'r self, row: &Row<'r>) -> Result<Record<'r>, Reject> {
+    pub fn map<'r>(&'r self, row: &'r Row<'r>) -> Result<Record<'r>, Reject> {
+        self.read(row).map(Record::whole)
+    }
+
+    /// [`Mapping::map`], but that an invoice is left in its row: for whoever stores or measures it and no more.
+    ///
+    /// # Errors
+    /// Those of [`Mapping::map`].
+    pub fn read<'r>(&'r self, row: &'r Row<'r>) -> Result<Record<'r, InvoiceRow<'r>>, Reject> {
         if self.paths.is_none() && row.len() != self.bound.len() {
             return Err(Reject::column_count(self.bound.len(), row.len()));
         }
@@ -249,11 +277,12 @@ impl Mapping {
 
     /// The first of the tax ids that has a value.
     fn tax_id(&self, cells: &[TaxIdCell], row: &Row<'_>) -> Result<Option<TaxId>, Reject> {
-        let found = cells.iter().find_map(|cell| Some((cell, cell.cell.read(row)?)));
-        let Some((cell, found)) = found else { return Ok(None) };
-        TaxId::parse(taken(found.text, cell.take), cell.holds).map(Some).map_err(|error| {
+        let found = cells.iter().find_map(|cell| Some((cell, cell.cell.text(row)?)));
+        let Some((cell, text)) = found else { return Ok(None) };
+        TaxId::parse(taken(text, cell.take), cell.holds).map(Some).map_err(|error| {
             let too_long = error == TaxIdError::TooLong;
-            self.reject(if too_long { Reason::ValueTooLong } else { Reason::InvalidTaxId }, found, &error)
+            let reason = if too_long { Reason::ValueTooLong } else { Reason::InvalidTaxId };
+            self.reject_first(reason, &cell.cell, row, &error)
         })
     }
 
@@ -277,6 +306,15 @@ impl Mapping {
         let convention = if found.is_number { DecimalConvention::Point } else { cell.convention };
         let read = Decimal::parse(found.text, convention);
         read.map(Some).map_err(|error| self.reject(Reason::InvalidAmount, found, &error))
+    }
+
+    /// What the first value of `cell` is called in the header, and what was expected there.
+    #[cold]
+    fn reject_first(&self, reason: Reason, cell: &Cell, row: &Row<'_>, expected: &dyn std::fmt::Display) -> Reject {
+        match cell.read(row) {
+            Some(found) => self.reject(reason, found, expected),
+            None => Reject::missing(&cell.name, "a value"),
+        }
     }
 
     /// What `found` is called in the header, and what was expected there.

@@ -54,7 +54,7 @@ pub use bind::{Bound, MappingError};
 pub use conventions::{Ballot, ConventionVotes, Conventions};
 pub use detect::{Detection, Tried};
 pub use json::{LINES_LIMIT, Shown, Unreadable};
-pub use mapping::{Fit, Mapping, Record};
+pub use mapping::{Fit, InvoiceRow, Mapping, Record};
 pub use reject::{Reason, Reject};
 pub use row::{Row, Scratch};
 

@@ -96,17 +96,21 @@ impl<'a> Row<'a> {
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
-        self.value(index).map(|(text, _)| text)
+        self.span(index)?.of(self.text)
     }
 
-    /// The text of field `index`, and whether it is a number of JSON.
+    /// Whether field `index` is a number of JSON.
     #[inline]
-    pub(super) fn value(&self, index: usize) -> Option<(&'a str, bool)> {
-        let span = match self.spans.get(index) {
-            Some(span) => span,
-            None => self.line.get(index - self.spans.len())?,
-        };
-        Some((span.of(self.text)?, span.is_number))
+    pub(super) fn is_number(&self, index: usize) -> bool {
+        self.span(index).is_some_and(|span| span.is_number)
+    }
+
+    #[inline]
+    fn span(&self, index: usize) -> Option<&'a Span> {
+        match self.spans.get(index) {
+            Some(span) => Some(span),
+            None => self.line.get(index - self.spans.len()),
+        }
     }
 
     /// All fields in order.

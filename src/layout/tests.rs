@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 use super::*;
-use crate::invoice::{Invoice, Status, TaxIdKind, Warning};
+use crate::invoice::{Invoice, InvoiceFields, Role, Status, TaxIdKind, TextField, Warning};
 use crate::read::record::FieldsBuf;
 
 mod built_in;
@@ -73,12 +73,51 @@ fn row_with<'a>(changes: &[(&str, &'a str)]) -> Vec<&'a str> {
     row
 }
 
+/// Every field of an invoice as it is handed out.
+fn fields_of(invoice: &impl InvoiceFields) -> Vec<String> {
+    let mut fields = vec![
+        invoice.id().to_owned(),
+        format!("{:?} {:?} {:?}", invoice.access_key(), invoice.issued_at(), invoice.line_count()),
+        format!("{:?} {:?} {:?}", invoice.status(), invoice.status_at(), invoice.total()),
+        format!("{} {:?}", invoice.currency(), invoice.warnings().collect::<Vec<_>>()),
+    ];
+    let alone = [TextField::Model, TextField::Series, TextField::Number, TextField::Operation, TextField::StatusText];
+    let of_party = [TextField::Name, TextField::StateRegistration, TextField::Uf, TextField::City];
+    let of_parties = [Role::Issuer, Role::Recipient].map(|role| of_party.map(|field| field(role)));
+    for field in alone.into_iter().chain(of_parties.into_iter().flatten()) {
+        invoice.text(field, |text| fields.push(format!("{field:?} {text}")));
+    }
+    fields.extend([Role::Issuer, Role::Recipient].map(|role| format!("{:?}", invoice.tax_id(role))));
+    invoice.extra(|name, value| fields.push(format!("{name} {value}")));
+    fields
+}
+
+/// What `mapping` makes of `row`. An invoice in its row has the fields of the whole one.
+pub(super) fn map<'r>(mapping: &'r Mapping, row: &'r Row<'r>) -> Result<Record<'r>, Reject> {
+    let (read, mapped) = (mapping.read(row), mapping.map(row));
+    match (&read, &mapped) {
+        (Ok(Record::Invoice(read)), Ok(Record::Invoice(whole))) => assert_eq!(fields_of(read), fields_of(whole)),
+        (Ok(Record::InvoiceLine(read)), Ok(Record::InvoiceLine(whole))) => {
+            assert_eq!(fields_of(&read.0), fields_of(&whole.0));
+        }
+        (Ok(Record::InvoiceWithLines(read)), Ok(Record::InvoiceWithLines(whole))) => {
+            assert_eq!(fields_of(&read.0), fields_of(&whole.0));
+        }
+        (Ok(read), Ok(whole)) => {
+            assert_eq!((read.id(), read.warnings().collect()), (whole.id(), whole.warnings().collect::<Vec<_>>()))
+        }
+        (Err(reject), Err(other)) => assert_eq!(reject, other),
+        (read, mapped) => panic!("{read:?} and {mapped:?}"),
+    }
+    mapped
+}
+
 /// Maps `cells` and hands the outcome to `look`, since it borrows from what is made here.
 fn mapped<T>(mapping: &Mapping, cells: &[&str], look: impl FnOnce(Result<Invoice<'_>, Reject>) -> T) -> T {
     let record = FieldsBuf::from_iter(cells.to_vec());
     let mut scratch = Scratch::default();
     let row = Row::decode(record.as_fields(), &mut scratch);
-    look(mapping.map(&row).map(|record| match record {
+    look(map(mapping, &row).map(|record| match record {
         Record::Invoice(invoice) => invoice,
         other => panic!("{other:?}"),
     }))
@@ -434,7 +473,7 @@ fn read(bytes: &[u8], delimiter: u8, own: &[Arc<Layout>]) -> (Mapping, Vec<Resul
     for fields in &records[1..] {
         let row = Row::decode(fields.as_fields(), &mut scratch);
         if !mapping.is_trailer(&row) {
-            outcomes.push(mapping.map(&row).map(|record| json(&record)));
+            outcomes.push(map(&mapping, &row).map(|record| json(&record)));
         }
     }
     (mapping, outcomes)

@@ -63,19 +63,19 @@ const SOURCE: SourceRef<'static> = SourceRef { ingestion: std::borrow::Cow::Borr
 
 async fn put(table: &Table, invoice: &Invoice<'_>) {
     let mut json = Vec::new();
-    encode_invoice(invoice, &SOURCE, &table.schema, &mut json);
+    encode_invoice(invoice, &SOURCE, &table.schema, &mut json).unwrap();
     put_json(table, &json).await;
 }
 
 async fn put_line(table: &Table, line: &Line<'_>) {
     let mut json = Vec::new();
-    encode_line(line, &SOURCE, &mut json);
+    encode_line(line, &SOURCE, &mut json).unwrap();
     put_json(table, &json).await;
 }
 
 async fn put_event(table: &Table, event: &Event<'_>) {
     let mut json = Vec::new();
-    encode_event(event, &SOURCE, &mut json);
+    encode_event(event, &SOURCE, &mut json).unwrap();
     put_json(table, &json).await;
 }
 

@@ -187,9 +187,12 @@ fn hash_of_parts(id: &str, sort: &[&str]) -> u128 {
     hasher.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes)
 }
 
+/// `yyyymmddThhmmss`.
+pub type SortTime = ArrayString<SORT_TIME_LENGTH>;
+
 /// `yyyymmddThhmmss`: times in this form sort as their texts do.
 #[must_use]
-pub fn sort_time(local: DateTime) -> ArrayString<SORT_TIME_LENGTH> {
+pub fn sort_time(local: DateTime) -> SortTime {
     let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(local);
     let text = [y1, y2, y3, y4, m1, m2, d1, d2, b'T', h1, h2, n1, n2, s1, s2];
     ArrayString::from_byte_string(&text).unwrap_or_default()

@@ -4,12 +4,19 @@
 
 use std::ops::Range;
 
+use jiff::civil::DateTime;
 use wide::u8x16;
+
+use super::keys::{SortTime, sort_time};
+use crate::invoice::Timestamp;
+use crate::invoice::time::TIMESTAMP_LIMIT;
 
 /// Bytes that a map or list takes besides its elements (`DynamoDB` developer guide, "Item sizes and formats").
 const CONTAINER_BYTES: usize = 3;
 /// Bytes that each element of a map or list takes besides itself (same page).
 const ELEMENT_BYTES: usize = 1;
+/// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
+pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
 /// Bytes of a boolean (same page).
 const BOOLEAN_BYTES: usize = 1;
 
@@ -68,6 +75,10 @@ pub(super) trait Sink {
     fn element(&mut self);
     /// A text, given in parts. Gives where it lies in the output, without its quotes.
     fn text(&mut self, parts: &[&str]) -> Range<usize>;
+    /// A time, in the plain form.
+    fn time(&mut self, at: &Timestamp);
+    /// The time that index keys have, or one as long.
+    fn sort_time(&self, local: DateTime) -> SortTime;
     /// A whole number.
     fn number(&mut self, number: u64);
     /// A boolean.
@@ -80,8 +91,6 @@ pub(super) trait Sink {
     fn open_list(&mut self);
     /// Ends it.
     fn close_list(&mut self);
-    /// Size of the item so far, in bytes as `DynamoDB` counts them.
-    fn size_bytes(&self) -> usize;
 }
 
 /// Counts.
@@ -89,6 +98,8 @@ pub(super) trait Sink {
 pub(super) struct Counter {
     size_bytes: usize,
     depth: usize,
+    /// Length of a name from elsewhere that no attribute can have.
+    wrong_name: Option<usize>,
 }
 
 impl Counter {
@@ -100,33 +111,62 @@ impl Counter {
     fn close(&mut self) {
         self.depth = self.depth.saturating_sub(1);
     }
-}
 
-impl Sink for Counter {
-    fn name(&mut self, name: &Name) {
-        self.further_name(name.text);
+    /// Size of the item so far, in bytes as `DynamoDB` counts them.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
-    fn further_name(&mut self, name: &str) {
-        self.size_bytes += name.len();
+    /// The length of a name from elsewhere that no attribute can have, if there was one.
+    pub(super) fn wrong_name(&self) -> Option<usize> {
+        self.wrong_name
+    }
+
+    #[inline]
+    fn count_name(&mut self, length: usize) {
+        self.size_bytes += length;
         if self.depth > 0 {
             self.size_bytes += ELEMENT_BYTES;
         }
+    }
+}
+
+impl Sink for Counter {
+    #[inline]
+    fn name(&mut self, name: &Name) {
+        self.count_name(name.text.len());
+    }
+
+    #[inline]
+    fn further_name(&mut self, name: &str) {
+        if !(1..=NAME_LIMIT_BYTES).contains(&name.len()) {
+            self.wrong_name = Some(name.len());
+        }
+        self.count_name(name.len());
     }
 
     fn element(&mut self) {
         self.size_bytes += ELEMENT_BYTES;
     }
 
+    #[inline]
     fn text(&mut self, parts: &[&str]) -> Range<usize> {
         self.size_bytes += parts.iter().map(|part| part.len()).sum::<usize>();
         0..0
     }
 
-    /// One byte for two significant digits and one more (same page); zeros at the end are counted as if significant.
+    #[inline]
+    fn time(&mut self, at: &Timestamp) {
+        self.size_bytes += at.plain_length();
+    }
+
+    #[inline]
+    fn sort_time(&self, _local: DateTime) -> SortTime {
+        SortTime::zero_filled()
+    }
+
     fn number(&mut self, number: u64) {
-        let digits = number.checked_ilog10().unwrap_or_default() + 1;
-        self.size_bytes += digits.div_ceil(2) as usize + 1;
+        self.size_bytes += number_bytes(number);
     }
 
     fn boolean(&mut self, _value: bool) {
@@ -148,10 +188,12 @@ impl Sink for Counter {
     fn close_list(&mut self) {
         self.close();
     }
+}
 
-    fn size_bytes(&self) -> usize {
-        self.size_bytes
-    }
+/// One byte for two significant digits and one more (same page); zeros at the end are counted as if significant.
+pub(super) fn number_bytes(number: u64) -> usize {
+    let digits = number.checked_ilog10().unwrap_or_default() + 1;
+    digits.div_ceil(2) as usize + 1
 }
 
 /// Writes `DynamoDB` JSON and counts.
@@ -176,10 +218,11 @@ impl<'o> Json<'o> {
         json
     }
 
-    /// Ends the item.
-    pub(super) fn end(mut self) {
+    /// Ends the item. Gives what was counted.
+    pub(super) fn end(mut self) -> Counter {
         self.put(*b"}");
         self.out.truncate(self.at);
+        self.counter
     }
 
     /// Bytes to write to, `length` of them and some more.
@@ -275,6 +318,19 @@ impl Sink for Json<'_> {
         start..end
     }
 
+    fn time(&mut self, at: &Timestamp) {
+        self.counter.time(at);
+        self.put(*br#"{"S":""#);
+        let length = at.plain_length();
+        self.put(at.plain_bytes());
+        self.at -= TIMESTAMP_LIMIT - length;
+        self.put(*br#""}"#);
+    }
+
+    fn sort_time(&self, local: DateTime) -> SortTime {
+        sort_time(local)
+    }
+
     fn number(&mut self, number: u64) {
         self.counter.number(number);
         self.put(*br#"{"N":""#);
@@ -322,10 +378,6 @@ impl Sink for Json<'_> {
     fn close_list(&mut self) {
         self.counter.close_list();
         self.close(*b"]}");
-    }
-
-    fn size_bytes(&self) -> usize {
-        self.counter.size_bytes()
     }
 }
 

@@ -176,7 +176,7 @@ mod tests {
 
     fn item(table: &Table, invoice: &Invoice<'_>) -> Item {
         let mut json = Vec::new();
-        encode_invoice(invoice, &SourceRef { ingestion: "9f2c".into(), record: 1 }, &table.schema, &mut json);
+        encode_invoice(invoice, &SourceRef { ingestion: "9f2c".into(), record: 1 }, &table.schema, &mut json).unwrap();
         attributes(&json)
     }
 

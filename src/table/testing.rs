@@ -188,7 +188,7 @@ pub(crate) fn any_invoice() -> impl Strategy<Value = Invoice<'static>> {
                 operation,
                 issued_at,
                 issuer,
-                recipient,
+                recipient: recipient.filter(|party| !party.is_empty()),
                 status,
                 status_text,
                 status_at,

@@ -114,11 +114,31 @@ impl BatchBuilder {
     }
 
     /// Takes in the item that `encode` appends to the buffer it is given.
-    pub fn push_with(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Encoded) {
+    ///
+    /// # Errors
+    /// That of `encode`, which has left the buffer as it was.
+    pub fn push_with<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<Encoded, E>) -> Result<(), E> {
         let start = self.json.len();
-        let Encoded { pk, sk, write_units, .. } = encode(&mut self.json);
+        let Encoded { pk, sk, write_units, .. } = encode(&mut self.json)?;
         self.write_units += u64::from(write_units);
         self.puts.push_back(Put { item: start..self.json.len(), pk, sk, write_units });
+        Ok(())
+    }
+
+    /// Number of items that are in no batch yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.puts.len()
+    }
+
+    /// Forgets the newest of them, those behind the first `len`.
+    pub fn truncate(&mut self, len: usize) {
+        while self.puts.len() > len {
+            if let Some(put) = self.puts.pop_back() {
+                self.write_units -= u64::from(put.write_units);
+                self.json.truncate(put.item.start);
+            }
+        }
     }
 
     /// Whether there are items for a whole batch. More may be added all the same: they become part of a later one.
@@ -174,6 +194,8 @@ const JSON_CAPACITY_BYTES: usize = 32 * 1024;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 pub(crate) mod tests {
+    use std::convert::Infallible;
+
     use super::*;
 
     pub(crate) fn batch_of(items: &[(&str, &str)]) -> Batch<()> {
@@ -184,13 +206,14 @@ pub(crate) mod tests {
 
     fn push_all(builder: &mut BatchBuilder, items: &[(&str, &str)]) {
         for (pk, sk) in items {
-            builder.push_with(|out| {
+            let pushed = builder.push_with(|out| {
                 let pk_at = out.len() + 12;
                 let sk_at = pk_at + pk.len() + 14;
                 out.extend_from_slice(format!(r#"{{"PK":{{"S":"{pk}"}},"SK":{{"S":"{sk}"}}}}"#).as_bytes());
                 let (pk, sk) = (pk_at..pk_at + pk.len(), sk_at..sk_at + sk.len());
-                Encoded { size_bytes: 10, write_units: 4, pk, sk }
+                Ok::<_, Infallible>(Encoded { size_bytes: 10, write_units: 4, pk, sk })
             });
+            pushed.unwrap();
         }
     }
 
@@ -261,13 +284,26 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_is_truncated_or_refused_leaves_nothing_behind() {
+        let mut builder = BatchBuilder::new(9);
+        push_all(&mut builder, &[("a", "H"), ("b", "H"), ("c", "H")]);
+        assert!(builder.is_full());
+        builder.truncate(1);
+        let refused = builder.push_with(|_| Err("no"));
+        assert_eq!((refused, builder.len(), builder.is_full()), (Err("no"), 1, false));
+        push_all(&mut builder, &[("d", "H")]);
+        let batch = builder.take(());
+        assert_eq!(batch.body("t", &[0, 1]), batch_of(&[("a", "H"), ("d", "H")]).body("t", &[0, 1]));
+    }
+
+    #[test]
     fn a_batch_is_full_at_25_items_or_at_its_write_units() {
         let mut by_count = BatchBuilder::new(u64::MAX);
         let mut by_units = BatchBuilder::new(10);
         let encoded = Encoded { size_bytes: 10, write_units: 4, pk: 0..0, sk: 0..0 };
         for n in 1..=25 {
-            by_count.push_with(|_| encoded.clone());
-            by_units.push_with(|_| encoded.clone());
+            by_count.push_with(|_| Ok::<_, Infallible>(encoded.clone())).unwrap();
+            by_units.push_with(|_| Ok::<_, Infallible>(encoded.clone())).unwrap();
             assert_eq!(by_count.is_full(), n == 25, "after {n} items");
             assert_eq!(by_units.is_full(), n >= 3, "after {n} items");
         }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
+use crate::layout::tests::map;
 use crate::layout::{Layout, LayoutError, Mapping, Record};
 
 /// Everything that a layout may read, and lines.
@@ -56,7 +57,7 @@ fn read_by(mapping: &Mapping, element: &[u8]) -> Result<Value, (Reason, usize, S
     let mut scratch = Scratch::default();
     let told = |at, reject: Reject| (reject.reason, at, reject.message);
     let row = mapping.read_json(element, &mut scratch).map_err(|unreadable| told(unreadable.at, unreadable.reject))?;
-    let record = mapping.map(&row).map_err(|reject| told(0, reject))?;
+    let record = map(mapping, &row).map_err(|reject| told(0, reject))?;
     match record {
         Record::InvoiceWithLines(all) => Ok(serde_json::json!({ "invoice": all.0, "lines": all.1 })),
         Record::Invoice(invoice) => Ok(serde_json::json!({ "invoice": invoice })),

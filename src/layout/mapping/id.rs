@@ -28,9 +28,9 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) fn access_key(&self) -> Option<AccessKey> {
+    pub(super) fn access_key(&self) -> Option<&AccessKey> {
         match self {
-            Self::Access(key) => Some(*key),
+            Self::Access(key) => Some(key),
             Self::Nfse(_) | Self::Natural => None,
         }
     }
@@ -67,16 +67,16 @@ impl Mapping {
     /// The id by the first key of the layout that has a value.
     pub(super) fn id<'r>(&self, row: &Row<'r>) -> Result<Id<'r>, Reject> {
         let columns = &self.columns.id;
-        if let Some((text, found)) = columns.access_key.as_ref().and_then(|cell| cell.read(row)) {
+        if let Some((text, cell)) = columns.access_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
             return match AccessKey::parse(&text) {
                 Ok(key) => Ok(Id { text, key: Key::Access(key) }),
-                Err(error) => Err(self.reject(Reason::InvalidAccessKey, found, &error)),
+                Err(error) => Err(self.reject_first(Reason::InvalidAccessKey, &cell.cell, row, &error)),
             };
         }
-        if let Some((text, found)) = columns.nfse_key.as_ref().and_then(|cell| cell.read(row)) {
+        if let Some((text, cell)) = columns.nfse_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
             return match NfseKey::parse(&text) {
                 Ok(key) => Ok(Id { text, key: Key::Nfse(key) }),
-                Err(error) => Err(self.reject(Reason::InvalidNfseKey, found, &error)),
+                Err(error) => Err(self.reject_first(Reason::InvalidNfseKey, &cell.cell, row, &error)),
             };
         }
         match &columns.natural {

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::Mapping;
 use super::id::Id;
+use super::{InvoiceRow, Mapping};
 use crate::invoice::{Line, LineKey};
 use crate::layout::columns::{InvoiceColumns, LineColumns};
 use crate::layout::{Reason, Record, Reject, Row};
@@ -14,8 +14,8 @@ impl Mapping {
         of_invoice: &'r InvoiceColumns,
         of_line: &'r LineColumns,
         id: Id<'r>,
-        row: &Row<'r>,
-    ) -> Result<Record<'r>, Reject> {
+        row: &'r Row<'r>,
+    ) -> Result<Record<'r, InvoiceRow<'r>>, Reject> {
         let mut lines = Vec::with_capacity(row.lines().len());
         for (position, line) in (1..).zip(row.lines()) {
             let line = self.line(of_line, id.clone(), &line, position);

@@ -1,9 +1,8 @@
 //! What is odd about a record: stored with a warning, or kept out where the layout or whoever ingests will have none.
 
-use super::Mapping;
 use super::id::Key;
-use crate::invoice::{AccessKey, Invoice, NfseKey, Party, TaxId, TaxIdColumn, TaxIdKind, Warning};
-use crate::layout::columns::InvoiceColumns;
+use super::{InvoiceRow, Mapping};
+use crate::invoice::{AccessKey, InvoiceFields, NfseKey, Role, TaxId, TaxIdColumn, TaxIdKind, TextField, Warning};
 use crate::layout::{Reason, Reject};
 
 /// A set of warnings.
@@ -11,12 +10,12 @@ use crate::layout::{Reason, Reject};
 pub(super) struct Warnings(u8);
 
 impl Warnings {
-    pub(super) fn of(warnings: &[Warning]) -> Self {
-        warnings.iter().fold(Self::default(), |set, warning| set.with(*warning, true))
+    pub(super) fn of(warnings: impl Iterator<Item = Warning>) -> Self {
+        warnings.fold(Self::default(), |set, warning| set.with(warning, true))
     }
 
     /// With `warning`, where `is` says so.
-    fn with(self, warning: Warning, is: bool) -> Self {
+    pub(super) fn with(self, warning: Warning, is: bool) -> Self {
         Self(self.0 | (u8::from(is) << warning as u8))
     }
 
@@ -33,7 +32,7 @@ impl Warnings {
 /// A record that something is odd about, for messages.
 pub(super) struct Odd<'a> {
     pub(super) id: &'a str,
-    pub(super) invoice: Option<(&'a Invoice<'a>, &'a InvoiceColumns)>,
+    pub(super) invoice: Option<&'a InvoiceRow<'a>>,
 }
 
 /// What the key alone shows.
@@ -41,25 +40,22 @@ pub(super) fn of_key(key: &Key) -> Warnings {
     Warnings::default().with(Warning::CheckDigit, !key.check_digit_ok())
 }
 
-/// What is odd about an invoice.
-pub(super) fn of_invoice(key: &Key, invoice: &Invoice<'_>) -> Warnings {
-    let tax_ids =
-        invoice.issuer.tax_id.iter().chain(invoice.recipient.iter().filter_map(|party| party.tax_id.as_ref()));
-    let check_digits_ok = key.check_digit_ok() && tax_ids.into_iter().all(TaxId::check_digit_ok);
-    let city_is_tax_id =
-        has_tax_id_for_city(&invoice.issuer) || invoice.recipient.as_ref().is_some_and(has_tax_id_for_city);
-    let issuer_unlike_key = match (&invoice.issuer.tax_id, key.issuer_tax_id()) {
-        (Some(issuer), Some(named)) => !issuer.may_be(&named),
+/// What is odd about an invoice, whose key names `named` as its issuer.
+pub(super) fn of_invoice(invoice: &InvoiceRow<'_>, named: Option<&TaxId>) -> Warnings {
+    let key = invoice.key();
+    let tax_ids = [invoice.tax_id(Role::Issuer), invoice.tax_id(Role::Recipient)];
+    let check_digits_ok = key.check_digit_ok() && tax_ids.into_iter().flatten().all(TaxId::check_digit_ok);
+    let issuer_unlike_key = match (invoice.tax_id(Role::Issuer), named) {
+        (Some(issuer), Some(named)) => !issuer.may_be(named),
         _ => false,
     };
+    let numbered_otherwise = invoice.access_key().is_some_and(|key| is_numbered_otherwise(key, invoice));
+    let city_is_tax_id = has_tax_id_for_city(invoice, Role::Issuer) || has_tax_id_for_city(invoice, Role::Recipient);
     Warnings::default()
         .with(Warning::CheckDigit, !check_digits_ok)
         .with(Warning::IssuerUnlikeKey, issuer_unlike_key)
         .with(Warning::MonthUnlikeKey, key.year_month().is_some_and(|named| named != year_month(invoice)))
-        .with(
-            Warning::NumberUnlikeKey,
-            invoice.access_key.as_ref().is_some_and(|key| is_numbered_otherwise(key, invoice)),
-        )
+        .with(Warning::NumberUnlikeKey, numbered_otherwise)
         .with(Warning::CityIsTaxId, city_is_tax_id)
 }
 
@@ -69,15 +65,25 @@ pub(super) fn has_wrong_check_digit(id: &str) -> bool {
         || NfseKey::parse(id).is_ok_and(|key| !key.check_digit_ok())
 }
 
-fn year_month(invoice: &Invoice<'_>) -> (u16, u8) {
-    let date = invoice.issued_at.local.date();
+fn year_month(invoice: &InvoiceRow<'_>) -> (u16, u8) {
+    let date = invoice.issued_at().local.date();
     (date.year().unsigned_abs(), date.month().unsigned_abs())
 }
 
 /// Whether model, series or number are others than the key's. What is no number cannot be compared.
-fn is_numbered_otherwise(key: &AccessKey, invoice: &Invoice<'_>) -> bool {
-    let pairs = [(&invoice.model, key.model()), (&invoice.series, key.series()), (&invoice.number, key.number())];
-    pairs.into_iter().any(|(given, named)| given.as_deref().is_some_and(|given| is_other_number(given, named)))
+fn is_numbered_otherwise(key: &AccessKey, invoice: &InvoiceRow<'_>) -> bool {
+    let is_other = |field, named| is(invoice, field, |given| is_other_number(given, named));
+    is_other(TextField::Model, key.model())
+        || is_other(TextField::Series, key.series())
+        || is_other(TextField::Number, key.number())
+}
+
+/// Whether the invoice has this text, and `is` says so of it.
+#[inline]
+fn is(invoice: &InvoiceRow<'_>, field: TextField, is: impl FnOnce(&str) -> bool) -> bool {
+    let mut told = false;
+    invoice.text(field, |text| told = is(text));
+    told
 }
 
 fn is_other_number(given: &str, named: &str) -> bool {
@@ -88,11 +94,13 @@ fn without_zeros(digits: &str) -> &str {
     digits.trim_start_matches('0')
 }
 
-fn has_tax_id_for_city(party: &Party<'_>) -> bool {
-    let Some(city) = &party.city else { return false };
+fn has_tax_id_for_city(invoice: &InvoiceRow<'_>, role: Role) -> bool {
     // No city ends in a digit, so that the names of cities are not looked at further.
-    city.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit())
-        && TaxId::parse(city, TaxIdColumn::Either).is_ok_and(|id| matches!(id.kind, TaxIdKind::Cnpj | TaxIdKind::Cpf))
+    is(invoice, TextField::City(role), |city| city.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit()))
+        && is(invoice, TextField::City(role), |city| {
+            let id = TaxId::parse(city, TaxIdColumn::Either);
+            id.is_ok_and(|id| matches!(id.kind, TaxIdKind::Cnpj | TaxIdKind::Cpf))
+        })
 }
 
 impl Mapping {
@@ -111,28 +119,32 @@ impl Mapping {
         let (column, expected, found) = match (warning, odd.invoice) {
             (Warning::CheckDigit, _) => self.wrong_check_digit(odd),
             (_, None) => (self.key_column(), "expected another key".to_owned(), odd.id.to_owned()),
-            (Warning::IssuerUnlikeKey, Some((invoice, columns))) => {
-                let named = invoice.access_key.map(|key| key.issuer_tax_id().text.to_string()).unwrap_or_default();
-                let found = invoice.issuer.tax_id.map(|id| id.text.to_string()).unwrap_or_default();
-                (columns.issuer.tax_id_name(), format!("expected the key's issuer {named}"), found)
+            (Warning::IssuerUnlikeKey, Some(invoice)) => {
+                let named = invoice.access_key().map(|key| key.issuer_tax_id().text.to_string()).unwrap_or_default();
+                let found = invoice.tax_id(Role::Issuer).map(|id| id.text.to_string()).unwrap_or_default();
+                (invoice.columns().issuer.tax_id_name(), format!("expected the key's issuer {named}"), found)
             }
-            (Warning::MonthUnlikeKey, Some((invoice, columns))) => {
+            (Warning::MonthUnlikeKey, Some(invoice)) => {
                 let expected = format!("expected the month of the key {}", odd.id);
-                (&*columns.issued_at.cell.name, expected, invoice.issued_at.to_string())
+                (&*invoice.columns().issued_at.cell.name, expected, invoice.issued_at().to_string())
             }
-            (Warning::NumberUnlikeKey, Some((invoice, columns))) => {
-                let numbers = [&invoice.model, &invoice.series, &invoice.number];
-                let found: Vec<&str> = numbers.into_iter().flatten().map(|text| &**text).collect();
+            (Warning::NumberUnlikeKey, Some(invoice)) => {
+                let numbers = [TextField::Model, TextField::Series, TextField::Number];
+                let mut found = Vec::new();
+                for number in numbers {
+                    invoice.text(number, |text| found.push(text.to_owned()));
+                }
                 let expected = format!("expected model, series and number of the key {}", odd.id);
-                (&*columns.number.cell.name, expected, found.join(" "))
+                (&*invoice.columns().number.cell.name, expected, found.join(" "))
             }
-            (Warning::CityIsTaxId, Some((invoice, columns))) => {
-                let of_issuer = has_tax_id_for_city(&invoice.issuer);
-                let (party, columns) = match &invoice.recipient {
-                    Some(recipient) if !of_issuer => (recipient, &columns.recipient),
-                    _ => (&invoice.issuer, &columns.issuer),
+            (Warning::CityIsTaxId, Some(invoice)) => {
+                let (role, columns) = if has_tax_id_for_city(invoice, Role::Issuer) {
+                    (Role::Issuer, &invoice.columns().issuer)
+                } else {
+                    (Role::Recipient, &invoice.columns().recipient)
                 };
-                let found = party.city.clone().unwrap_or_default().into_owned();
+                let mut found = String::new();
+                invoice.text(TextField::City(role), |city| found.push_str(city));
                 (&*columns.city.cell.name, "expected a city, not a CNPJ or CPF".to_owned(), found)
             }
         };
@@ -145,13 +157,12 @@ impl Mapping {
         if has_wrong_check_digit(odd.id) {
             return (self.key_column(), expected, odd.id.to_owned());
         }
-        let Some((invoice, columns)) = odd.invoice else { return (self.key_column(), expected, odd.id.to_owned()) };
-        let wrong = |party: &Party<'_>| party.tax_id.filter(|id| !id.check_digit_ok()).map(|id| id.text.to_string());
-        if let Some(found) = wrong(&invoice.issuer) {
-            return (columns.issuer.tax_id_name(), expected, found);
+        let Some(invoice) = odd.invoice else { return (self.key_column(), expected, odd.id.to_owned()) };
+        let wrong = |role| invoice.tax_id(role).filter(|id| !id.check_digit_ok()).map(|id| id.text.to_string());
+        if let Some(found) = wrong(Role::Issuer) {
+            return (invoice.columns().issuer.tax_id_name(), expected, found);
         }
-        let found = invoice.recipient.as_ref().and_then(wrong).unwrap_or_default();
-        (columns.recipient.tax_id_name(), expected, found)
+        (invoice.columns().recipient.tax_id_name(), expected, wrong(Role::Recipient).unwrap_or_default())
     }
 
     fn key_column(&self) -> &str {

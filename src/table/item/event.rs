@@ -10,16 +10,18 @@
 //!
 //! It appears in no index. Its code stands in its key alone.
 
-use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
+use super::{Encoded, Measured, Refusal, SourceRef, Walked, given, optional};
 use crate::invoice::Event;
 use crate::table::keys;
 use crate::table::sink::{Sink, name};
 
 /// Appends the JSON of the item that holds `event` to `out`. Nothing else is allocated.
 ///
-/// The caller has asked [`measure_event`] before: this does not check what `DynamoDB` would refuse.
-pub fn encode_event(event: &Event<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Encoded {
-    super::encode(out, |json| walk(event, source, json))
+/// # Errors
+/// Those of [`measure_event`] with the longest number of a record; `out` is as it was then.
+pub fn encode_event(event: &Event<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Result<Encoded, Refusal> {
+    super::check_id(&event.invoice)?;
+    super::encode(source, out, 0, |json| walk(event, source, json))
 }
 
 /// What a put of `event` takes, without writing it.
@@ -34,8 +36,9 @@ pub fn measure_event(event: &Event<'_>, source: &SourceRef<'_>) -> Result<Measur
 fn walk(event: &Event<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
     let time = keys::sort_time(event.at.local);
     let (pk, sk) = super::walk_keys(&event.invoice, &keys::event_sk_parts(&time, &event.code), sink);
-    optional(name!("at"), Some(&event.at.to_plain()), sink);
-    optional(name!("kind"), Some(event.kind.as_str()), sink);
+    sink.name(name!("at"));
+    sink.time(&event.at);
+    given(name!("kind"), event.kind.as_str(), sink);
     optional(name!("text"), event.text.as_deref(), sink);
     optional(name!("desc"), event.description.as_deref(), sink);
     optional(name!("why"), event.reason.as_deref(), sink);
@@ -58,7 +61,7 @@ mod tests {
     #[test]
     fn an_event_becomes_this_json() {
         let mut out = b"before ".to_vec();
-        let encoded = encode_event(&example_event(), &source(), &mut out);
+        let encoded = encode_event(&example_event(), &source(), &mut out).unwrap();
         let expected = concat!(
             r#"before {"PK":{"S":"N#31191108676370000155550010000070831000062423"},"#,
             r#""SK":{"S":"E#20191113T080910#110111"},"at":{"S":"2019-11-13T08:09:10-03:00"},"#,
@@ -91,7 +94,7 @@ mod tests {
         fn sizes_agree(event in any_event(), record in 1_u64..) {
             let source = SourceRef { ingestion: "9f2c".into(), record };
             let mut out = Vec::new();
-            let encoded = encode_event(&event, &source, &mut out);
+            let encoded = encode_event(&event, &source, &mut out).unwrap();
             let measured = measure_event(&event, &source).unwrap();
             prop_assert_eq!((encoded.size_bytes, encoded.write_units), (measured.size_bytes, measured.write_units));
             let json: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -18,8 +18,8 @@
 //! `cur` is left out where it is BRL; `kind` where the text of the tax id tells it; `key`, the access key, where the id
 //! is the access key (`ak` is false where an id only looks like one).
 
-use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
-use crate::invoice::{AccessKey, Decimal, Invoice, Party, Status, TaxId};
+use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, given, optional};
+use crate::invoice::{AccessKey, Decimal, InvoiceFields, Role, Status, TaxId, TextField};
 use crate::table::keys::{self, INVOICE_SK};
 use crate::table::schema::{Index, Schema};
 use crate::table::sink::{Name, Sink, name};
@@ -51,10 +51,18 @@ pub mod path {
 
 /// Appends the JSON of the item that holds `invoice` to `out`. Nothing else is allocated.
 ///
-/// The caller has asked [`measure_invoice`] before: this does not check what `DynamoDB` would refuse.
-pub fn encode_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, out: &mut Vec<u8>) -> Encoded {
-    let shard = keys::shard(&invoice.id, schema.shards);
-    super::encode(out, |json| walk(invoice, source, schema, shard, json))
+/// # Errors
+/// Those of [`measure_invoice`] with the longest number of a record; `out` is as it was then.
+pub fn encode_invoice(
+    invoice: &impl InvoiceFields,
+    source: &SourceRef<'_>,
+    schema: &Schema,
+    out: &mut Vec<u8>,
+) -> Result<Encoded, Refusal> {
+    super::check_id(invoice.id())?;
+    let shard = keys::shard(invoice.id(), schema.shards);
+    let spared = keys::shard_text(longest_shard(schema)).len() - keys::shard_text(shard).len();
+    super::encode(source, out, spared, |json| walk(invoice, source, schema, shard, json))
 }
 
 /// What a put of `invoice` takes, without writing it. The shard is taken for the one with the longest number, so that
@@ -62,14 +70,28 @@ pub fn encode_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Sc
 ///
 /// # Errors
 /// What `DynamoDB` would refuse.
-pub fn measure_invoice(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema) -> Result<Measured, Refusal> {
-    super::check_id(&invoice.id)?;
-    super::check_names(&invoice.extra)?;
-    super::measure(|counter| walk(invoice, source, schema, schema.shards.saturating_sub(1), counter))
+pub fn measure_invoice(
+    invoice: &impl InvoiceFields,
+    source: &SourceRef<'_>,
+    schema: &Schema,
+) -> Result<Measured, Refusal> {
+    super::check_id(invoice.id())?;
+    super::measure(|counter| walk(invoice, source, schema, longest_shard(schema), counter))
 }
 
-fn walk(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, shard: u16, sink: &mut impl Sink) -> Walked {
-    let (pk, sk) = super::walk_keys(&invoice.id, &[INVOICE_SK], sink);
+/// A shard whose number is as long as any.
+fn longest_shard(schema: &Schema) -> u16 {
+    schema.shards.saturating_sub(1)
+}
+
+fn walk(
+    invoice: &impl InvoiceFields,
+    source: &SourceRef<'_>,
+    schema: &Schema,
+    shard: u16,
+    sink: &mut impl Sink,
+) -> Walked {
+    let (pk, sk) = super::walk_keys(invoice.id(), &[INVOICE_SK], sink);
     walk_fields(invoice, sink);
     walk_access_key(invoice, sink);
     super::walk_source(source, sink);
@@ -77,53 +99,52 @@ fn walk(invoice: &Invoice<'_>, source: &SourceRef<'_>, schema: &Schema, shard: u
     Walked { pk, sk, indexes }
 }
 
-fn walk_fields(invoice: &Invoice<'_>, sink: &mut impl Sink) {
-    optional(name!("model"), invoice.model.as_deref(), sink);
-    optional(name!("series"), invoice.series.as_deref(), sink);
-    optional(name!("number"), invoice.number.as_deref(), sink);
-    optional(name!("op"), invoice.operation.as_deref(), sink);
-    optional(name!("at"), Some(&invoice.issued_at.to_plain()), sink);
-    if !invoice.issuer.is_empty() {
-        party(name!("iss"), &invoice.issuer, sink);
+fn walk_fields(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
+    invoice.text(TextField::Model, |model| given(name!("model"), model, sink));
+    invoice.text(TextField::Series, |series| given(name!("series"), series, sink));
+    invoice.text(TextField::Number, |number| given(name!("number"), number, sink));
+    invoice.text(TextField::Operation, |operation| given(name!("op"), operation, sink));
+    sink.name(name!("at"));
+    sink.time(invoice.issued_at());
+    walk_party(name!("iss"), Role::Issuer, invoice, sink);
+    walk_party(name!("rcp"), Role::Recipient, invoice, sink);
+    given(name!("st"), invoice.status().as_str(), sink);
+    invoice.text(TextField::StatusText, |text| given(name!("st_text"), text, sink));
+    if let Some(at) = invoice.status_at() {
+        sink.name(name!("st_at"));
+        sink.time(at);
     }
-    if let Some(recipient) = &invoice.recipient {
-        party(name!("rcp"), recipient, sink);
-    }
-    optional(name!("st"), Some(invoice.status.as_str()), sink);
-    optional(name!("st_text"), invoice.status_text.as_deref(), sink);
-    if let Some(at) = &invoice.status_at {
-        optional(name!("st_at"), Some(&at.to_plain()), sink);
-    }
-    optional(name!("total"), invoice.total.as_ref().map(Decimal::as_str), sink);
-    optional(name!("cur"), Some(invoice.currency.as_ref()).filter(|currency| *currency != COMMON_CURRENCY), sink);
-    if let Some(lines) = invoice.line_count {
+    optional(name!("total"), invoice.total().map(Decimal::as_str), sink);
+    optional(name!("cur"), Some(invoice.currency()).filter(|currency| *currency != COMMON_CURRENCY), sink);
+    if let Some(lines) = invoice.line_count() {
         sink.name(name!("lines"));
         sink.number(lines.into());
     }
-    super::walk_extra(&invoice.extra, sink);
-    super::walk_warnings(&invoice.warnings, sink);
+    let mut columns = Map::new(name!("x"));
+    invoice.extra(|name, value| super::walk_column(name, value, &mut columns, sink));
+    columns.close(sink);
+    super::walk_warnings(invoice.warnings(), sink);
 }
 
-fn party(name: &Name, party: &Party<'_>, sink: &mut impl Sink) {
-    sink.name(name);
-    sink.open_map();
-    if let Some(tax_id) = &party.tax_id {
-        optional(name!("doc"), Some(&tax_id.text), sink);
+fn walk_party(name: &'static Name, role: Role, invoice: &impl InvoiceFields, sink: &mut impl Sink) {
+    let mut party = Map::new(name);
+    if let Some(tax_id) = invoice.tax_id(role) {
+        given(name!("doc"), &tax_id.text, party.open(sink));
         let told = TaxId::kind_of(&tax_id.text) == tax_id.kind;
         optional(name!("kind"), (!told).then_some(tax_id.kind.as_str()), sink);
     }
-    optional(name!("name"), party.name.as_deref(), sink);
-    optional(name!("ie"), party.state_registration.as_deref(), sink);
-    optional(name!("uf"), party.uf.as_deref(), sink);
-    optional(name!("city"), party.city.as_deref(), sink);
-    sink.close_map();
+    invoice.text(TextField::Name(role), |text| given(name!("name"), text, party.open(sink)));
+    invoice.text(TextField::StateRegistration(role), |text| given(name!("ie"), text, party.open(sink)));
+    invoice.text(TextField::Uf(role), |text| given(name!("uf"), text, party.open(sink)));
+    invoice.text(TextField::City(role), |text| given(name!("city"), text, party.open(sink)));
+    party.close(sink);
 }
 
-fn walk_access_key(invoice: &Invoice<'_>, sink: &mut impl Sink) {
-    match &invoice.access_key {
-        Some(key) if key.as_str() == invoice.id => {}
-        Some(key) => optional(name!("key"), Some(key.as_str()), sink),
-        None if AccessKey::parse(&invoice.id).is_ok() => {
+fn walk_access_key(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
+    match invoice.access_key() {
+        Some(key) if key.as_str() == invoice.id() => {}
+        Some(key) => given(name!("key"), key.as_str(), sink),
+        None if AccessKey::parse(invoice.id()).is_ok() => {
             sink.name(name!("ak"));
             sink.boolean(false);
         }
@@ -132,30 +153,29 @@ fn walk_access_key(invoice: &Invoice<'_>, sink: &mut impl Sink) {
 }
 
 /// Gives in how many indexes the invoice appears.
-fn walk_index_keys(invoice: &Invoice<'_>, schema: &Schema, shard: u16, sink: &mut impl Sink) -> u32 {
+fn walk_index_keys(invoice: &impl InvoiceFields, schema: &Schema, shard: u16, sink: &mut impl Sink) -> u32 {
     let shard = keys::shard_text(shard);
-    let time = keys::sort_time(invoice.issued_at.local);
+    let time = sink.sort_time(invoice.issued_at().local);
     let (month, in_month) = keys::split_month(&time);
-    let tax_id = |party: Option<&Party<'_>>| party.and_then(|party| party.tax_id).map(|id| id.text);
     let mut indexes = 0;
     for index in schema.indexes.iter() {
         let tax_id = match index {
-            Index::Issuer => tax_id(Some(&invoice.issuer)),
-            Index::Recipient => tax_id(invoice.recipient.as_ref()),
+            Index::Issuer => invoice.tax_id(Role::Issuer),
+            Index::Recipient => invoice.tax_id(Role::Recipient),
             Index::Month | Index::State => None,
         };
-        let (of, sort) = match (index, &tax_id) {
-            (Index::Issuer | Index::Recipient, Some(tax_id)) => (tax_id.as_str(), time.as_str()),
+        let (of, sort) = match (index, tax_id) {
+            (Index::Issuer | Index::Recipient, Some(tax_id)) => (tax_id.text.as_str(), time.as_str()),
             (Index::Issuer | Index::Recipient, None) => continue,
             (Index::Month, _) => (month, in_month),
-            (Index::State, _) if invoice.status == Status::Authorized => continue,
-            (Index::State, _) => (invoice.status.as_str(), time.as_str()),
+            (Index::State, _) if invoice.status() == Status::Authorized => continue,
+            (Index::State, _) => (invoice.status().as_str(), time.as_str()),
         };
         let (partition_name, sort_name) = index_names(index);
         sink.name(partition_name);
         sink.text(&[index.prefix(), of, "#", &shard]);
         sink.name(sort_name);
-        sink.text(&[sort, "#", &invoice.id]);
+        sink.text(&[sort, "#", invoice.id()]);
         indexes += 1;
     }
     indexes
@@ -181,6 +201,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::invoice::Invoice;
     use crate::table::IndexSet;
     use crate::table::item::ITEM_LIMIT_BYTES;
     use crate::table::testing::{any_invoice, example, json_size};
@@ -192,7 +213,7 @@ mod tests {
     #[test]
     fn an_invoice_becomes_this_json() {
         let mut out = b"before ".to_vec();
-        let encoded = encode_invoice(&example(), &source(), &Schema::default(), &mut out);
+        let encoded = encode_invoice(&example(), &source(), &Schema::default(), &mut out).unwrap();
         let shard = keys::shard(&example().id, 8);
         let expected = [
             r#"before {"PK":{"S":"N#31191108676370000155550010000070831000062423"},"SK":{"S":"H"},"model":{"S":"55"},"#,
@@ -246,6 +267,33 @@ mod tests {
         assert_eq!(too_large, Err(Refusal::TooLarge { size_bytes: ITEM_LIMIT_BYTES + 1 }));
     }
 
+    /// The survey measures with the longest number of a record and the longest shard, the write pass encodes with its own.
+    #[test]
+    fn what_is_refused_when_it_is_measured_is_refused_when_it_is_encoded() {
+        let longest = SourceRef { record: u64::MAX, ..source() };
+        let with_column = |length: usize| Invoice { extra: vec![("x".into(), "v".repeat(length).into())], ..example() };
+        for shards in [1, 11, 12_000] {
+            let schema = Schema { shards, ..Schema::default() };
+            let room = ITEM_LIMIT_BYTES - measure_invoice(&with_column(0), &longest, &schema).unwrap().size_bytes;
+            for (length, fits) in [(room - 1, true), (room, true), (room + 1, false)] {
+                let invoice = with_column(length);
+                assert_eq!(measure_invoice(&invoice, &longest, &schema).is_ok(), fits);
+                let mut out = b"before".to_vec();
+                let encoded = encode_invoice(&invoice, &source(), &schema, &mut out);
+                assert_eq!(encoded.is_ok(), fits, "{length} of {room} with {shards} shards");
+                assert_eq!(out == b"before", !fits);
+            }
+        }
+        for odd in
+            [Invoice { id: "".into(), ..example() }, Invoice { extra: vec![("".into(), "v".into())], ..example() }]
+        {
+            let mut out = b"before".to_vec();
+            let refused = encode_invoice(&odd, &source(), &Schema::default(), &mut out);
+            assert_eq!(refused.unwrap_err(), measure_invoice(&odd, &longest, &Schema::default()).unwrap_err());
+            assert_eq!(out, b"before");
+        }
+    }
+
     proptest! {
         /// Measuring, writing, and the documented rules applied to the JSON that was written agree.
         #[test]
@@ -253,7 +301,7 @@ mod tests {
             let schema = Schema { shards, ..Schema::default() };
             let source = SourceRef { ingestion: "9f2c".into(), record };
             let mut out = Vec::new();
-            let encoded = encode_invoice(&invoice, &source, &schema, &mut out);
+            let encoded = encode_invoice(&invoice, &source, &schema, &mut out).unwrap();
             let measured = measure_invoice(&invoice, &source, &schema).unwrap();
             prop_assert_eq!((encoded.size_bytes, encoded.write_units), (measured.size_bytes, measured.write_units));
             let json: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -12,7 +12,7 @@
 //!
 //! It appears in no index. Its number stands in its key alone.
 
-use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
+use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::line::LINE_NUMBER_LIMIT;
 use crate::invoice::{Decimal, Line, LineKey};
 use crate::table::keys::{self, LineScratch};
@@ -20,9 +20,11 @@ use crate::table::sink::{Sink, name};
 
 /// Appends the JSON of the item that holds `line` to `out`. Nothing else is allocated.
 ///
-/// The caller has asked [`measure_line`] before: this does not check what `DynamoDB` would refuse.
-pub fn encode_line(line: &Line<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Encoded {
-    super::encode(out, |json| walk(line, source, json))
+/// # Errors
+/// Those of [`measure_line`] with the longest number of a record; `out` is as it was then.
+pub fn encode_line(line: &Line<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Result<Encoded, Refusal> {
+    check(line)?;
+    super::encode(source, out, 0, |json| walk(line, source, json))
 }
 
 /// What a put of `line` takes, without writing it.
@@ -30,14 +32,16 @@ pub fn encode_line(line: &Line<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -
 /// # Errors
 /// What `DynamoDB` would refuse, and a number that would not sort with the others.
 pub fn measure_line(line: &Line<'_>, source: &SourceRef<'_>) -> Result<Measured, Refusal> {
-    super::check_id(&line.invoice)?;
-    if let LineKey::Number(number) = line.key
-        && !(1..=LINE_NUMBER_LIMIT).contains(&number)
-    {
-        return Err(Refusal::LineNumber { number });
-    }
-    super::check_names(&line.extra)?;
+    check(line)?;
     super::measure(|counter| walk(line, source, counter))
+}
+
+fn check(line: &Line<'_>) -> Result<(), Refusal> {
+    super::check_id(&line.invoice)?;
+    match line.key {
+        LineKey::Number(number) if !(1..=LINE_NUMBER_LIMIT).contains(&number) => Err(Refusal::LineNumber { number }),
+        _ => Ok(()),
+    }
 }
 
 fn walk(line: &Line<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
@@ -51,8 +55,10 @@ fn walk(line: &Line<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked
     optional(name!("unit"), line.unit.as_deref(), sink);
     optional(name!("price"), line.unit_price.as_ref().map(Decimal::as_str), sink);
     optional(name!("total"), line.total.as_ref().map(Decimal::as_str), sink);
-    super::walk_extra(&line.extra, sink);
-    super::walk_warnings(&line.warnings, sink);
+    let mut columns = Map::new(name!("x"));
+    line.extra.iter().for_each(|(name, value)| super::walk_column(name, value, &mut columns, sink));
+    columns.close(sink);
+    super::walk_warnings(line.warnings.iter().copied(), sink);
     super::walk_source(source, sink);
     Walked { pk, sk, indexes: 0 }
 }
@@ -72,7 +78,7 @@ mod tests {
     #[test]
     fn a_line_becomes_this_json() {
         let mut out = b"before ".to_vec();
-        let encoded = encode_line(&example_line(), &source(), &mut out);
+        let encoded = encode_line(&example_line(), &source(), &mut out).unwrap();
         let expected = concat!(
             r#"before {"PK":{"S":"N#31191108676370000155550010000070831000062423"},"SK":{"S":"L#00001"},"#,
             r#""code":{"S":"7891"},"desc":{"S":"SORO FISIOLÓGICO"},"ncm":{"S":"30049099"},"cfop":{"S":"6102"},"#,
@@ -114,7 +120,7 @@ mod tests {
         fn sizes_agree(line in any_line(), record in 1_u64..) {
             let source = SourceRef { ingestion: "9f2c".into(), record };
             let mut out = Vec::new();
-            let encoded = encode_line(&line, &source, &mut out);
+            let encoded = encode_line(&line, &source, &mut out).unwrap();
             let measured = measure_line(&line, &source).unwrap();
             prop_assert_eq!((encoded.size_bytes, encoded.write_units), (measured.size_bytes, measured.write_units));
             let json: serde_json::Value = serde_json::from_slice(&out).unwrap();

@@ -26,18 +26,17 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::keys::{self, ID_LIMIT_BYTES, INVOICE_PREFIX};
-use super::sink::{Counter, Json, Name, Sink, name};
+use super::sink::{Counter, Json, Name, Sink, name, number_bytes};
 use crate::invoice::Warning;
 use crate::invoice::line::LINE_NUMBER_LIMIT;
 
+pub use super::sink::NAME_LIMIT_BYTES;
 pub use event::{encode_event, measure_event};
 pub use invoice::{encode_invoice, measure_invoice};
 pub use line::{encode_line, measure_line};
 
 /// Most bytes of an item (`DynamoDB` service limit: 400 KB).
 pub const ITEM_LIMIT_BYTES: usize = 400 * 1024;
-/// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
-pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
 /// Bytes that one write unit pays for (`DynamoDB` pricing: 1 KB).
 pub const WRITE_UNIT_BYTES: usize = 1024;
 
@@ -112,13 +111,25 @@ struct Walked {
     indexes: u32,
 }
 
-/// Appends the item that `walk` goes over to `out`.
-fn encode(out: &mut Vec<u8>, walk: impl FnOnce(&mut Json<'_>) -> Walked) -> Encoded {
+/// Appends the item that `walk` goes over to `out`, unless `DynamoDB` would refuse it, were its shard and the number of its
+/// record as long as they may be: then [`measure`] refuses it too. `spared` is how much longer its shards may be.
+fn encode(
+    source: &SourceRef<'_>,
+    out: &mut Vec<u8>,
+    spared: usize,
+    walk: impl FnOnce(&mut Json<'_>) -> Walked,
+) -> Result<Encoded, Refusal> {
+    let start = out.len();
     let mut json = Json::begin(out);
     let walked = walk(&mut json);
-    let size_bytes = json.size_bytes();
-    json.end();
-    Encoded { size_bytes, write_units: write_units(size_bytes, walked.indexes), pk: walked.pk, sk: walked.sk }
+    let counter = json.end();
+    let size_bytes = counter.size_bytes();
+    let spared = spared * walked.indexes as usize + number_bytes(u64::MAX) - number_bytes(source.record);
+    if let Err(refusal) = check(&counter, size_bytes + spared) {
+        out.truncate(start);
+        return Err(refusal);
+    }
+    Ok(Encoded { size_bytes, write_units: write_units(size_bytes, walked.indexes), pk: walked.pk, sk: walked.sk })
 }
 
 /// What a put of the item that `walk` goes over takes.
@@ -126,10 +137,19 @@ fn measure(walk: impl FnOnce(&mut Counter) -> Walked) -> Result<Measured, Refusa
     let mut counter = Counter::default();
     let walked = walk(&mut counter);
     let size_bytes = counter.size_bytes();
+    check(&counter, size_bytes)?;
+    Ok(Measured { size_bytes, write_units: write_units(size_bytes, walked.indexes) })
+}
+
+/// Checks what was counted.
+fn check(counter: &Counter, size_bytes: usize) -> Result<(), Refusal> {
+    if let Some(size_bytes) = counter.wrong_name() {
+        return Err(Refusal::Name { size_bytes });
+    }
     if size_bytes > ITEM_LIMIT_BYTES {
         return Err(Refusal::TooLarge { size_bytes });
     }
-    Ok(Measured { size_bytes, write_units: write_units(size_bytes, walked.indexes) })
+    Ok(())
 }
 
 /// The indexes project everything: an entry costs what the item does.
@@ -147,16 +167,6 @@ fn check_id(id: &str) -> Result<(), Refusal> {
     }
 }
 
-/// A further column: its name and its value.
-type Column<'a> = (Cow<'a, str>, Cow<'a, str>);
-
-/// Checks the names of further columns.
-fn check_names(extra: &[Column<'_>]) -> Result<(), Refusal> {
-    let mut lengths = extra.iter().map(|(name, _)| name.len());
-    let wrong = lengths.find(|length| !(1..=NAME_LIMIT_BYTES).contains(length));
-    wrong.map_or(Ok(()), |size_bytes| Err(Refusal::Name { size_bytes }))
-}
-
 /// The keys of the table. The sort key is given in parts.
 fn walk_keys(id: &str, sort_key: &[&str], sink: &mut impl Sink) -> (Range<usize>, Range<usize>) {
     sink.name(name!(keys::PK));
@@ -166,30 +176,56 @@ fn walk_keys(id: &str, sort_key: &[&str], sink: &mut impl Sink) -> (Range<usize>
     (pk, sk)
 }
 
-fn walk_extra(extra: &[Column<'_>], sink: &mut impl Sink) {
-    if extra.is_empty() {
-        return;
-    }
-    sink.name(name!("x"));
-    sink.open_map();
-    for (name, value) in extra {
-        sink.further_name(name);
-        sink.text(&[value]);
-    }
-    sink.close_map();
+/// A map that is there if anything is in it.
+struct Map {
+    name: &'static Name,
+    is_open: bool,
 }
 
-fn walk_warnings(warnings: &[Warning], sink: &mut impl Sink) {
-    if warnings.is_empty() {
-        return;
+impl Map {
+    fn new(name: &'static Name) -> Self {
+        Self { name, is_open: false }
     }
-    sink.name(name!("w"));
-    sink.open_list();
+
+    /// Begins it, if it is not begun.
+    #[inline]
+    fn open<'s, S: Sink>(&mut self, sink: &'s mut S) -> &'s mut S {
+        if !self.is_open {
+            self.is_open = true;
+            sink.name(self.name);
+            sink.open_map();
+        }
+        sink
+    }
+
+    fn close(self, sink: &mut impl Sink) {
+        if self.is_open {
+            sink.close_map();
+        }
+    }
+}
+
+/// A further column.
+fn walk_column(name: &str, value: &str, columns: &mut Map, sink: &mut impl Sink) {
+    let sink = columns.open(sink);
+    sink.further_name(name);
+    sink.text(&[value]);
+}
+
+fn walk_warnings(warnings: impl Iterator<Item = Warning>, sink: &mut impl Sink) {
+    let mut is_open = false;
     for warning in warnings {
+        if !is_open {
+            is_open = true;
+            sink.name(name!("w"));
+            sink.open_list();
+        }
         sink.element();
         sink.text(&[warning.as_str()]);
     }
-    sink.close_list();
+    if is_open {
+        sink.close_list();
+    }
 }
 
 fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
@@ -199,10 +235,15 @@ fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
     sink.number(source.record);
 }
 
+#[inline]
+fn given(name: &Name, text: &str, sink: &mut impl Sink) {
+    sink.name(name);
+    sink.text(&[text]);
+}
+
 fn optional(name: &Name, text: Option<&str>, sink: &mut impl Sink) {
     if let Some(text) = text {
-        sink.name(name);
-        sink.text(&[text]);
+        given(name, text, sink);
     }
 }
 

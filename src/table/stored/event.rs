@@ -49,7 +49,7 @@ mod tests {
     fn stored(event: &Event<'_>, record: u64) -> Attributes {
         let source = SourceRef { ingestion: "9f2c".into(), record };
         let mut json = Vec::new();
-        encode_event(event, &source, &mut json);
+        encode_event(event, &source, &mut json).unwrap();
         attributes(&json)
     }
 

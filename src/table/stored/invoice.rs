@@ -120,7 +120,7 @@ mod tests {
     fn stored(invoice: &Invoice<'_>, record: u64) -> Attributes {
         let source = SourceRef { ingestion: "9f2c".into(), record };
         let mut json = Vec::new();
-        encode_invoice(invoice, &source, &Schema::default(), &mut json);
+        encode_invoice(invoice, &source, &Schema::default(), &mut json).unwrap();
         attributes(&json)
     }
 

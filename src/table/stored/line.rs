@@ -56,7 +56,7 @@ mod tests {
     fn stored(line: &Line<'_>, record: u64) -> Attributes {
         let source = SourceRef { ingestion: "9f2c".into(), record };
         let mut json = Vec::new();
-        encode_line(line, &source, &mut json);
+        encode_line(line, &source, &mut json).unwrap();
         attributes(&json)
     }
 

@@ -288,15 +288,15 @@ proptest! {
         let mut builder = BatchBuilder::new(u64::MAX);
         let mut items = Vec::new();
         for invoice in &invoices {
-            builder.push_with(|out| encode_invoice(invoice, &source, &schema, out));
+            builder.push_with(|out| encode_invoice(invoice, &source, &schema, out)).unwrap();
             items.push(alone(|out| encode_invoice(invoice, &source, &schema, out)));
         }
         for line in &lines {
-            builder.push_with(|out| encode_line(line, &source, out));
+            builder.push_with(|out| encode_line(line, &source, out)).unwrap();
             items.push(alone(|out| encode_line(line, &source, out)));
         }
         for event in &events {
-            builder.push_with(|out| encode_event(event, &source, out));
+            builder.push_with(|out| encode_event(event, &source, out)).unwrap();
             items.push(alone(|out| encode_event(event, &source, out)));
         }
         prop_assume!(!items.is_empty());
