@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::layout::tests::map;
-use crate::layout::{Layout, LayoutError, Mapping, Record};
+use crate::layout::{Layout, LayoutError, Mapping, Record, Reject};
 
 /// Everything that a layout may read, and lines.
 const LAYOUT: &str = r#"
