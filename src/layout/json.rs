@@ -3,6 +3,7 @@
 //! Numbers keep the text that they have, so that no amount passes through a float. `null`, `NaN` and what is empty are no
 //! values. Where the bytes are not UTF-8, all of the element is windows-1252.
 
+mod fast_path;
 mod keys;
 mod shown;
 mod unreadable;
@@ -74,7 +75,10 @@ pub(super) fn read<'s>(
     let Workspace { latin, extra, tape, string_tape, values: record, lines, others, steps, .. } = work;
     let base = decoded(element, latin);
     let mut values = Values { tree, shape, base, extra, tape: string_tape, record, lines };
-    parse(&mut values, steps, tape).map_err(|unreadable| in_source(unreadable, base, element))?;
+    if fast_path::read(&mut values, steps).is_none() {
+        values.clear();
+        parse(&mut values, steps, tape).map_err(|unreadable| in_source(unreadable, base, element))?;
+    }
     if shape.keeps_others {
         keep_others(tree, base, extra, others);
     }

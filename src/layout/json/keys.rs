@@ -10,12 +10,17 @@ const REMEMBERED_LIMIT: usize = 256;
 /// Bytes of a key that is remembered: longer ones are in no layout, and thousands of them would fill the memory.
 const REMEMBERED_KEY_LIMIT_BYTES: usize = 128;
 
+/// Bytes of what leads from one value to the next: with room for the white space of any usual indentation.
+const LEAD_LIMIT_BYTES: usize = 2 * REMEMBERED_KEY_LIMIT_BYTES;
+
 /// The keys that were seen at one place, in the order in which they came first.
 #[derive(Debug, Default)]
 pub(super) struct Keys {
     /// As they stand in the source, with their escapes, and where they lead to.
     pub(super) seen: Vec<(Box<[u8]>, Step)>,
     places: HashMap<Box<[u8]>, usize>,
+    /// Of each that was seen, what stood last time from the comma before it up to its value; nothing of some.
+    leads: Vec<(Vec<u8>, Step)>,
 }
 
 impl Keys {
@@ -35,6 +40,46 @@ impl Keys {
         }
         step
     }
+
+    /// Where the key that is expected leads to, and how many bytes it is up to its value, where all of them are those that stood
+    /// there last time.
+    #[inline]
+    pub(super) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, Step)> {
+        let (lead, step) = self.leads.get(*next)?;
+        if lead.is_empty() || !begins_with(rest, lead) {
+            return None;
+        }
+        *next += 1;
+        Some((lead.len(), *step))
+    }
+
+    /// Notes what led to the value of `key`, behind which the one that is `next` is expected.
+    pub(super) fn note_lead(&mut self, key: &[u8], lead: &[u8], next: usize) {
+        let Some(place) = next.checked_sub(1) else { return };
+        let Some((seen, step)) = self.seen.get(place) else { return };
+        if **seen != *key || lead.len() > LEAD_LIMIT_BYTES {
+            return;
+        }
+        if self.leads.len() <= place {
+            self.leads.resize(place + 1, (Vec::new(), Step::Past));
+        }
+        if let Some(noted) = self.leads.get_mut(place) {
+            noted.0.clear();
+            noted.0.extend_from_slice(lead);
+            noted.1 = *step;
+        }
+    }
+}
+
+/// Whether `rest` begins with `lead`. Faster than to compare stretches of any length: most are two blocks or three.
+#[inline]
+fn begins_with(rest: &[u8], lead: &[u8]) -> bool {
+    let Some(start) = rest.get(..lead.len()) else { return false };
+    let (Some(start_last), Some(lead_last)) = (start.last_chunk::<16>(), lead.last_chunk::<16>()) else {
+        return start == lead;
+    };
+    let mut blocks = start.as_chunks::<16>().0.iter().zip(lead.as_chunks::<16>().0);
+    start_last == lead_last && blocks.all(|(start, lead)| start == lead)
 }
 
 fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
@@ -46,5 +91,27 @@ fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
     match unescape(&format!("\"{key}\""), &mut Vec::new(), &mut unescaped) {
         Some(()) => tree.step(at, &unescaped),
         None => Step::Past,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_of_a_lead_counts() {
+        for length in 0..80 {
+            let lead: Vec<u8> = (0..length).collect();
+            let mut rest = lead.clone();
+            assert!(begins_with(&rest, &lead));
+            assert!(length == 0 || !begins_with(&rest[1..], &lead) && !begins_with(&rest[..rest.len() - 1], &lead));
+            rest.extend_from_slice(b"behind");
+            assert!(begins_with(&rest, &lead));
+            for at in 0..lead.len() {
+                rest[at] ^= 0x20;
+                assert!(!begins_with(&rest, &lead), "byte {at} of {length}");
+                rest[at] ^= 0x20;
+            }
+        }
     }
 }

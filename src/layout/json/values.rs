@@ -35,6 +35,13 @@ pub(super) enum Misfit {
 }
 
 impl Values<'_> {
+    /// Forgets all that was taken.
+    pub(super) fn clear(&mut self) {
+        self.extra.clear();
+        self.record.fill(Span::default());
+        self.lines.clear();
+    }
+
     /// Begins a line: what belongs to one is taken into this one from now on.
     pub(super) fn begin_line(&mut self) -> Result<(), Misfit> {
         let columns = self.line_columns();
