@@ -174,13 +174,16 @@ fn row(name: &str, taken: &[Taken]) {
         |of: fn(&Taken) -> f64| taken.iter().map(of).sum::<f64>() / f64::from(u32::try_from(taken.len()).unwrap());
     let items = |taken: &Taken| f64::from(u32::try_from(taken.body["items"].as_array().map_or(1, Vec::len)).unwrap());
     let bytes = |taken: &Taken| f64::from(u32::try_from(taken.bytes).unwrap());
+    let seconds = mean(|taken| taken.time.as_secs_f64());
     println!(
-        "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} |",
+        "| {name} | {:.1} | {:.1} | {:.1} | {:.1} | {:.0} | {:.0} | {:.1} |",
         at(50),
         at(99),
         mean(|taken| taken.read_units),
         mean(items),
-        mean(bytes)
+        mean(bytes),
+        mean(items) / seconds,
+        mean(bytes) / seconds / 1e6
     );
 }
 
@@ -208,7 +211,8 @@ async fn main() {
 
     println!("\n{records} invoices, {REQUESTS} requests each, one after another.\n");
     println!(
-        "| request | median, ms | p99, ms | read units | items | bytes |\n| --- | ---: | ---: | ---: | ---: | ---: |"
+        "| request | median, ms | p99, ms | read units | items | bytes | items/s | MB/s |\n\
+         | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
     browser.measure("first page of 50", std::slice::from_ref(&list)).await;
     browser.measure(&format!("page {late} of 50"), &[browser.page(&list, late - 1).await]).await;

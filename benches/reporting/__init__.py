@@ -1,4 +1,4 @@
-"""What `benches/report` is made of: `build`, `inputs`, `measure` and `stages` get the numbers, `summary` and `targets` judge them,
+"""What `benches/report` is made of: `build`, `inputs`, `measure`, `stages` and `query` get the numbers, `summary` and `targets` judge them,
 `tables` and `plot` show them."""
 import os
 from dataclasses import dataclass

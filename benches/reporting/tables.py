@@ -109,4 +109,5 @@ def write(figures):
     replace(BENCHES, "pipeline", pipeline(figures))
     replace(BENCHES, "targets", targets_table(figures))
     replace(BENCHES, "stages", stages(figures))
+    replace(BENCHES, "query", figures.get("query") or "Not measured yet.")
     replace(README, "figures", short(figures))
