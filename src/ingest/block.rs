@@ -190,11 +190,8 @@ impl BlockBuilder {
 
     /// Takes in that the event at `byte` cancels the invoice with this hash, as `stamp` says.
     pub fn cancel(&mut self, invoice: u128, byte: u64, stamp: u64) {
-        let mut entry = [0; CANCELLATION_BYTES];
-        let parts = invoice.to_be_bytes().into_iter().chain(stamp.to_be_bytes());
-        let parts = parts.chain(place(byte, Part::Besides).to_be_bytes());
-        entry.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        self.cancellations.push(entry);
+        let place = place(byte, Part::Besides).to_be_bytes();
+        self.cancellations.push(joined([&invoice.to_be_bytes(), &stamp.to_be_bytes(), &place]));
     }
 
     /// Counts a row that is no record.
@@ -203,10 +200,7 @@ impl BlockBuilder {
     }
 
     fn add_key(&mut self, hash: u128, place: u64, with: u16) {
-        let mut entry = [0; KEY_BYTES];
-        let parts = hash.to_be_bytes().into_iter().chain(place.to_be_bytes()).chain(with.to_be_bytes());
-        entry.iter_mut().zip(parts).for_each(|(to, from)| *to = from);
-        self.keys.push(entry);
+        self.keys.push(joined([&hash.to_be_bytes(), &place.to_be_bytes(), &with.to_be_bytes()]));
     }
 
     /// Counts a warning of a valid record.
@@ -236,7 +230,7 @@ impl BlockBuilder {
     /// None in practice: a header is text and numbers.
     pub fn finish(mut self, end_byte: u64, lines: u64) -> Result<(Header, Bytes), serde_json::Error> {
         let superseded = take_superseded(&mut self.keys);
-        self.cancellations.sort_unstable();
+        self.cancellations.sort_unstable_by_key(order);
         self.header.end_byte = end_byte;
         self.header.lines = lines;
         self.header.keys = self.keys.len() as u64;
@@ -264,6 +258,29 @@ impl BlockBuilder {
     }
 }
 
+/// An entry of these parts.
+#[inline]
+fn joined<const N: usize>(parts: [&[u8]; 3]) -> [u8; N] {
+    let mut entry = [0; N];
+    let mut end = 0;
+    for part in parts {
+        let start = end;
+        end += part.len();
+        if let Some(to) = entry.get_mut(start..end) {
+            to.copy_from_slice(part);
+        }
+    }
+    debug_assert_eq!(end, N, "the parts are as long as the entry");
+    entry
+}
+
+/// What entries of up to 32 bytes are sorted by: numbers that sort as the bytes do, and are compared in less time.
+#[inline]
+fn order<const N: usize>(entry: &[u8; N]) -> [u128; 2] {
+    let number = |chunk: Option<&[u8; 16]>| chunk.map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    [number(entry.first_chunk()), number(entry.last_chunk())]
+}
+
 /// How many of these places are of records.
 #[must_use]
 pub fn count_records(places: impl Iterator<Item = u64>) -> u64 {
@@ -272,7 +289,7 @@ pub fn count_records(places: impl Iterator<Item = u64>) -> u64 {
 
 /// Sorts `keys` and keeps the last place of each; gives the other places in order.
 pub fn take_superseded(keys: &mut Vec<KeyEntry>) -> Vec<u64> {
-    keys.sort_unstable();
+    keys.sort_unstable_by_key(order);
     let mut superseded = Vec::new();
     // `dedup_by` keeps the first of equal neighbours: walking it from the back keeps the last place.
     keys.reverse();
@@ -450,6 +467,22 @@ fn range_of(buckets: &Buckets, from: usize, to: usize, at: u64, entry_bytes: usi
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn entries_are_ordered_as_their_bytes_are() {
+        // Each differs from the first in one byte.
+        let entries = (0..KEY_BYTES).flat_map(|at| {
+            [0, 0x7f, 0xff].map(|byte| {
+                let mut entry: KeyEntry = [0x80; KEY_BYTES];
+                entry[at] = byte;
+                entry
+            })
+        });
+        let entries: Vec<KeyEntry> = entries.collect();
+        for (one, other) in entries.iter().flat_map(|one| entries.iter().map(move |other| (one, other))) {
+            assert_eq!(order(one).cmp(&order(other)), one.cmp(other), "{one:?} {other:?}");
+        }
+    }
 
     fn hash(top: u16, rest: u64) -> u128 {
         (u128::from(top) << 112) | u128::from(rest)
