@@ -155,9 +155,12 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
 /// Items before the one that is refused are in the batch in the making when that shows.
 #[tokio::test]
 async fn nothing_is_put_of_a_record_of_which_one_item_is_too_large() {
-    let (outcome, whole) = items(&fixture("nfe-xmltodict.ndjson")).await;
-    assert_eq!(counts(&outcome), [3, 3, 0, 0]);
     let text = String::from_utf8(fixture("nfe-xmltodict.ndjson")).unwrap();
+    // The first record last: what it is to become is too long to tell the layout by.
+    let (first, others) = text.split_once('\n').unwrap();
+    let text = format!("{others}{first}\n");
+    let (outcome, whole) = items(text.as_bytes()).await;
+    assert_eq!(counts(&outcome), [3, 3, 0, 0]);
     let of_first =
         whole.keys().filter(|key| format!("{key:?}").contains("35261008341255000120550010000047111000329771"));
     assert_eq!((whole.len(), of_first.count()), (7, 3));
