@@ -104,7 +104,7 @@ pub(super) fn map<'r>(mapping: &'r Mapping, row: &'r Row<'r>) -> Result<Record<'
             assert_eq!(fields_of(&read.0), fields_of(&whole.0));
         }
         (Ok(read), Ok(whole)) => {
-            assert_eq!((read.id(), read.warnings().collect()), (whole.id(), whole.warnings().collect::<Vec<_>>()))
+            assert_eq!((read.id(), read.warnings().collect()), (whole.id(), whole.warnings().collect::<Vec<_>>()));
         }
         (Err(reject), Err(other)) => assert_eq!(reject, other),
         (read, mapped) => panic!("{read:?} and {mapped:?}"),
