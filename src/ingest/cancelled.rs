@@ -14,8 +14,7 @@ use super::settle::Merged;
 use super::work::Work;
 use crate::invoice::event::CANCELLATIONS;
 use crate::invoice::{Event, Invoice, Timestamp};
-use crate::table::item::{self, SourceRef};
-use crate::table::{Schema, status};
+use crate::table::status;
 
 /// Bits of a stamp: seconds since the year 1, then the offset, then the event's code.
 const OFFSET_BITS: u32 = 13;
@@ -81,12 +80,9 @@ impl<'a> Cancelled<'a> {
     }
 }
 
-/// Makes `invoice` what the event of this stamp makes of it, unless its own status is later. Where DynamoDB would not take
-/// the invoice so, as it is too large by then, it stays as its own row says; readers of it work its status out themselves.
-pub(super) fn apply(stamp: u64, invoice: &mut Invoice<'_>, source: &SourceRef<'_>, schema: &Schema) {
-    let Some((at, name)) = read(stamp) else { return };
-    let own = (invoice.status, invoice.status_text.clone(), invoice.status_at);
-    if status::cancel(invoice, at, Some(name.into())) && item::measure_invoice(invoice, source, schema).is_err() {
-        (invoice.status, invoice.status_text, invoice.status_at) = own;
+/// Makes `invoice` what the event of this stamp makes of it, unless its own status is later.
+pub(super) fn apply(stamp: u64, invoice: &mut Invoice<'_>) {
+    if let Some((at, name)) = read(stamp) {
+        status::cancel(invoice, at, Some(name.into()));
     }
 }

@@ -17,7 +17,7 @@ use super::progress::{Cursor, Progress, Put};
 use super::settle::{self, Merged};
 use super::superseded::Superseded;
 use super::work::{Ended, Slot, Work};
-use crate::invoice::{Event, Line};
+use crate::invoice::{Event, InvoiceFields, Line};
 use crate::layout::{InvoiceRow, Mapping, Record, Scratch};
 use crate::read::container::DecodedReader;
 use crate::read::reader::RecordReader;
@@ -232,19 +232,19 @@ impl<'a> Feed<'a> {
         let put = match record {
             Record::Invoice(invoice) => {
                 let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
-                puts.invoice(invoice, stamp)
+                puts.invoice(&invoice, stamp)
             }
             Record::Line(line) => puts.line(&line),
             Record::InvoiceLine(both) => {
                 let (invoice, line) = *both;
                 let is_needed = !self.superseded.contains(first.byte, Part::Besides).await?;
                 let stamp = self.cancelled.stamp(first.byte, Part::Besides).await?;
-                puts.line(&line).and_then(|()| if is_needed { puts.invoice(invoice, stamp) } else { Ok(()) })
+                puts.line(&line).and_then(|()| if is_needed { puts.invoice(&invoice, stamp) } else { Ok(()) })
             }
             Record::InvoiceWithLines(all) => {
                 let (invoice, lines) = *all;
                 let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
-                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(invoice, stamp))
+                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(&invoice, stamp))
             }
             Record::Event(event) => {
                 if event.kind.cancels() && !self.superseded.contains(first.byte, Part::Besides).await? {
@@ -270,15 +270,21 @@ struct Puts<'p> {
 }
 
 impl Puts<'_> {
-    /// The invoice, or what the event of `stamp` makes of it.
-    fn invoice(&mut self, invoice: InvoiceRow<'_>, stamp: Option<u64>) -> Result<(), Refusal> {
-        let Self { builder, source, schema } = self;
-        let Some(stamp) = stamp else {
-            return builder.push_with(|out| item::encode_invoice(&invoice, source, schema, out));
-        };
-        let mut invoice = invoice.whole();
-        cancelled::apply(stamp, &mut invoice, source, schema);
-        builder.push_with(|out| item::encode_invoice(&invoice, source, schema, out))
+    /// The invoice as the event of `stamp` makes it. Where DynamoDB would not take it so, as it is too large by then, it stays as
+    /// its own row says; readers of it work its status out themselves.
+    fn invoice(&mut self, invoice: &InvoiceRow<'_>, stamp: Option<u64>) -> Result<(), Refusal> {
+        if let Some(stamp) = stamp {
+            let mut cancelled = invoice.clone().whole();
+            cancelled::apply(stamp, &mut cancelled);
+            if self.fields(&cancelled).is_ok() {
+                return Ok(());
+            }
+        }
+        self.fields(invoice)
+    }
+
+    fn fields(&mut self, invoice: &impl InvoiceFields) -> Result<(), Refusal> {
+        self.builder.push_with(|out| item::encode_invoice(invoice, &self.source, self.schema, out))
     }
 
     fn line(&mut self, line: &Line<'_>) -> Result<(), Refusal> {
@@ -384,7 +390,12 @@ impl Window {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::layout::Layout;
+    use crate::table::item::ITEM_LIMIT_BYTES;
+    use crate::table::testing::example_event;
 
     fn cursor(record: u64) -> Cursor {
         Cursor { byte: record * 100, line: record + 2, record }
@@ -432,6 +443,46 @@ mod tests {
         assert_eq!(unsent.first(), Some(cursor(2)));
         assert_eq!(unsent.take(3), (put(1, 5), vec![cancellation("2")]));
         assert_eq!(unsent.first(), None);
+    }
+
+    /// A layout of one text, and events that cancel.
+    const LAYOUT: &str = r#"
+name = "test"
+title = "test"
+format = "json"
+requires = ["id"]
+
+[id.natural_key]
+name = "test"
+from = ["id"]
+
+[invoice]
+issued_at = "issued"
+operation = "text"
+"#;
+
+    #[test]
+    fn an_invoice_that_is_too_large_as_a_cancelled_one_stays_what_it_is() {
+        let mapping = Mapping::of_json(Arc::new(Layout::parse(LAYOUT).unwrap()), None).unwrap();
+        let (schema, source) = (Schema::default(), SourceRef { ingestion: "9f2c".into(), record: 1 });
+        let longest = SourceRef { record: u64::MAX, ..source.clone() };
+        let stamp = cancelled::stamp(&example_event());
+        let mut outcomes = Vec::new();
+        for length in ITEM_LIMIT_BYTES - 700..ITEM_LIMIT_BYTES {
+            let element = format!(r#"{{"id": "1", "issued": "02/11/2026", "text": "{}"}}"#, "x".repeat(length));
+            let mut scratch = Scratch::default();
+            let row = mapping.read_json(element.as_bytes(), &mut scratch).unwrap();
+            let Record::Invoice(invoice) = mapping.read(&row).unwrap() else { unreachable!() };
+            let mut builder = BatchBuilder::new(u64::MAX);
+            let mut puts = Puts { builder: &mut builder, source: source.clone(), schema: &schema };
+            let is_put = puts.invoice(&invoice, Some(stamp)).is_ok();
+            // What the survey counts.
+            assert_eq!(is_put, item::measure_invoice(&invoice, &longest, &schema).is_ok(), "{length}");
+            let body = builder.take(()).body("t", &[0]);
+            outcomes.push((is_put, memchr::memmem::find(&body, br#""cancelled""#).is_some()));
+        }
+        outcomes.dedup();
+        assert_eq!(outcomes, [(true, true), (true, false), (false, false)]);
     }
 
     #[tokio::test]
