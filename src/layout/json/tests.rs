@@ -11,7 +11,7 @@ use crate::layout::tests::map;
 use crate::layout::{Layout, LayoutError, Mapping, Record, Reject};
 
 /// Everything that a layout may read, and lines.
-const LAYOUT: &str = r#"
+pub(super) const LAYOUT: &str = r#"
 name = "test"
 title = "test"
 format = "json"

@@ -3,34 +3,12 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
+use super::super::tests::LAYOUT;
 use super::super::{RowShape, Unreadable, Workspace, decoded, parse};
 use super::*;
 use crate::layout::bind::{Binding, bind_paths};
 use crate::layout::row::Scratch;
 use crate::layout::{Layout, json};
-
-/// Values in objects, lines, and a key that is looked through.
-const LAYOUT: &str = r#"
-name = "test"
-title = "test"
-format = "json"
-through = ["outer"]
-requires = ["id"]
-
-[id.natural_key]
-name = "test"
-from = ["id"]
-
-[invoice]
-issued_at = "issued"
-total = "sums.total"
-operation = ["text.a", "text.b"]
-
-[line]
-each = ["items", "parts"]
-description = "what"
-total = "sum"
-"#;
 
 /// What was taken of an element.
 #[derive(Debug, PartialEq)]
