@@ -452,6 +452,35 @@ fn fallback_columns_count_in_order() {
     }
 }
 
+#[test]
+fn numbers_of_an_invoice_are_filled_up_with_zeros() {
+    let of = "number = { from = \"NÚMERO\", take = \"integer\" }";
+    let text = BUILT_IN[0].replace(of, "number = { from = \"NÚMERO\", take = \"integer\", pad = 6 }");
+    let mapping = Mapping::new(Arc::new(Layout::parse(&text).unwrap()), &V1).unwrap();
+    for (number, expected) in [("7083", "007083"), ("1234567", "1234567")] {
+        mapped(&mapping, &row_with(&[("NÚMERO", number)]), |outcome| {
+            assert_eq!(outcome.unwrap().number.as_deref(), Some(expected));
+        });
+    }
+}
+
+#[test]
+fn a_tax_id_for_the_recipients_city_is_odd_too() {
+    let text = BUILT_IN[0].replace("uf = \"UF DESTINATÁRIO\"", "city = \"UF DESTINATÁRIO\"").replacen(
+        "absent =",
+        "reject = [\"city_is_tax_id\"]\nabsent =",
+        1,
+    );
+    let mapping = Mapping::new(Arc::new(Layout::parse(&text).unwrap()), &V1).unwrap();
+    mapped(&mapping, &row_with(&[("UF DESTINATÁRIO", "20.235.404/0001-71")]), |outcome| {
+        let reject = outcome.unwrap_err();
+        assert_eq!(reject.reason, Reason::Warning(Warning::CityIsTaxId));
+        let expected = "UF DESTINATÁRIO: expected a city, not a CNPJ or CPF, found \"20.235.404/0001-71\"";
+        assert_eq!(reject.message, expected);
+    });
+    mapped(&mapping, &row_with(&[("UF DESTINATÁRIO", "CURITIBA 2")]), |outcome| assert!(outcome.is_ok()));
+}
+
 /// Maps every row of a file: its outcome as the JSON of the record or as reason and message. Trailers are left out.
 fn read(bytes: &[u8], delimiter: u8, own: &[Arc<Layout>]) -> (Mapping, Vec<Result<serde_json::Value, Reject>>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

@@ -288,7 +288,9 @@ pub(crate) mod tests {
         let mut builder = BatchBuilder::new(9);
         push_all(&mut builder, &[("a", "H"), ("b", "H"), ("c", "H")]);
         assert!(builder.is_full());
+        let bytes = batch_of(&[("a", "H")]).json.len();
         builder.truncate(1);
+        assert_eq!(builder.json.len(), bytes);
         let refused = builder.push_with(|_| Err("no"));
         assert_eq!((refused, builder.len(), builder.is_full()), (Err("no"), 1, false));
         push_all(&mut builder, &[("d", "H")]);
