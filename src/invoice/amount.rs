@@ -7,7 +7,7 @@ use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use super::text::trimmed;
+use super::text::{all_digits, trimmed};
 
 /// Most characters of an amount, sign and point included: 38 significant digits are what a `DynamoDB` number holds.
 pub const DECIMAL_LIMIT: usize = 40;
@@ -108,9 +108,8 @@ impl Decimal {
             }
             None => (mantissa, None),
         };
-        let digits_only = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
-        let places_stand = places.is_none_or(|places| !places.is_empty() && digits_only(places));
-        if !places_stand || !(digits_only(whole) || is_grouped(whole, grouping_mark)) {
+        let places_stand = places.is_none_or(|places| !places.is_empty() && all_digits(places));
+        if !places_stand || !(all_digits(whole) || is_grouped(whole, grouping_mark)) {
             return Err(malformed);
         }
         if whole.is_empty() && places.is_none() {
@@ -124,8 +123,8 @@ impl Decimal {
     pub fn from_plain(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, places) = digits.split_once('.').unwrap_or((digits, "0"));
-        let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if !all_digits(whole) || !all_digits(places) {
+        let are_digits = |part: &str| !part.is_empty() && all_digits(part.as_bytes());
+        if !are_digits(whole) || !are_digits(places) {
             return None;
         }
         ArrayString::from(text).ok().map(Self)
@@ -219,7 +218,7 @@ fn read_exponent(text: &[u8]) -> Option<i32> {
         (b'+', rest) => (false, rest),
         _ => (false, text),
     };
-    if digits.is_empty() || digits.len() > 3 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > 3 || !all_digits(digits) {
         return None;
     }
     let size = digits.iter().fold(0, |size, byte| size * 10 + i32::from(byte - b'0'));
@@ -230,10 +229,9 @@ fn read_exponent(text: &[u8]) -> Option<i32> {
 /// `0.125` has places.
 fn is_grouped(whole: &[u8], mark: u8) -> bool {
     let mut groups = whole.split(|&byte| byte == mark);
-    let digits = |group: &[u8]| group.iter().all(u8::is_ascii_digit);
-    let may_begin = |first: &[u8]| (1..=3).contains(&first.len()) && first.first() != Some(&b'0') && digits(first);
+    let may_begin = |first: &[u8]| (1..=3).contains(&first.len()) && first.first() != Some(&b'0') && all_digits(first);
     let first_stands = groups.next().is_some_and(may_begin);
-    first_stands && groups.all(|group| group.len() == 3 && digits(group))
+    first_stands && groups.all(|group| group.len() == 3 && all_digits(group))
 }
 
 /// Writes the plain form; none where it has too many digits.

@@ -99,7 +99,7 @@ impl TaxId {
             return Ok(Self::of(text, TaxIdKind::Cnpj));
         }
         let Some(bare) = bare(text) else { return Self::kept(text) };
-        let digits = bare.bytes().all(|byte| byte.is_ascii_digit());
+        let digits = all_digits(bare.as_bytes());
         match kind_of_bare(&bare) {
             TaxIdKind::Cpf if column == TaxIdColumn::Cnpj => Ok(Self::padded_unless_cpf(&bare)),
             TaxIdKind::Other if digits && !bare.is_empty() && bare.len() < length_of(column) => {

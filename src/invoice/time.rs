@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use super::text::trimmed;
+use super::text::{all_digits, trimmed};
 
 /// Characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
 pub const TIMESTAMP_LIMIT: usize = 25;
@@ -234,7 +234,7 @@ impl Parts {
         };
         let pairs = [[d1, d2], [m1, m2], [y1, y2], [y3, y4], [h1, h2], [n1, n2], [s1, s2]];
         let marks = [slash, slash_2, space, colon, colon_2];
-        if marks != *b"// ::" || !pairs.as_flattened().iter().fold(true, |all, byte| all & byte.is_ascii_digit()) {
+        if marks != *b"// ::" || !all_digits(pairs.as_flattened()) {
             return None;
         }
         let [first, second, century, year, hour, minute, second_of] =

@@ -190,7 +190,7 @@ fn padded(text: &str, pad: usize) -> Cow<'_, str> {
 }
 
 fn is_digits(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+    !text.is_empty() && all_digits(text.as_bytes())
 }
 
 /// A key that names a document.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::id::Id;
 use super::{Mapping, extra, oddity};
 use crate::invoice::line::LINE_NUMBER_LIMIT;
+use crate::invoice::text::all_digits;
 use crate::invoice::{Line, LineKey};
 use crate::layout::cell::{Cell, Found, taken};
 use crate::layout::columns::{LineColumns, LineKeyColumns};
@@ -55,7 +56,7 @@ impl Mapping {
         let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, "the number of a line"))?;
         let digits = taken(found.text, Take::Integer);
         // `u32::from_str` takes a sign too.
-        let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+        let number = all_digits(digits.as_bytes()).then(|| digits.parse().ok()).flatten();
         number.filter(|number| (1..=LINE_NUMBER_LIMIT).contains(number)).ok_or_else(|| {
             let expected = format_args!("expected the number of a line, 1 to {LINE_NUMBER_LIMIT}");
             self.reject(Reason::InvalidLineNumber, found, &expected)

@@ -2,6 +2,7 @@
 
 use super::id::Key;
 use super::{InvoiceRow, Mapping};
+use crate::invoice::text::all_digits;
 use crate::invoice::{AccessKey, InvoiceFields, NfseKey, Role, TaxId, TaxIdColumn, TaxIdKind, TextField, Warning};
 use crate::layout::{Reason, Reject};
 
@@ -87,7 +88,7 @@ fn is(invoice: &InvoiceRow<'_>, field: TextField, is: impl FnOnce(&str) -> bool)
 }
 
 fn is_other_number(given: &str, named: &str) -> bool {
-    given != named && given.bytes().all(|byte| byte.is_ascii_digit()) && without_zeros(given) != without_zeros(named)
+    given != named && all_digits(given.as_bytes()) && without_zeros(given) != without_zeros(named)
 }
 
 fn without_zeros(digits: &str) -> &str {
@@ -95,12 +96,12 @@ fn without_zeros(digits: &str) -> &str {
 }
 
 fn has_tax_id_for_city(invoice: &InvoiceRow<'_>, role: Role) -> bool {
-    // No city ends in a digit, so that the names of cities are not looked at further.
-    is(invoice, TextField::City(role), |city| city.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit()))
-        && is(invoice, TextField::City(role), |city| {
-            let id = TaxId::parse(city, TaxIdColumn::Either);
-            id.is_ok_and(|id| matches!(id.kind, TaxIdKind::Cnpj | TaxIdKind::Cpf))
-        })
+    is(invoice, TextField::City(role), |city| {
+        // No city ends in a digit, so that the names of cities are not looked at further.
+        city.bytes().next_back().is_some_and(|byte| byte.is_ascii_digit())
+            && TaxId::parse(city, TaxIdColumn::Either)
+                .is_ok_and(|id| matches!(id.kind, TaxIdKind::Cnpj | TaxIdKind::Cpf))
+    })
 }
 
 impl Mapping {
