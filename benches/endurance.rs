@@ -14,7 +14,7 @@
     reason = "a run that panics has failed as it should"
 )]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/suite/support/mod.rs"]
 mod support;
 
 use std::io::Write as _;

@@ -4,22 +4,18 @@
 //!
 //! A few seeds run by default; `NOTAFLUX_CHAOS_SECONDS` fills a box of time with more, from `NOTAFLUX_CHAOS_FIRST` on.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::env;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::support::cloud::{self, Queue};
+use crate::support::place::{Items, Place};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::rows;
+use crate::support::runtime_api::Function;
 use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt as _;
 use notaflux::aws;
@@ -28,12 +24,6 @@ use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, write_arch
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
-use support::cloud::{self, Queue};
-use support::place::{Items, Place};
-use support::proxy::Proxy;
-use support::proxy::plan::Plan;
-use support::rows;
-use support::runtime_api::Function;
 
 /// Seeds of the default run.
 const SEEDS: std::ops::Range<u64> = 0..KINDS;

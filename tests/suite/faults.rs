@@ -1,17 +1,13 @@
 //! Ingestions over a wire that fails: whatever it does, the table, the rejects and the counts are those of an undisturbed run.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::support::place::{Items, Place};
+use crate::support::program::{Program, notaflux, wait_until};
+use crate::support::proxy::plan::Plan;
+use crate::support::proxy::{Proxy, busiest_second};
+use crate::support::rows;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::{Error, Outcome, Settings, State};
@@ -19,11 +15,6 @@ use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
-use support::place::{Items, Place};
-use support::program::{Program, notaflux, wait_until};
-use support::proxy::plan::Plan;
-use support::proxy::{Proxy, busiest_second};
-use support::rows;
 
 /// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
 const SEEDS: u64 = 100;

@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use crate::oracle::{Invoice, units};
+use super::oracle::{Invoice, units};
 
 /// A parameter other than order, limit and cursor: what it asks for, and how it is written.
 #[derive(Debug, Clone)]

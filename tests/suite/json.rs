@@ -1,22 +1,12 @@
 //! JSON sources, whole: the same invoices whatever the dialect and the shape, what is wrong with a record, and what is wrong
 //! with a source.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use crate::support::place::{Items, Place};
+use crate::support::{program, rows};
 use notaflux::ingest::{Outcome, Settings, State};
-use support::place::{Items, Place};
-use support::{program, rows};
 
 fn settings() -> Settings {
     Settings { block_bytes: 2_000, ..Settings::default() }

@@ -1,19 +1,11 @@
 //! The two functions as real processes, against a Runtime API of our own and the embedded servers.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
+use crate::support::api::{self, CURSOR_KEY};
+use crate::support::runtime_api::Function;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use base64::Engine as _;
@@ -24,8 +16,6 @@ use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET, WORK_BUCKET};
 use notaflux::query::parameters::query_string;
 use notaflux::table::{self, Schema, Table};
 use serde_json::{Map, Value, json};
-use support::api::{self, CURSOR_KEY};
-use support::runtime_api::Function;
 
 const TABLE: &str = "invoices";
 

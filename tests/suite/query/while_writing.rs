@@ -8,8 +8,8 @@ use axum::Router;
 use fastrand::Rng;
 use notaflux::ingest::{Settings, State};
 
-use crate::file::Row;
-use crate::oracle::Invoice;
+use super::file::Row;
+use super::oracle::Invoice;
 use crate::support::api;
 use crate::support::place::Place;
 use crate::support::proxy::Proxy;

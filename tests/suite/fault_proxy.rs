@@ -1,19 +1,10 @@
 //! The fault proxy does what it says: each fault is seen by an SDK client, and by the servers behind.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::float_cmp,
-    reason = "a test that panics has failed as it should"
-)]
-
-#[path = "support/proxy/mod.rs"]
-mod proxy;
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
+use crate::support::proxy::plan::{Fault, Plan};
+use crate::support::proxy::{Arrival, Proxy, busiest_second};
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -28,8 +19,6 @@ use notaflux::aws::embedded_config;
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::local::{Stack, StackOptions};
 use proptest::prelude::*;
-use proxy::plan::{Fault, Plan};
-use proxy::{Arrival, Proxy, busiest_second};
 
 const TABLE: &str = "invoices";
 

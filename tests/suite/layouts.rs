@@ -1,19 +1,13 @@
 //! Files of every layout, whole: lines and events in their invoice's collection, user layouts, and what `notaflux check`
 //! says of a file before it is ingested.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::support::place::{Items, Place};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::{program, rows};
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::choice::{Named, Rule};
@@ -23,10 +17,6 @@ use notaflux::local::generate::{GenerateOptions, Generator, PortalFile, write_ar
 use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
 use notaflux::read::source::Source;
 use serde_json::Value;
-use support::place::{Items, Place};
-use support::proxy::Proxy;
-use support::proxy::plan::Plan;
-use support::{program, rows};
 
 const OPTIONS: GenerateOptions = GenerateOptions { records: 400, seed: 5, duplicates: 0.2, bad: 0.05, ..DEFAULT };
 const DEFAULT: GenerateOptions = GenerateOptions::DEFAULT;

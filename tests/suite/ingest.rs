@@ -1,24 +1,14 @@
 //! Whole ingestions over the embedded servers: what the table, the rejects and the report hold in the end.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use crate::support::place::{Items, Place};
+use crate::support::rows;
 use notaflux::ingest::{RejectLimit, Settings, State};
 use notaflux::read::source::Source;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::place::{Items, Place};
-use support::rows;
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -29,7 +19,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn of_five_records_with_one_key_the_last_valid_stays() {
     let place = Place::new().await;
-    let outcome = place.ingest(include_bytes!("../fixtures/same-key-five-times.csv"), Settings::default()).await;
+    let outcome = place.ingest(include_bytes!("../../fixtures/same-key-five-times.csv"), Settings::default()).await;
     let report = &outcome.report;
     assert_eq!(report.state, State::Completed);
     assert_eq!((report.records_read, report.written, report.superseded, report.rejected), (8, 3, 5, 0));

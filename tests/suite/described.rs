@@ -1,19 +1,13 @@
 //! What the API says of itself: every example is an answer as it is, and every path and parameter is one that it takes.
 //!
-//! `NOTAFLUX_BLESS=1 cargo test --release --test described` writes the examples anew.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
+//! `NOTAFLUX_BLESS=1 cargo test --release --test suite described` writes the examples anew.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::support::api;
+use crate::support::place::Place;
+use crate::support::rows::zipped;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use notaflux::aws;
@@ -21,9 +15,6 @@ use notaflux::ingest::Settings;
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
-use support::api;
-use support::place::Place;
-use support::rows::zipped;
 
 /// The invoice in the examples: it has lines and events.
 const INVOICE: &str = "35240111222333000181550010000000011100000010";
@@ -65,9 +56,9 @@ fn masked(value: &mut Value, ingestion: &str, work: &str) {
 /// The API over a table that has three files of the Portal, and the id of their ingestion.
 async fn filled(place: &Place) -> (Router, String) {
     let archive = zipped(&[
-        ("202401_NFe_NotaFiscal.csv", include_bytes!("../fixtures/portal-v1.csv")),
-        ("202401_NFe_NotaFiscalItem.csv", include_bytes!("../fixtures/portal-lines-v1.csv")),
-        ("202401_NFe_NotaFiscalEvento.csv", include_bytes!("../fixtures/portal-events.csv")),
+        ("202401_NFe_NotaFiscal.csv", include_bytes!("../../fixtures/portal-v1.csv")),
+        ("202401_NFe_NotaFiscalItem.csv", include_bytes!("../../fixtures/portal-lines-v1.csv")),
+        ("202401_NFe_NotaFiscalEvento.csv", include_bytes!("../../fixtures/portal-events.csv")),
     ]);
     let (s3, key) = (aws::s3_client(&place.config), "202401_NFe.zip");
     s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(archive)).send().await.unwrap();

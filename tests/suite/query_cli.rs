@@ -1,23 +1,13 @@
 //! `notaflux query` as a real process: what it prints, its exit codes, and cursors that the API takes too.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
+use crate::support::program::{self, Program, notaflux};
+use crate::support::{http, rows};
 use notaflux::local::stack::{Stack, StackOptions};
 use serde_json::Value;
-use support::program::{self, Program, notaflux};
-use support::{http, rows};
 
 /// Who issued all invoices here, as people write it.
 const ISSUER: &str = "33.000.167/0001-01";

@@ -1,18 +1,10 @@
 //! `notaflux serve` as a real process: what any S3 client puts there arrives, whatever becomes of the process.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::program::{self, Program, notaflux, wait_until};
+use crate::support::{http, rows};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
@@ -22,8 +14,6 @@ use notaflux::local::Endpoints;
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use serde_json::Value;
-use support::program::{self, Program, notaflux, wait_until};
-use support::{http, rows};
 
 /// A server in a folder of its own.
 struct Server {

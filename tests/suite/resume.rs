@@ -1,19 +1,14 @@
 //! Ingestions that are interrupted, run out of time, are overtaken by a newer version, or are worked on by many at once.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "a test that fails by panicking is a test that fails"
-)]
-
-mod support;
-
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::place::Place;
+use crate::support::program::{self, Program};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::rows;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::event::Created;
@@ -25,11 +20,6 @@ use notaflux::ingest::{Error, Halt, Settings, State, Worked, deliver, plan};
 use notaflux::local::queue::{LocalQueue, Message};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
-use support::place::Place;
-use support::program::{self, Program};
-use support::proxy::Proxy;
-use support::proxy::plan::Plan;
-use support::rows;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 

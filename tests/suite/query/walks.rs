@@ -9,9 +9,9 @@ use notaflux::ingest::Settings;
 use notaflux::local::generate::{GenerateOptions, Generator};
 use notaflux::query::parameters::query_string;
 
-use crate::file;
-use crate::oracle::{self, Invoice, Invoices};
-use crate::question::{Form, Question, SHAPES};
+use super::file;
+use super::oracle::{self, Invoice, Invoices};
+use super::question::{Form, Question, SHAPES};
 use crate::support::api::{self, Answer};
 use crate::support::place::Place;
 use crate::support::rows;
