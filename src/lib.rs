@@ -16,7 +16,7 @@
 //! - [`query`]: the read API
 //! - `local`: embedded S3 and DynamoDB, generated files (feature `local`)
 //! - `cli`: the commands (feature `local`)
-//! - [`aws`], [`backoff`], [`logs`]: clients and what their errors mean, delays, log lines
+//! - [`aws`], [`backoff`], [`logs`], [`mod@sha256`]: clients and what their errors mean, delays, log lines, hashes
 
 pub mod aws;
 pub mod backoff;
@@ -30,5 +30,6 @@ pub mod local;
 pub mod logs;
 pub mod query;
 pub mod read;
+pub mod sha256;
 pub mod table;
 pub mod write;

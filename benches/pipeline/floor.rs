@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use notaflux::local::stack::UPLOADS_BUCKET;
-use sha2::{Digest as _, Sha256};
+use notaflux::sha256::{Sha256, digest};
 
 use super::PUTS;
 use super::rows::{COLUMNS, Columns, EXTRA, ISSUER, RECIPIENT, TEXTS};
@@ -222,10 +222,10 @@ impl TableSocket {
         let (target, names) = ("DynamoDB_20120810.BatchWriteItem", "host;x-amz-date;x-amz-target");
         let canonical = format!(
             "POST\n/\n\nhost:{host}\nx-amz-date:{time}\nx-amz-target:{target}\n\n{names}\n{}",
-            hex(&Sha256::digest(&self.body))
+            hex(&digest(&self.body))
         );
         let scope = format!("{day}/us-east-1/dynamodb/aws4_request");
-        let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&Sha256::digest(canonical)));
+        let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{}", hex(&digest(canonical)));
         let signature = hex(&hmac(&self.signing_key, to_sign.as_bytes()));
         self.head.clear();
         write!(
@@ -261,8 +261,13 @@ fn parts(out: &mut Vec<u8>, name: &str, parts: &[&str]) {
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut block = [0; HASH_BLOCK_BYTES];
     block[..key.len()].copy_from_slice(key);
-    let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36)).chain_update(message).finalize();
-    Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c)).chain_update(inner).finalize().into()
+    let hash = |pad: u8, message: &[u8]| {
+        let mut hasher = Sha256::new();
+        hasher.update(block.map(|byte| byte ^ pad));
+        hasher.update(message);
+        hasher.finish()
+    };
+    hash(0x5c, &hash(0x36, message))
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -2,17 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-/// User and system time so far.
+/// User and system time so far, of all threads.
 pub fn cpu() -> Duration {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
-    let of = |time: TimeVal| {
-        Duration::new(time.tv_sec().try_into().unwrap(), u32::try_from(time.tv_usec()).unwrap() * 1_000)
-    };
-    of(usage.user_time()) + of(usage.system_time())
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
 /// Most memory that was resident. (That of `getrusage` begins with the process that started this one.)

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::Settings;
 use super::choice::{self, Catalog};
@@ -21,6 +20,7 @@ use crate::read::json::{self, Candidate, JsonHead};
 use crate::read::reader::RecordReader;
 use crate::read::record::{Format, Position, Shape};
 use crate::read::source::{Identity, Source};
+use crate::sha256;
 
 /// Entries that are looked at at once.
 const LOOKS_AT_ONCE: usize = 8;
@@ -126,7 +126,7 @@ pub struct Skipped {
 /// anybody could make share one.
 #[must_use]
 pub fn ingestion_id(source: &Identity) -> String {
-    let digest = Sha256::digest(source.fingerprint().as_bytes());
+    let digest = sha256::digest(source.fingerprint());
     let first = digest
         .first_chunk::<12>()
         .map_or(0, |bytes| bytes.iter().fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte)));

@@ -44,10 +44,10 @@ mod spec;
 use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::invoice::{DateConvention, DecimalConvention};
+use crate::sha256::{self, hex};
 use spec::{LayoutFormat, LayoutSpec, Source, Tables};
 
 pub use bind::{Bound, MappingError};
@@ -238,13 +238,7 @@ pub fn detect(header: &[impl AsRef<str>]) -> Detection {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes)).collect()
-}
-
-/// Two hexadecimal digits for each byte.
-fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
-    let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
-    bytes.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 0xf)])
+    hex(&sha256::digest(bytes)).collect()
 }
 
 #[cfg(test)]

@@ -7,11 +7,11 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::format::{self, Column, Format};
 use super::parameters;
 use super::problem::Problem;
+use crate::sha256;
 
 /// Most bytes of items in a page, unless one item alone has more. Lambda answers with 6 MB at most, as a JSON string in
 /// which every quote takes another byte; API Gateway with 10 MB.
@@ -154,7 +154,7 @@ impl Elements {
 ///
 /// The tag is weak: it stays the same when a body is compressed on its way.
 pub(super) fn single(content_type: &'static str, body: Vec<u8>) -> Response {
-    let digest = Sha256::digest(&body);
+    let digest = sha256::digest(&body);
     let digest = URL_SAFE_NO_PAD.encode(digest.get(..ETAG_BYTES).unwrap_or_default());
     let mut response = with_type(content_type, body);
     if let Ok(tag) = HeaderValue::try_from(format!("W/\"{digest}\"")) {

@@ -11,8 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use sha2::{Digest, Sha256};
 
+use crate::sha256::Sha256;
 use crate::table::keys::SORT_KEY_LIMIT_BYTES;
 
 /// Bytes of a key.
@@ -92,7 +92,10 @@ impl CursorKeys {
         if text.len() < SECRET_LIMIT {
             return Err(ShortSecret);
         }
-        Ok(Self::new(&Sha256::new_with_prefix(SECRET_CONTEXT).chain_update(text).finalize().into()))
+        let mut hasher = Sha256::new();
+        hasher.update(SECRET_CONTEXT);
+        hasher.update(text);
+        Ok(Self::new(&hasher.finish()))
     }
 
     /// Takes the cursors of another key too: the one that was current before.
@@ -209,7 +212,7 @@ mod tests {
         let secret = "x".repeat(SECRET_LIMIT);
         let cursor = CursorKeys::from_secret(&secret).unwrap().seal(SORT_KEY, b"q").unwrap();
         assert!(CursorKeys::from_secret(&secret).unwrap().open(&cursor, b"q").is_ok());
-        let bare = CursorKeys::new(&Sha256::digest(&secret).into());
+        let bare = CursorKeys::new(&crate::sha256::digest(&secret));
         for other in [bare, CursorKeys::from_secret(&format!("{secret}x")).unwrap()] {
             assert_eq!(other.open(&cursor, b"q"), Err(InvalidCursor));
         }

@@ -19,10 +19,10 @@ use std::fmt::Write;
 
 use arrayvec::ArrayString;
 use jiff::civil::DateTime;
-use sha2::{Digest, Sha256};
 
 use crate::invoice::time::digits;
 use crate::invoice::{Event, Line, LineKey};
+use crate::sha256::{self, Sha256};
 
 /// Partition key attribute of the table.
 pub const PK: &str = "PK";
@@ -151,7 +151,7 @@ pub fn object_pk(name: &str) -> String {
 /// Shard of an id among `shards`: the first 8 bytes of its SHA-256, big endian, modulo `shards`.
 #[must_use]
 pub fn shard(id: &str, shards: u16) -> u16 {
-    let hash = Sha256::digest(id.as_bytes());
+    let hash = sha256::digest(id);
     let first = hash.first_chunk().copied().map_or(0, u64::from_be_bytes);
     u16::try_from(first % u64::from(shards.max(1))).unwrap_or_default()
 }
@@ -179,12 +179,12 @@ pub fn event_hash(event: &Event<'_>) -> u128 {
 
 fn hash_of_parts(id: &str, sort: &[&str]) -> u128 {
     let mut hasher = Sha256::new();
-    hasher.update(id.as_bytes());
+    hasher.update(id);
     hasher.update([0]);
     for part in sort {
-        hasher.update(part.as_bytes());
+        hasher.update(part);
     }
-    hasher.finalize().first_chunk().copied().map_or(0, u128::from_be_bytes)
+    hasher.finish().first_chunk().copied().map_or(0, u128::from_be_bytes)
 }
 
 /// `yyyymmddThhmmss`.

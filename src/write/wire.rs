@@ -30,6 +30,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use crate::aws;
+use crate::sha256::{self, hex};
 
 /// Operation and version of the API.
 const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
@@ -116,8 +117,11 @@ impl Wire {
         }
     }
 
-    /// The signed request.
-    async fn request(&self, body: Bytes) -> Result<HttpRequest, CallError> {
+    /// The signed request that sends `body`.
+    ///
+    /// # Errors
+    /// No region or credentials.
+    pub async fn request(&self, body: Bytes) -> Result<HttpRequest, CallError> {
         let endpoint = self.endpoint.as_deref().map_err(|why| SdkError::construction_failure(why.clone()))?;
         let region = self.region.as_deref().ok_or_else(|| SdkError::construction_failure("Missing Region"))?;
         let identity = self.credentials().await?.into();
@@ -131,7 +135,8 @@ impl Wire {
             .map_err(SdkError::construction_failure)?
             .into();
         let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
-        let signable = SignableRequest::new("POST", endpoint, headers.into_iter(), SignableBody::Bytes(&body));
+        let hashed = SignableBody::Precomputed(hex(&sha256::digest(&body)).collect());
+        let signable = SignableRequest::new("POST", endpoint, headers.into_iter(), hashed);
         let signed = signable.and_then(|signable| http_request::sign(signable, &parameters));
         let (signature, _) = signed.map_err(SdkError::construction_failure)?.into_parts();
         let mut request = http::Request::post(endpoint)

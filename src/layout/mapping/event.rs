@@ -1,14 +1,14 @@
 //! A row to an event, and what kind of event a text is.
 
 use arrayvec::ArrayString;
-use sha2::{Digest, Sha256};
 
 use super::id::Id;
 use super::{Mapping, oddity};
 use crate::invoice::event::EVENT_CODE_LIMIT;
 use crate::invoice::{Event, EventKind};
 use crate::layout::columns::EventColumns;
-use crate::layout::{Reject, Row, fold, hex};
+use crate::layout::{Reject, Row, fold};
+use crate::sha256::{Sha256, hex};
 
 /// Digits of an official code (`tpEvento`).
 const CODE_LENGTH: usize = 6;
@@ -86,10 +86,10 @@ fn leading_code(text: &str) -> Option<&str> {
 fn hashed(text: &str) -> ArrayString<EVENT_CODE_LIMIT> {
     let mut hasher = Sha256::new();
     for char in fold::folded(text) {
-        hasher.update(char.encode_utf8(&mut [0; 4]).as_bytes());
+        hasher.update(char.encode_utf8(&mut [0; 4]));
     }
     let mut code = ArrayString::from("x").unwrap_or_default();
-    for digit in hex(&hasher.finalize()).take(2 * HASHED_BYTES) {
+    for digit in hex(&hasher.finish()).take(2 * HASHED_BYTES) {
         code.push(digit);
     }
     code

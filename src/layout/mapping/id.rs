@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
 use super::Mapping;
 use crate::invoice::{AccessKey, NfseKey, TaxId};
 use crate::layout::columns::NaturalKeyColumns;
-use crate::layout::{Reason, Reject, Row, hex};
+use crate::layout::{Reason, Reject, Row};
+use crate::sha256::{Sha256, hex};
 
 /// Bytes of the hash of a natural key that are its id, in hexadecimal: 128 bits.
 const NATURAL_ID_BYTES: usize = 16;
@@ -88,7 +87,7 @@ impl Mapping {
     /// The first 32 hexadecimal digits of the SHA-256 of the key's name and values, a NUL between any two.
     fn natural_id(&self, columns: &NaturalKeyColumns, row: &Row<'_>) -> Result<String, Reject> {
         let mut hasher = Sha256::new();
-        hasher.update(columns.name.as_bytes());
+        hasher.update(&*columns.name);
         let needed = columns.from.iter().map(|cell| (cell, true));
         for (cell, is_needed) in needed.chain(columns.optional.iter().map(|cell| (cell, false))) {
             hasher.update([0]);
@@ -96,12 +95,12 @@ impl Mapping {
                 Some(found) if found.text.contains('\0') => {
                     return Err(self.reject(Reason::InvalidNaturalKey, found, &"expected a text without a NUL"));
                 }
-                Some(found) => hasher.update(found.text.as_bytes()),
+                Some(found) => hasher.update(found.text),
                 None if is_needed => return Err(Reject::missing(&cell.name, "a value, which names the invoice")),
                 None => {}
             }
         }
-        let digest = hasher.finalize();
+        let digest = hasher.finish();
         let mut id = String::with_capacity(2 * NATURAL_ID_BYTES);
         id.extend(hex(&digest).take(2 * NATURAL_ID_BYTES));
         Ok(id)

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use sha2::{Digest, Sha256};
+use crate::sha256;
 
 /// Longest file name made from an encoded key alone, in bytes. Linux and macOS stop at 255; the rest is for suffixes.
 const PLAIN_NAME_LIMIT_BYTES: usize = 200;
@@ -28,7 +28,7 @@ pub(super) fn file_name(key: &str) -> String {
     }
     let mut long = name.get(..head).unwrap_or_default().to_owned();
     long.push_str(LONG_MARK);
-    for byte in Sha256::digest(key.as_bytes()) {
+    for byte in sha256::digest(key) {
         push_hex(&mut long, byte);
     }
     long
