@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
+use bytes::Bytes;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput};
 use notaflux::aws;
@@ -306,7 +307,7 @@ impl Drop for TableServer {
 /// The items of the first invoices, in batches.
 fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     let (schema, source) = (Schema::default(), source());
-    let mut builder = BatchBuilder::new(u64::MAX);
+    let mut builder = BatchBuilder::new(server::TABLE, u64::MAX);
     let mut batches = Vec::with_capacity(BATCHES + 1);
     runtime.block_on(each(csv, |record| {
         if batches.len() < BATCHES {
@@ -325,8 +326,7 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let server = TableServer::start();
     let config = aws::embedded_config(&server.endpoint);
     let client = aws::dynamodb_client(&config);
-    let bodies: Vec<Vec<u8>> =
-        batches(runtime, csv).iter().map(|batch| batch.body(server::TABLE, &all(batch))).collect();
+    let bodies: Vec<Bytes> = batches(runtime, csv).iter().map(|batch| batch.body(&all(batch))).collect();
     let bytes = bodies.iter().map(|body| body.len() as u64).sum();
     let elements = (BATCHES * 25) as u64;
     let mut group: Group<'_> = criterion.benchmark_group("sink");
@@ -385,8 +385,8 @@ fn send(socket: &mut TcpStream, body: &[u8]) {
 }
 
 /// The items of each call, as JSON.
-fn items(bodies: &[Vec<u8>]) -> Vec<Vec<serde_json::Value>> {
-    let items = |body: &Vec<u8>| {
+fn items(bodies: &[Bytes]) -> Vec<Vec<serde_json::Value>> {
+    let items = |body: &Bytes| {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
         let puts = body["RequestItems"][server::TABLE].as_array().unwrap();
         puts.iter().map(|put| put["PutRequest"]["Item"].clone()).collect()
@@ -435,11 +435,12 @@ fn count(runtime: &Runtime, stage: &str) {
             let compressed = Compressed::new(runtime, &zstd(&files[0].bytes));
             counted(|| compressed.decode(runtime));
         }
-        ("sink", "body") => {
-            let batches = batches(runtime, &files[0]);
+        ("sink", "sign") => {
+            let bodies: Vec<Bytes> = batches(runtime, &files[0]).iter().map(|batch| batch.body(&all(batch))).collect();
+            let wire = Wire::new(&aws::embedded_config("http://127.0.0.1:1"));
             counted(|| {
-                for batch in &batches {
-                    black_box(batch.body(server::TABLE, &all(batch)));
+                for body in &bodies {
+                    black_box(runtime.block_on(wire.request(body.clone())).unwrap());
                 }
             });
         }

@@ -93,7 +93,7 @@ impl Items {
     fn batches(&self) -> impl Iterator<Item = Batch<()>> {
         let mut parts = self.parts.iter().cycle();
         std::iter::repeat_with(move || {
-            let mut builder = BatchBuilder::new(u64::MAX);
+            let mut builder = BatchBuilder::new(NAME, u64::MAX);
             while !builder.is_full() {
                 let (start, encoded) = parts.next().unwrap();
                 let Ok(()) = builder.push_with(|out| Ok::<_, Infallible>(self.copy(*start, encoded, out)));

@@ -26,7 +26,7 @@ LIMIT, NOISE = 0.05, 0.005
 # As in benches/stages.rs, which runs them.
 RECORDS = 5_000
 STAGES = [f"{form}/{stage}" for form in ("csv", "ndjson", "json") for stage in ("split", "map", "survey", "encode")]
-STAGES += ["decompress/gzip", "decompress/zstd", "sink/body"]
+STAGES += ["decompress/gzip", "decompress/zstd", "sink/sign"]
 # What is counted of a stage is what it adds to another.
 BASES = {"map": "split", "survey": "map", "encode": "map"}
 

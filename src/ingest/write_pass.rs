@@ -51,7 +51,7 @@ pub(super) async fn write(
         return Err(Error::damaged("the ledger's progress of a write pass"));
     };
     let window = Window::new(cursor, put);
-    let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batch_limit_units()).await?;
+    let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batches()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
         let batch = feed.next_batch(&window, halt).await?;
         if batch.is_some() {
@@ -152,7 +152,7 @@ impl<'a> Feed<'a> {
         mapping: &'a Mapping,
         merged: &Merged,
         start: Cursor,
-        limit_units: u64,
+        builder: BatchBuilder,
     ) -> Result<Self, Error> {
         Ok(Self {
             work,
@@ -162,7 +162,7 @@ impl<'a> Feed<'a> {
             scratch: Scratch::default(),
             superseded: Superseded::open(work, merged, segment, start.byte).await?,
             cancelled: Cancelled::open(work, merged, segment).await?,
-            builder: BatchBuilder::new(limit_units),
+            builder,
             unsent: Unsent::default(),
             records: start.record,
             batches: 0,
@@ -473,12 +473,12 @@ operation = "text"
             let mut scratch = Scratch::default();
             let row = mapping.read_json(element.as_bytes(), &mut scratch).unwrap();
             let Record::Invoice(invoice) = mapping.read(&row).unwrap() else { unreachable!() };
-            let mut builder = BatchBuilder::new(u64::MAX);
+            let mut builder = BatchBuilder::new("t", u64::MAX);
             let mut puts = Puts { builder: &mut builder, source: source.clone(), schema: &schema };
             let is_put = puts.invoice(&invoice, Some(stamp)).is_ok();
             // What the survey counts.
             assert_eq!(is_put, item::measure_invoice(&invoice, &longest, &schema).is_ok(), "{length}");
-            let body = builder.take(()).body("t", &[0]);
+            let body = builder.take(()).body(&[0]);
             outcomes.push((is_put, memchr::memmem::find(&body, br#""cancelled""#).is_some()));
         }
         outcomes.dedup();

@@ -1,7 +1,9 @@
-//! A batch: up to 25 items, each already the JSON that goes over the wire, so that a call copies bytes and builds nothing.
+//! A batch: up to 25 items, written from the beginning as the body of the call that puts them all, so that it copies nothing.
 
 use std::collections::VecDeque;
 use std::ops::Range;
+
+use bytes::Bytes;
 
 use crate::table::item::Encoded;
 
@@ -11,12 +13,19 @@ pub const PUTS_LIMIT: usize = 25;
 /// Bytes of items at which a batch is full. The service takes 16 MB of request; this bounds what the calls in flight hold.
 pub const BATCH_LIMIT_BYTES: usize = 512 * 1024;
 
-/// Items of one call, and where each lies in their common JSON.
+/// What stands before the table's name in a body, behind it, before and behind each item, and in the end.
+const HEAD: &[u8] = br#"{"ReturnConsumedCapacity":"TOTAL","RequestItems":{""#;
+const NAMED: &[u8] = br#"":["#;
+const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
+const PUT_END: &[u8] = b"}}";
+const END: &[u8] = b"]}}";
+
+/// Items of one call, and where each lies in its body.
 #[derive(Debug)]
 pub struct Batch<T> {
     /// What the caller wants back when every item is acknowledged.
     pub tag: T,
-    json: Vec<u8>,
+    body: Bytes,
     puts: Vec<Put>,
 }
 
@@ -29,6 +38,11 @@ struct Put {
 }
 
 impl Put {
+    /// Where it lies with what stands before and behind its item.
+    fn whole(&self) -> Range<usize> {
+        self.item.start - PUT.len()..self.item.end + PUT_END.len()
+    }
+
     /// The same after `bytes` before it were taken out.
     fn move_back(&mut self, bytes: usize) {
         for range in [&mut self.item, &mut self.pk, &mut self.sk] {
@@ -69,30 +83,29 @@ impl<T> Batch<T> {
         pending.iter().take_while(fits).count().max(1)
     }
 
-    /// The request body that puts the items at `pending` into `table`.
+    /// The request body that puts the items at `pending`, which are in order. That of all of them is there already.
     #[must_use]
-    pub fn body(&self, table: &str, pending: &[usize]) -> Vec<u8> {
-        let items: usize = pending.iter().filter_map(|&at| self.puts.get(at)).map(|put| put.item.len() + 32).sum();
-        let mut body = Vec::with_capacity(items + table.len() + 80);
-        body.extend_from_slice(br#"{"ReturnConsumedCapacity":"TOTAL","RequestItems":{""#);
-        // A table name has no character that JSON escapes: [a-zA-Z0-9_.-], or an ARN.
-        body.extend_from_slice(table.as_bytes());
-        body.extend_from_slice(br#"":["#);
-        let items =
-            pending.iter().filter_map(|&at| self.puts.get(at)).filter_map(|put| self.json.get(put.item.clone()));
-        for (n, item) in items.enumerate() {
-            body.extend_from_slice(if n == 0 { br#"{"PutRequest":{"Item":"# } else { br#",{"PutRequest":{"Item":"# });
-            body.extend_from_slice(item);
-            body.extend_from_slice(b"}}");
+    pub fn body(&self, pending: &[usize]) -> Bytes {
+        if pending.len() == self.puts.len() {
+            return self.body.clone();
         }
-        body.extend_from_slice(b"]}}");
-        body
+        let puts = || pending.iter().filter_map(|&at| self.puts.get(at)).map(Put::whole);
+        let head = ..self.puts.first().map_or(0, |first| first.whole().start);
+        let bytes: usize = puts().map(|put| put.len() + 1).sum();
+        let mut body = Vec::with_capacity(head.end + bytes + END.len());
+        body.extend_from_slice(self.body.get(head).unwrap_or_default());
+        for (nth, put) in puts().enumerate() {
+            body.extend_from_slice(if nth == 0 { b"" } else { b"," });
+            body.extend_from_slice(self.body.get(put).unwrap_or_default());
+        }
+        body.extend_from_slice(END);
+        body.into()
     }
 
     /// Which item has this key.
     #[must_use]
     pub fn position(&self, pk: &str, sk: &str) -> Option<usize> {
-        let is = |range: &Range<usize>, text: &str| self.json.get(range.clone()) == Some(text.as_bytes());
+        let is = |range: &Range<usize>, text: &str| self.body.get(range.clone()) == Some(text.as_bytes());
         self.puts.iter().position(|put| is(&put.pk, pk) && is(&put.sk, sk))
     }
 }
@@ -100,17 +113,23 @@ impl<T> Batch<T> {
 /// Fills batches.
 #[derive(Debug)]
 pub struct BatchBuilder {
-    json: Vec<u8>,
+    /// What every body begins with.
+    head: Vec<u8>,
+    /// The body in the making. Behind each item stands a comma.
+    body: Vec<u8>,
     puts: VecDeque<Put>,
     write_units: u64,
     limit_units: u64,
 }
 
 impl BatchBuilder {
-    /// Batches of up to 25 items and about `limit_units` write units, one item at least.
+    /// Batches for the table of this name, of up to 25 items and about `limit_units` write units, one item at least.
     #[must_use]
-    pub fn new(limit_units: u64) -> Self {
-        Self { json: Vec::new(), puts: VecDeque::with_capacity(PUTS_LIMIT), write_units: 0, limit_units }
+    pub fn new(table: &str, limit_units: u64) -> Self {
+        // A table name has no character that JSON escapes: [a-zA-Z0-9_.-], or an ARN.
+        let head = [HEAD, table.as_bytes(), NAMED].concat();
+        let puts = VecDeque::with_capacity(PUTS_LIMIT);
+        Self { body: head.clone(), head, puts, write_units: 0, limit_units }
     }
 
     /// Takes in the item that `encode` appends to the buffer it is given.
@@ -118,10 +137,15 @@ impl BatchBuilder {
     /// # Errors
     /// That of `encode`, which has left the buffer as it was.
     pub fn push_with<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<Encoded, E>) -> Result<(), E> {
-        let start = self.json.len();
-        let Encoded { pk, sk, write_units, .. } = encode(&mut self.json)?;
+        let before = self.body.len();
+        self.body.extend_from_slice(PUT);
+        let start = self.body.len();
+        let encoded = encode(&mut self.body).inspect_err(|_| self.body.truncate(before));
+        let Encoded { pk, sk, write_units, .. } = encoded?;
         self.write_units += u64::from(write_units);
-        self.puts.push_back(Put { item: start..self.json.len(), pk, sk, write_units });
+        self.puts.push_back(Put { item: start..self.body.len(), pk, sk, write_units });
+        self.body.extend_from_slice(PUT_END);
+        self.body.push(b',');
         Ok(())
     }
 
@@ -136,7 +160,7 @@ impl BatchBuilder {
         while self.puts.len() > len {
             if let Some(put) = self.puts.pop_back() {
                 self.write_units -= u64::from(put.write_units);
-                self.json.truncate(put.item.start);
+                self.body.truncate(put.whole().start);
             }
         }
     }
@@ -144,7 +168,7 @@ impl BatchBuilder {
     /// Whether there are items for a whole batch. More may be added all the same: they become part of a later one.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.puts.len() >= PUTS_LIMIT || self.json.len() >= BATCH_LIMIT_BYTES || self.write_units >= self.limit_units
+        self.puts.len() >= PUTS_LIMIT || self.body.len() >= BATCH_LIMIT_BYTES || self.write_units >= self.limit_units
     }
 
     /// Whether there is nothing to send.
@@ -168,38 +192,49 @@ impl BatchBuilder {
     /// The next batch: the oldest items, as many as it may have. Those behind it stay for the one after.
     pub fn take<T>(&mut self, tag: T) -> Batch<T> {
         let length = self.next_len();
-        let end = self.puts.get(length).map_or(self.json.len(), |behind| behind.item.start);
-        let json = if self.json.capacity() > 2 * end.max(JSON_CAPACITY_BYTES) {
-            // A record of very many items: what the batch does not need it must not hold.
-            let json = self.json.get(..end).unwrap_or_default().to_vec();
-            self.json.drain(..end);
-            json
-        } else {
-            let mut json = Vec::with_capacity(JSON_CAPACITY_BYTES.max(self.json.len() - end));
-            json.extend_from_slice(self.json.get(end..).unwrap_or_default());
-            std::mem::swap(&mut json, &mut self.json);
-            json.truncate(end);
-            json
-        };
+        let end = self.puts.get(length).map_or(self.body.len(), |behind| behind.whole().start);
+        let mut body = self.cut(end);
+        // The last item has no comma.
+        body.truncate(body.len() - usize::from(length > 0));
+        body.extend_from_slice(END);
         let puts: Vec<Put> = self.puts.drain(..length).collect();
-        self.puts.iter_mut().for_each(|put| put.move_back(end));
+        self.puts.iter_mut().for_each(|put| put.move_back(end - self.head.len()));
         self.write_units = self.puts.iter().map(|put| u64::from(put.write_units)).sum();
-        Batch { tag, json, puts }
+        Batch { tag, body: body.into(), puts }
+    }
+
+    /// What stands before `end`. A new body begins with what stands behind it.
+    fn cut(&mut self, end: usize) -> Vec<u8> {
+        if self.body.capacity() > 2 * end.max(BODY_CAPACITY_BYTES) {
+            // A record of very many items: what the batch does not need it must not hold.
+            let body = self.body.get(..end).unwrap_or_default().to_vec();
+            self.body.drain(self.head.len()..end);
+            return body;
+        }
+        let rest = self.body.get(end..).unwrap_or_default();
+        let mut next = Vec::with_capacity(BODY_CAPACITY_BYTES.max(self.head.len() + rest.len()));
+        next.extend_from_slice(&self.head);
+        next.extend_from_slice(rest);
+        let mut body = std::mem::replace(&mut self.body, next);
+        body.truncate(end);
+        body
     }
 }
 
-/// Room for the items of a batch: 25 of the commonest size.
-const JSON_CAPACITY_BYTES: usize = 32 * 1024;
+/// Room for a body: 25 items of the commonest size, and what an encoder takes beyond its item.
+const BODY_CAPACITY_BYTES: usize = 40 * 1024;
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails by panicking is a test that fails")]
 pub(crate) mod tests {
     use std::convert::Infallible;
+
+    use serde_json::{Value, json};
 
     use super::*;
 
     pub(crate) fn batch_of(items: &[(&str, &str)]) -> Batch<()> {
-        let mut builder = BatchBuilder::new(u64::MAX);
+        let mut builder = BatchBuilder::new("t", u64::MAX);
         push_all(&mut builder, items);
         builder.take(())
     }
@@ -220,14 +255,13 @@ pub(crate) mod tests {
     #[test]
     fn the_body_holds_just_the_pending_items() {
         let batch = batch_of(&[("a", "H"), ("b", "H"), ("c", "H")]);
-        let body: serde_json::Value = serde_json::from_slice(&batch.body("invoices", &[0, 2])).unwrap();
-        let keys: Vec<&str> = body["RequestItems"]["invoices"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|put| put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap())
-            .collect();
-        assert_eq!(keys, ["a", "c"]);
+        for pending in [&[0, 1, 2][..], &[0, 2], &[1], &[2], &[0, 1]] {
+            let put =
+                |&at: &usize| json!({"PutRequest": {"Item": {"PK": {"S": (["a", "b", "c"][at])}, "SK": {"S": "H"}}}});
+            let puts: Vec<Value> = pending.iter().map(put).collect();
+            let body: Value = serde_json::from_slice(&batch.body(pending)).unwrap();
+            assert_eq!(body, json!({"ReturnConsumedCapacity": "TOTAL", "RequestItems": {"t": puts}}));
+        }
         assert_eq!(batch.write_units(&[0, 2]), 8);
     }
 
@@ -249,15 +283,14 @@ pub(crate) mod tests {
     #[test]
     fn what_does_not_fit_into_a_batch_is_in_the_next() {
         let keys: Vec<(String, &str)> = (0..60).map(|n| (format!("{n:03}"), "L")).collect();
-        let mut builder = BatchBuilder::new(u64::MAX);
+        let mut builder = BatchBuilder::new("t", u64::MAX);
         push_all(&mut builder, &keys.iter().map(|(pk, sk)| (pk.as_str(), *sk)).collect::<Vec<_>>());
         let mut found = Vec::new();
         while !builder.is_empty() {
             let expected = builder.next_len();
             let batch = builder.take(());
             assert!(batch.len() == expected && expected <= PUTS_LIMIT);
-            let body: serde_json::Value =
-                serde_json::from_slice(&batch.body("t", &(0..batch.len()).collect::<Vec<_>>())).unwrap();
+            let body: Value = serde_json::from_slice(&batch.body(&(0..batch.len()).collect::<Vec<_>>())).unwrap();
             for put in body["RequestItems"]["t"].as_array().unwrap() {
                 let key = put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap();
                 assert!(batch.position(key, "L").is_some());
@@ -274,34 +307,35 @@ pub(crate) mod tests {
 
     #[test]
     fn a_batch_holds_no_more_than_twice_its_items() {
-        let mut builder = BatchBuilder::new(u64::MAX);
+        let mut builder = BatchBuilder::new("t", u64::MAX);
         let keys: Vec<String> = (0..10_000).map(|n| n.to_string()).collect();
         push_all(&mut builder, &keys.iter().map(|key| (key.as_str(), "L")).collect::<Vec<_>>());
         while !builder.is_empty() {
             let batch = builder.take(());
-            assert!(batch.json.capacity() <= (2 * batch.json.len()).max(2 * JSON_CAPACITY_BYTES), "{}", batch.len());
+            let (items, body) = (batch.len(), batch.body.try_into_mut().unwrap());
+            assert!(body.capacity() <= (2 * body.len()).max(2 * BODY_CAPACITY_BYTES), "{items}");
         }
     }
 
     #[test]
     fn what_is_truncated_or_refused_leaves_nothing_behind() {
-        let mut builder = BatchBuilder::new(9);
+        let mut builder = BatchBuilder::new("t", 9);
         push_all(&mut builder, &[("a", "H"), ("b", "H"), ("c", "H")]);
         assert!(builder.is_full());
-        let bytes = batch_of(&[("a", "H")]).json.len();
         builder.truncate(1);
-        assert_eq!(builder.json.len(), bytes);
+        let bytes = builder.body.len();
         let refused = builder.push_with(|_| Err("no"));
         assert_eq!((refused, builder.len(), builder.is_full()), (Err("no"), 1, false));
+        assert_eq!(builder.body.len(), bytes);
         push_all(&mut builder, &[("d", "H")]);
         let batch = builder.take(());
-        assert_eq!(batch.body("t", &[0, 1]), batch_of(&[("a", "H"), ("d", "H")]).body("t", &[0, 1]));
+        assert_eq!(batch.body(&[0, 1]), batch_of(&[("a", "H"), ("d", "H")]).body(&[0, 1]));
     }
 
     #[test]
     fn a_batch_is_full_at_25_items_or_at_its_write_units() {
-        let mut by_count = BatchBuilder::new(u64::MAX);
-        let mut by_units = BatchBuilder::new(10);
+        let mut by_count = BatchBuilder::new("t", u64::MAX);
+        let mut by_units = BatchBuilder::new("t", 10);
         let encoded = Encoded { size_bytes: 10, write_units: 4, pk: 0..0, sk: 0..0 };
         for n in 1..=25 {
             by_count.push_with(|_| Ok::<_, Infallible>(encoded.clone())).unwrap();

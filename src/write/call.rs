@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-use bytes::Bytes;
 use serde::Deserialize;
 
 use super::batch::Batch;
@@ -84,7 +83,7 @@ pub enum WriteError {
 /// # Errors
 /// What would fail again: refusals, and answers that make no sense.
 pub async fn put<T>(wire: &Wire, table: &str, batch: &Batch<T>, pending: &[usize]) -> Result<Answer, WriteError> {
-    match wire.send(Bytes::from(batch.body(table, pending))).await {
+    match wire.send(batch.body(pending)).await {
         Ok(body) => match serde_json::from_slice(&body) {
             Ok(done) => done_of(table, batch, pending, &done),
             Err(error) => Ok(Answer::Failed { message: format!("the answer cannot be read: {error}") }),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use super::batch::Batch;
+use super::batch::{Batch, BatchBuilder};
 use super::call::{self, Answer, WriteError};
 use super::ceiling::Ceiling;
 use super::flight::Flight;
@@ -92,10 +92,10 @@ impl Writer {
         *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Write units that a batch should not exceed.
+    /// Fills the batches for it: of no more write units than the ceiling leaves for a call.
     #[must_use]
-    pub fn batch_limit_units(&self) -> u64 {
-        self.limits.ceiling.batch_limit_units()
+    pub fn batches(&self) -> BatchBuilder {
+        BatchBuilder::new(&self.table.name, self.limits.ceiling.batch_limit_units())
     }
 
     /// Puts every item of `batch`, sending again only what was left over, and gives its tag back.

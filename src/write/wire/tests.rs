@@ -285,7 +285,7 @@ proptest! {
         events in prop::collection::vec(any_event(), 0..3),
     ) {
         let (schema, source) = (Schema::default(), SourceRef { ingestion: "0123456789abcdef01234567".into(), record: 7 });
-        let mut builder = BatchBuilder::new(u64::MAX);
+        let mut builder = BatchBuilder::new(TABLE, u64::MAX);
         let mut items = Vec::new();
         for invoice in &invoices {
             builder.push_with(|out| encode_invoice(invoice, &source, &schema, out)).unwrap();
@@ -302,7 +302,7 @@ proptest! {
         prop_assume!(!items.is_empty());
         let batch = builder.take(());
         let all: Vec<usize> = (0..batch.len()).collect();
-        let ours: Value = serde_json::from_slice(&batch.body(TABLE, &all)).unwrap();
+        let ours: Value = serde_json::from_slice(&batch.body(&all)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         prop_assert_eq!(ours, runtime.block_on(body_of_the_sdk(&items)));
     }
