@@ -32,5 +32,8 @@ def said(*command):
 
 
 def cpu():
+    """The processor, and whether it hashes by instructions: every put is hashed, and without them that is a quarter of all."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
-        return next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), "unknown")
+        of = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
+    hashes = {"sha_ni", "sha2"} & set(of.get("flags", of.get("Features", "")).split())
+    return f"{of.get('model name', 'unknown')} {'with' if hashes else 'without'} instructions for SHA-256"
