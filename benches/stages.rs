@@ -320,7 +320,8 @@ fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     batches
 }
 
-/// A call with items that are there already, in our JSON or the SDK's maps: its body written, signed, sent and its answer read.
+/// A call with items that are there already, in our body or the SDK's maps: signed, sent and its answer read; the SDK writes its
+/// body besides.
 /// `limit` sends the same bytes over a socket without a signature.
 fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let server = TableServer::start();

@@ -1,4 +1,4 @@
-//! SHA-256, by `ring`: where a processor has no instructions for it, as many of Lambda's have not, its assembly takes half the time
+//! SHA-256, by `ring`: where a processor has no instructions for it, its assembly takes half the time
 //! of the portable code of `sha2`, and every request hashes all of its body.
 
 use ring::digest::{Context, SHA256};

@@ -1,4 +1,4 @@
-//! A batch: up to 25 items, written from the beginning as the body of the call that puts them all, so that it copies nothing.
+//! A batch: up to 25 items, written from the beginning as the body of the call that puts them all, so that a call copies nothing.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::table::item::Encoded;
 /// Most puts in one `BatchWriteItem` call (`DynamoDB` service limit).
 pub const PUTS_LIMIT: usize = 25;
 
-/// Bytes of items at which a batch is full. The service takes 16 MB of request; this bounds what the calls in flight hold.
+/// Bytes of its body at which a batch is full. The service takes 16 MB of request; this bounds what the calls in flight hold.
 pub const BATCH_LIMIT_BYTES: usize = 512 * 1024;
 
 /// What stands before the table's name in a body, behind it, before and behind each item, and in the end.
@@ -135,7 +135,7 @@ impl BatchBuilder {
     /// Takes in the item that `encode` appends to the buffer it is given.
     ///
     /// # Errors
-    /// That of `encode`, which has left the buffer as it was.
+    /// That of `encode`; the buffer is as it was.
     pub fn push_with<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<Encoded, E>) -> Result<(), E> {
         let before = self.body.len();
         self.body.extend_from_slice(PUT);
@@ -207,7 +207,8 @@ impl BatchBuilder {
     fn cut(&mut self, end: usize) -> Vec<u8> {
         if self.body.capacity() > 2 * end.max(BODY_CAPACITY_BYTES) {
             // A record of very many items: what the batch does not need it must not hold.
-            let body = self.body.get(..end).unwrap_or_default().to_vec();
+            let mut body = Vec::with_capacity(end + END.len());
+            body.extend_from_slice(self.body.get(..end).unwrap_or_default());
             self.body.drain(self.head.len()..end);
             return body;
         }
@@ -293,7 +294,9 @@ pub(crate) mod tests {
             let body: Value = serde_json::from_slice(&batch.body(&(0..batch.len()).collect::<Vec<_>>())).unwrap();
             for put in body["RequestItems"]["t"].as_array().unwrap() {
                 let key = put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap();
-                assert!(batch.position(key, "L").is_some());
+                let at = batch.position(key, "L").unwrap();
+                let alone: Value = serde_json::from_slice(&batch.body(&[at])).unwrap();
+                assert_eq!(alone["RequestItems"]["t"], json!([put]));
                 found.push(key.to_owned());
             }
             // Items that come while some are left behind.
@@ -324,7 +327,10 @@ pub(crate) mod tests {
         assert!(builder.is_full());
         builder.truncate(1);
         let bytes = builder.body.len();
-        let refused = builder.push_with(|_| Err("no"));
+        let refused = builder.push_with(|out| {
+            out.push(b'x');
+            Err("no")
+        });
         assert_eq!((refused, builder.len(), builder.is_full()), (Err("no"), 1, false));
         assert_eq!(builder.body.len(), bytes);
         push_all(&mut builder, &[("d", "H")]);

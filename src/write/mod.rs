@@ -8,7 +8,7 @@
 //!
 //! | file | what it holds |
 //! | --- | --- |
-//! | [`batch`] | items as the JSON that goes over the wire, up to what one call takes |
+//! | [`batch`] | items as the body of the call that puts them, up to what one call takes |
 //! | [`flight`] | how many calls are in flight at once |
 //! | [`pace`] | how many write units a second the table takes |
 //! | [`permit`] | until when a writer may send |

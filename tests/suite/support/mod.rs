@@ -1,6 +1,6 @@
 //! What the integration tests share.
 
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each test file uses its part of it")]
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "a bench uses a part of it")]
 #![allow(
     missing_docs,
     clippy::missing_panics_doc,
