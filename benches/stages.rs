@@ -321,8 +321,7 @@ fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
 }
 
 /// A call with items that are there already, in our body or the SDK's maps: signed, sent and its answer read; the SDK writes its
-/// body besides.
-/// `limit` sends the same bytes over a socket without a signature.
+/// body besides. `limit` sends the same bytes over a socket without a signature.
 fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let server = TableServer::start();
     let config = aws::embedded_config(&server.endpoint);
