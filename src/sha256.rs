@@ -7,7 +7,6 @@ use ring::digest::{Context, SHA256};
 pub const HASH_BYTES: usize = 32;
 
 /// Takes bytes piece by piece.
-#[derive(Clone)]
 pub struct Sha256(Context);
 
 impl Sha256 {

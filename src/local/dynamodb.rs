@@ -50,3 +50,18 @@ pub(super) async fn serve(listener: TcpListener, database: Database, stop: Cance
         () = overdue => {}
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pages_of_a_file_are_limited() {
+        let folder = tempfile::tempdir().unwrap();
+        let _database = open(Some(&folder.path().join("table.db"))).unwrap();
+        let limit = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
+        let memory = Connection::open_in_memory().unwrap();
+        assert_eq!(memory.query_row("PRAGMA soft_heap_limit", [], limit).unwrap(), CACHE_BYTES);
+    }
+}
