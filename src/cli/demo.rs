@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// End after the queries instead of serving until Ctrl-C
     #[arg(long)]
     once: bool,
-    /// Keep the embedded S3 and DynamoDB in this folder instead of in memory
+    /// Keep the embedded S3 and DynamoDB in this folder instead of a temporary one
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Port of the API; any free one by default

@@ -1,4 +1,4 @@
-//! The embedded DynamoDB: [`dynoxide`] over `SQLite`, in memory or in a file.
+//! The embedded DynamoDB: [`dynoxide`] over `SQLite` in a file.
 //!
 //! It answers as DynamoDB does, with two differences that tests make up for with a fault proxy: it never throttles, and
 //! never leaves items unprocessed. All calls share one lock, so they run one after another.
@@ -13,17 +13,16 @@ use tokio_util::sync::CancellationToken;
 use super::gateway::GRACE;
 
 /// Bytes of memory that `SQLite` tries to keep to, of all databases of the process together, whatever each asks for: most of it is
-/// pages of the file. Whenever a commit has moved pages, `SQLite`
-/// goes over all that are kept: with the 64 MB of `enable_bulk_loading` that took a third of the time of an ingestion, and what is
-/// not kept lies in the kernel's cache.
+/// pages of the file. Whenever a commit has moved pages, `SQLite` goes over all that are kept: with the 64 MB of
+/// `enable_bulk_loading` that took a third of the time of an ingestion, and what is not kept lies in the kernel's cache.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Opens the database: a file, or memory where `file` is `None`.
+/// Opens the database in a file, which is made if need be. In memory it would be no faster: `SQLite` goes over its pages at commits,
+/// and there all of the database would be pages that are kept.
 ///
-/// A file is written ahead (WAL) without waiting for the disk: after a crash of the process nothing acknowledged is
+/// The file is written ahead (WAL) without waiting for the disk: after a crash of the process nothing acknowledged is
 /// lost, after a power cut the last seconds may be. Waiting would cost a factor of four.
-pub(super) fn open(file: Option<&Path>) -> Result<Database, DynoxideError> {
-    let Some(file) = file else { return Database::memory() };
+pub(super) fn open(file: &Path) -> Result<Database, DynoxideError> {
     let database = Database::new(&file.to_string_lossy())?;
     database.enable_bulk_loading()?;
     limit_cache()?;
@@ -59,7 +58,7 @@ mod tests {
     #[test]
     fn the_pages_of_a_file_are_limited() {
         let folder = tempfile::tempdir().unwrap();
-        let _database = open(Some(&folder.path().join("table.db"))).unwrap();
+        let _database = open(&folder.path().join("table.db")).unwrap();
         let limit = |row: &rusqlite::Row<'_>| row.get::<_, u32>(0);
         let memory = Connection::open_in_memory().unwrap();
         assert_eq!(memory.query_row("PRAGMA soft_heap_limit", [], limit).unwrap(), CACHE_BYTES);

@@ -60,9 +60,9 @@ impl Folder {
         &self.path
     }
 
-    /// Where the DynamoDB file lies; none in a temporary folder, whose table stays in memory.
-    pub(super) fn dynamodb(&self) -> Option<PathBuf> {
-        (!self.is_temporary).then(|| self.path.join("dynamodb.sqlite"))
+    /// Where the DynamoDB file lies.
+    pub(super) fn dynamodb(&self) -> PathBuf {
+        self.path.join("dynamodb.sqlite")
     }
 
     /// Tells other processes where the services are.

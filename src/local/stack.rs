@@ -44,7 +44,7 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 /// What a stack is to be.
 #[derive(Clone, Default)]
 pub struct StackOptions {
-    /// Folder for all state, made if need be. `None`: objects in a temporary folder, the table in memory, both gone in the end.
+    /// Folder for all state, made if need be. `None`: a temporary folder, gone in the end.
     pub data: Option<PathBuf>,
     /// Port for S3 and DynamoDB together; 0 takes any that is free.
     pub port: u16,
@@ -125,7 +125,7 @@ impl Stack {
         let credentials = s3::Credentials { access_key, secret_key };
         let s3 = s3::service(folder.path().join("s3"), &buckets, credentials, options.on_created);
         let (s3, objects) = s3.map_err(unusable)?;
-        let database = dynamodb::open(folder.dynamodb().as_deref())
+        let database = dynamodb::open(&folder.dynamodb())
             .map_err(|source| StackError::DynamoDb { path: folder.path().to_owned(), source })?;
 
         let mut stack = Self {

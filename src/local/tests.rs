@@ -24,7 +24,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart, Delete, ObjectI
 use super::stack::{UPLOADS_BUCKET, WORK_BUCKET};
 use super::*;
 
-fn in_memory() -> Stack {
+fn temporary() -> Stack {
     Stack::start(StackOptions::default()).unwrap()
 }
 
@@ -61,7 +61,7 @@ fn pattern(length: usize) -> Vec<u8> {
 
 #[tokio::test]
 async fn objects_come_back_whole_and_in_ranges() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let bytes = pattern(700_001);
     let key = "2024/nota fiscal +ção.csv";
@@ -79,7 +79,7 @@ async fn objects_come_back_whole_and_in_ranges() {
 
 #[tokio::test]
 async fn what_was_put_with_an_object_stays_with_it() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let put = s3.put_object().bucket(UPLOADS_BUCKET).key("a").body(ByteStream::from_static(b"1"));
     put.content_type("text/csv").content_encoding("gzip").metadata("origin", "cgu").send().await.unwrap();
@@ -92,7 +92,7 @@ async fn what_was_put_with_an_object_stays_with_it() {
 
 #[tokio::test]
 async fn reads_can_be_made_conditional() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let etag = put(&s3, "a", b"one").await;
     let read = || s3.get_object().bucket(UPLOADS_BUCKET).key("a");
@@ -110,7 +110,7 @@ async fn reads_can_be_made_conditional() {
 
 #[tokio::test]
 async fn of_many_writers_if_absent_one_wins() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let writers = (0..16).map(|writer| {
         let body = ByteStream::from(format!("writer {writer}").into_bytes());
@@ -125,7 +125,7 @@ async fn of_many_writers_if_absent_one_wins() {
 
 #[tokio::test]
 async fn refusals_have_the_codes_of_s3() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let read = |bucket, key| s3.get_object().bucket(bucket).key(key).send();
     assert_eq!(refusal(read(UPLOADS_BUCKET, "none").await), (404, "NoSuchKey".to_owned()));
@@ -155,7 +155,7 @@ async fn put_and_fail_to_delete_bucket(s3: &S3) {
 
 #[tokio::test]
 async fn wrong_credentials_are_told_as_aws_does() {
-    let stack = in_memory();
+    let stack = temporary();
     let with = |key: &str, secret: &str| {
         let credentials = Credentials::new(key, secret, None, None, "test");
         let config = aws_sdk_s3::config::Builder::from(&stack.sdk_config()).credentials_provider(credentials);
@@ -214,7 +214,7 @@ async fn multipart_uploads_are_joined_once() {
 
 #[tokio::test]
 async fn wrong_parts_are_refused() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let (id, completed) = upload_parts(&s3, "a", &[pattern(1000), pattern(10)]).await;
     let complete = |parts: CompletedMultipartUpload| {
@@ -234,7 +234,7 @@ async fn wrong_parts_are_refused() {
 
 #[tokio::test]
 async fn listings_come_in_pages() {
-    let stack = in_memory();
+    let stack = temporary();
     let s3 = s3(&stack);
     let mut keys: Vec<_> = (0..7).map(|number| format!("run/{number} ç+%.bin")).collect();
     keys.extend(["a".to_owned(), "run".to_owned(), "z".repeat(1000)]);
@@ -290,7 +290,7 @@ async fn count_items(client: &DynamoDb, table: &str) -> i32 {
 
 #[tokio::test]
 async fn one_port_serves_both() {
-    let stack = in_memory();
+    let stack = temporary();
     let common = DynamoDb::new(&stack.sdk_config());
     create_table(&common, "table").await;
     write_items(&common, "table", 25).await;
@@ -372,7 +372,7 @@ fn a_place_that_cannot_be_had_is_told_in_one_line() {
     let refused = in_folder(&file.join("data")).map(|_| ()).unwrap_err().to_string();
     assert!(refused.starts_with("cannot use the data folder") && refused.contains("--data"), "{refused}");
 
-    let stack = in_memory();
+    let stack = temporary();
     let port = stack.endpoints().aws.rsplit(':').next().unwrap().parse().unwrap();
     let taken = Stack::start(StackOptions { port, ..StackOptions::default() }).map(|_| ()).unwrap_err().to_string();
     assert!(taken.contains(&port.to_string()) && taken.contains("--aws-port"), "{taken}");
@@ -380,7 +380,7 @@ fn a_place_that_cannot_be_had_is_told_in_one_line() {
 
 #[tokio::test]
 async fn a_temporary_stack_leaves_nothing_behind() {
-    let stack = in_memory();
+    let stack = temporary();
     put(&s3(&stack), "a", b"1").await;
     let folder = stack.folder().to_owned();
     assert!(folder.exists());
