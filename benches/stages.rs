@@ -200,10 +200,13 @@ const STAGES: [(&str, Stage); 4] = [
 
 fn encode(runtime: &Runtime, file: &File) {
     let (schema, source) = (Schema::default(), source());
-    let mut out = Vec::with_capacity(4096);
+    let mut builder = BatchBuilder::new(server::TABLE, u64::MAX);
     runtime.block_on(each(file, |record| {
-        out.clear();
-        black_box(encode_invoice(invoice_of(record), &source, &schema, &mut out).unwrap());
+        builder.push_with(|out| encode_invoice(invoice_of(record), &source, &schema, out)).unwrap();
+        if builder.is_full() {
+            let batch = builder.take(());
+            black_box(batch.body(&all(&batch)));
+        }
     }));
 }
 
