@@ -17,8 +17,8 @@ use super::gateway::GRACE;
 /// `enable_bulk_loading` that took a third of the time of an ingestion, and what is not kept lies in the kernel's cache.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Opens the database in a file, which is made if need be. In memory it would be no faster: `SQLite` goes over its pages at commits,
-/// and there all of the database would be pages that are kept.
+/// Opens the database in a file, which is made if need be. One in memory would be slower: all of it counts as pages that are kept,
+/// and `SQLite` goes over them at commits.
 ///
 /// The file is written ahead (WAL) without waiting for the disk: after a crash of the process nothing acknowledged is
 /// lost, after a power cut the last seconds may be. Waiting would cost a factor of four.

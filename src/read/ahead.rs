@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::error::ReadError;
 
-/// Bytes given without a pause before other tasks get their turn: those that read the sockets among them. 1.4 ms at the 140 MB/s
-/// at which one core surveys, in which a connection of 80 MB/s brings what the kernel holds of it by default (128 KiB, `tcp_rmem`).
+/// Bytes given without a pause before other tasks get their turn: those that read the sockets among them. Some 1 ms where one core
+/// surveys 200 MB/s, in which a connection of 80 MB/s brings less than the kernel holds of it by default (128 KiB, `tcp_rmem`).
 const TURN_BYTES: usize = 192 * 1024;
 
 /// How much is fetched at once.
@@ -43,7 +43,7 @@ pub(super) struct Limits {
 impl Default for Limits {
     /// Six parts of 4 MiB, of which 6 MiB are held. S3 gives 85 to 90 MB/s a request (S3 User Guide, "Performance design
     /// patterns"), so that a part takes 50 ms behind the 30 ms to its first byte: six bring 300 MB/s, which is more than one
-    /// core parses. Parts of 8 MiB, which the guide names as typical, need twice the memory for the same speed, and a worker
+    /// core surveys of CSV. Parts of 8 MiB, which the guide names as typical, need twice the memory for the same speed, and a worker
     /// is to stay below 48 MB. One more part for each 1 MiB, which is over what
     /// a header and the first records are. Blocks of 256 KiB, which is over what readers gather. Chunks of two blocks: hyper
     /// reads at most 408 KiB at once.

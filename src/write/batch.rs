@@ -83,7 +83,8 @@ impl<T> Batch<T> {
         pending.iter().take_while(fits).count().max(1)
     }
 
-    /// The request body that puts the items at `pending`, which are in order. That of all of them is there already.
+    /// The request body that puts the items at `pending`, which are in order and none of them twice. That of all of them is there
+    /// already.
     #[must_use]
     pub fn body(&self, pending: &[usize]) -> Bytes {
         if pending.len() == self.puts.len() {
