@@ -15,6 +15,7 @@
 )]
 
 #[path = "../tests/suite/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "this bench needs a part of it")]
 mod support;
 
 use std::io::Write as _;

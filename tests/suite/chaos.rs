@@ -10,12 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::cloud::{self, Queue};
-use crate::support::place::{Items, Place};
-use crate::support::proxy::Proxy;
-use crate::support::proxy::plan::Plan;
-use crate::support::rows;
-use crate::support::runtime_api::Function;
 use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt as _;
 use notaflux::aws;
@@ -24,6 +18,13 @@ use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, write_arch
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
+
+use crate::support::cloud::{self, Queue};
+use crate::support::place::{Items, Place};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::rows;
+use crate::support::runtime_api::Function;
 
 /// Seeds of the default run.
 const SEEDS: std::ops::Range<u64> = 0..KINDS;

@@ -5,9 +5,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::support::api;
-use crate::support::place::Place;
-use crate::support::rows::zipped;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use notaflux::aws;
@@ -15,6 +12,10 @@ use notaflux::ingest::Settings;
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use serde_json::{Value, json};
+
+use crate::support::api;
+use crate::support::place::Place;
+use crate::support::rows::zipped;
 
 /// The invoice in the examples: it has lines and events.
 const INVOICE: &str = "35240111222333000181550010000000011100000010";

@@ -3,8 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::support::proxy::plan::{Fault, Plan};
-use crate::support::proxy::{Arrival, Proxy, busiest_second};
 use aws_sdk_dynamodb::Client as DynamoDb;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -19,6 +17,9 @@ use notaflux::aws::embedded_config;
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::local::{Stack, StackOptions};
 use proptest::prelude::*;
+
+use crate::support::proxy::plan::{Fault, Plan};
+use crate::support::proxy::{Arrival, Proxy, busiest_second};
 
 const TABLE: &str = "invoices";
 

@@ -3,11 +3,6 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::support::place::{Items, Place};
-use crate::support::program::{Program, notaflux, wait_until};
-use crate::support::proxy::plan::Plan;
-use crate::support::proxy::{Proxy, busiest_second};
-use crate::support::rows;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::{Error, Outcome, Settings, State};
@@ -15,6 +10,12 @@ use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use notaflux::write::WriteError;
+
+use crate::support::place::{Items, Place};
+use crate::support::program::{Program, notaflux, wait_until};
+use crate::support::proxy::plan::Plan;
+use crate::support::proxy::{Proxy, busiest_second};
+use crate::support::rows;
 
 /// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
 const SEEDS: u64 = 100;

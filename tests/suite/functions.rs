@@ -4,8 +4,6 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::time::{Duration, Instant};
 
-use crate::support::api::{self, CURSOR_KEY};
-use crate::support::runtime_api::Function;
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use base64::Engine as _;
@@ -16,6 +14,9 @@ use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET, WORK_BUCKET};
 use notaflux::query::parameters::query_string;
 use notaflux::table::{self, Schema, Table};
 use serde_json::{Map, Value, json};
+
+use crate::support::api::{self, CURSOR_KEY};
+use crate::support::runtime_api::Function;
 
 const TABLE: &str = "invoices";
 

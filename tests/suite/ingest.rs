@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use crate::support::place::{Items, Place};
-use crate::support::rows;
 use notaflux::ingest::{RejectLimit, Settings, State};
 use notaflux::read::source::Source;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+
+use crate::support::place::{Items, Place};
+use crate::support::rows;
 
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
+use notaflux::ingest::{Outcome, Settings, State};
+
 use crate::support::place::{Items, Place};
 use crate::support::{program, rows};
-use notaflux::ingest::{Outcome, Settings, State};
 
 fn settings() -> Settings {
     Settings { block_bytes: 2_000, ..Settings::default() }

@@ -4,10 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::support::place::{Items, Place};
-use crate::support::proxy::Proxy;
-use crate::support::proxy::plan::Plan;
-use crate::support::{program, rows};
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::choice::{Named, Rule};
@@ -17,6 +13,11 @@ use notaflux::local::generate::{GenerateOptions, Generator, PortalFile, write_ar
 use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
 use notaflux::read::source::Source;
 use serde_json::Value;
+
+use crate::support::place::{Items, Place};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::{program, rows};
 
 const OPTIONS: GenerateOptions = GenerateOptions { records: 400, seed: 5, duplicates: 0.2, bad: 0.05, ..DEFAULT };
 const DEFAULT: GenerateOptions = GenerateOptions::DEFAULT;

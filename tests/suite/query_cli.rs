@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use crate::support::program::{self, Program, notaflux};
-use crate::support::{http, rows};
 use notaflux::local::stack::{Stack, StackOptions};
 use serde_json::Value;
+
+use crate::support::program::{self, Program, notaflux};
+use crate::support::{http, rows};
 
 /// Who issued all invoices here, as people write it.
 const ISSUER: &str = "33.000.167/0001-01";

@@ -4,11 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::place::Place;
-use crate::support::program::{self, Program};
-use crate::support::proxy::Proxy;
-use crate::support::proxy::plan::Plan;
-use crate::support::rows;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux::aws;
 use notaflux::ingest::event::Created;
@@ -22,6 +17,12 @@ use notaflux::local::stack::UPLOADS_BUCKET;
 use notaflux::read::source::Source;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::support::place::Place;
+use crate::support::program::{self, Program};
+use crate::support::proxy::Proxy;
+use crate::support::proxy::plan::Plan;
+use crate::support::rows;
 
 /// Short times, so that a dead worker's lease ends soon.
 fn hasty() -> Settings {

@@ -3,8 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::program::{self, Program, notaflux, wait_until};
-use crate::support::{http, rows};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
@@ -14,6 +12,9 @@ use notaflux::local::Endpoints;
 use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
 use notaflux::local::stack::UPLOADS_BUCKET;
 use serde_json::Value;
+
+use crate::support::program::{self, Program, notaflux, wait_until};
+use crate::support::{http, rows};
 
 /// A server in a folder of its own.
 struct Server {

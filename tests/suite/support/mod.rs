@@ -1,8 +1,8 @@
 //! What the integration tests share.
 
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "a bench uses a part of it")]
 #![allow(
     missing_docs,
+    unreachable_pub,
     clippy::missing_panics_doc,
     clippy::indexing_slicing,
     clippy::float_cmp,

@@ -116,6 +116,7 @@ impl Function {
     }
 
     /// The most memory that its process ever held, in KiB.
+    #[allow(dead_code, reason = "the bench of endurance asks for it")]
     pub fn peak_memory_kib(&self) -> u64 {
         super::program::peak_memory_kib(self.process.lock().unwrap().id())
     }
