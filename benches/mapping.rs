@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench mapping`. The rows are those of the fixtures, decoded from memory again and again; rows that are
 //! rejects are left out. An invoice needs one allocation, for what its layout keeps in `extra`; an id that is a hash, zeros that
-//! are added, and a line's key of several columns cost one more each.
+//! are added, and a line's key of several columns cost one more each. (The engine reads invoices from their rows, without making
+//! whole ones: `benches/stages.rs`.)
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails by panicking is a bench that fails")]
 

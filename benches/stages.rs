@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench stages`. Times are CPU time of this process, user and system, so that what a thread beside it does counts and
 //! what the machine does does not. In each group `limit` is the least: line ends counted by memchr, the decoder alone, bytes made
-//! beforehand and written to a socket. Of `csv`, `ndjson` and `json` `map` contains `split`, and `survey` and `encode` contain `map`. The table is a
-//! server in another process that takes everything.
+//! beforehand and written to a socket. Of `csv`, `ndjson` and `json` `map` contains `split`, and `survey` and `encode` contain
+//! `map`; `encode` writes the bodies of calls. The table is a server in another process that takes everything.
 //!
 //! `count STAGE` runs one stage once, on fewer records, for `tools/instructions.py`, which counts its instructions.
 
@@ -221,7 +221,32 @@ fn stages(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, file: &File) {
     group.finish();
     let counted = allocation_counter::measure(|| encode(runtime, file));
     let hundredths = counted.count_total * 100 / RECORDS;
-    println!("{}: {}.{:02} allocations a record, from bytes to item", file.name, hundredths / 100, hundredths % 100);
+    println!(
+        "{}: {}.{:02} allocations a record, from bytes to bodies of calls",
+        file.name,
+        hundredths / 100,
+        hundredths % 100
+    );
+}
+
+/// What `notaflux generate` writes, into memory.
+fn generate(criterion: &mut Criterion<CpuTime>, [csv, ndjson]: [&File; 2]) {
+    let mut group = criterion.benchmark_group("generate");
+    let invoices: fn() -> Generator = || Generator::new(options(RECORDS));
+    let objects: fn() -> Generator = || Generator::json_of(PortalFile::Invoices, JsonForm::Ndjson, options(RECORDS));
+    for (file, generator) in [(csv, invoices), (ndjson, objects)] {
+        let bytes = file.bytes.len() as u64;
+        group.throughput(Throughput::ElementsAndBytes { elements: RECORDS, bytes }).sample_size(10);
+        group.bench_function(file.name, |bench| {
+            bench.iter(|| {
+                let (mut generator, mut piece) = (generator(), Vec::new());
+                while generator.fill(&mut piece) {
+                    piece.clear();
+                }
+            });
+        });
+    }
+    group.finish();
 }
 
 /// A compressed file, and what is in it.
@@ -474,6 +499,7 @@ fn main() {
     for file in [&csv, &ndjson, &json] {
         stages(&mut criterion, &runtime, file);
     }
+    generate(&mut criterion, [&csv, &ndjson]);
     decompress(&mut criterion, &runtime, &csv);
     sink(&mut criterion, &runtime, &csv);
     criterion.final_summary();

@@ -244,7 +244,7 @@ impl Fake {
         let (items, calls) = (items as f64 / seconds, within.len() as f64 / seconds);
         let throttled = format!("{:.1} %", 100.0 * throttled);
         let left = format!("{:.0} %", 100.0 * left_share);
-        println!("{name:>10} {left:>8} {units:>10.0} {used:>9} {items:>10.0} {calls:>8.1} {throttled:>10}");
+        println!("| {name} | {left} | {units:.0} | {used} | {items:.0} | {calls:.0} | {throttled} |");
     }
 }
 
@@ -274,10 +274,8 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let items = Items::generate().await;
-        println!(
-            "{:>10} {:>8} {:>10} {:>9} {:>10} {:>8} {:>10}",
-            "limit", "left", "units/s", "used", "items/s", "calls/s", "throttled"
-        );
+        println!("| units/s allowed | left at random | units/s taken | used | items/s | calls/s | calls throttled |");
+        println!("|{}", " ---: |".repeat(7));
         for table in TABLES {
             measure(&items, table, Duration::from_secs(seconds)).await;
         }

@@ -1,5 +1,5 @@
-"""What `benches/report` is made of: `build`, `inputs`, `measure`, `stages` and `query` get the numbers, `summary` and `targets` judge them,
-`tables` and `plot` show them."""
+"""What `benches/report` is made of: `build`, `inputs`, `measure`, `stages` and `printed` get the numbers, `summary` and `targets` judge
+them, `tables` and `plot` show them."""
 import os
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,5 +1,6 @@
 """The stages, each alone, as Criterion measured them in CPU time."""
 import json
+import re
 import subprocess
 import sys
 import time
@@ -10,13 +11,15 @@ CRITERION = TARGET / "criterion"
 
 
 def measure():
-    """Runs the bench. Gives nanoseconds of each stage, and the records and bytes that these were for."""
+    """Runs the bench. Gives nanoseconds of each stage with the records and bytes that these were for, and allocations a record."""
     # File times may be a little behind the clock.
     began = time.time() - 1
-    done = subprocess.run(["cargo", "bench", "--bench", "stages"], cwd=ROOT)
+    done = subprocess.run(["cargo", "bench", "--bench", "stages"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
     if done.returncode:
         sys.exit("the stages cannot be measured")
-    return read(began)
+    allocations = dict(re.findall(r"^(\w+): ([\d.]+) allocations a record", done.stdout, re.MULTILINE))
+    return {"stages": read(began), "allocations": allocations}
 
 
 def read(since):

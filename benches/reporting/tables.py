@@ -40,13 +40,26 @@ def pipeline(figures):
                   " peak MB", " records", " rounds"], rows)
 
 
+def passes(figures):
+    """Each pass of notaflux, in records and bytes."""
+    found, rows = results(figures), []
+    for kind in FORMATS:
+        if (ours := found.get(("ingest", kind))) is None:
+            continue
+        for name, us in (("survey", ours.survey_us), ("write pass", ours.write_us), ("whole", ours.cpu_us)):
+            others = [found.get((other, kind)) if name != "survey" else None for other in ("naive", "floor")]
+            ratios = [number(other.cpu_us / us if other else None) for other in others]
+            rows.append([kind, name, number(us), number(1e6 / us), number(ours.mb_s(us)), *ratios])
+    return table(["format", "what", " CPU µs a record", " records/s", " MB/s", " times less than naive", " times less than floor"], rows)
+
+
 def targets_table(figures):
     rows = []
     for target in judged(figures):
         verdict = {True: "reached", False: "**missed**", None: "not measured"}[target.is_reached]
         bound = f"{'≤' if target.is_upper else '≥'} {target.bound:g}"
-        rows.append([target.what, target.format, "must" if target.is_must else "stretch", bound, number(target.found), verdict])
-    return table(["target", "format", "kind", " bound", " found", "verdict"], rows)
+        rows.append([target.what, target.of, "must" if target.is_must else "stretch", bound, number(target.found), verdict])
+    return table(["target", "of", "kind", " bound", " found", "verdict"], rows)
 
 
 def stages(figures):
@@ -60,7 +73,9 @@ def stages(figures):
         ratios = [f"{number(stage['ns'] / base['ns'])} × {base['function']}" for base in baselines(stage, figures["stages"])]
         rows.append([title(stage), number(1e9 / records_s if records_s else None), number(records_s), number(mb_s),
                      ", ".join(ratios) or ABSENT])
-    return table(["stage", " ns a record", " records/s", " MB/s", " CPU time against"], rows)
+    counted = ", ".join(f"{name} {count}" for name, count in (figures.get("allocations") or {}).items())
+    return f"{table(['stage', ' ns a record', ' records/s', ' MB/s', ' CPU time against'], rows)}\n\n" \
+           f"Allocations a record, from bytes to bodies of calls: {counted or 'not counted yet'}."
 
 
 def title(stage):
@@ -107,7 +122,9 @@ def replace(path, name, content):
 def write(figures):
     replace(BENCHES, "machine", machine(figures))
     replace(BENCHES, "pipeline", pipeline(figures))
+    replace(BENCHES, "passes", passes(figures))
     replace(BENCHES, "targets", targets_table(figures))
     replace(BENCHES, "stages", stages(figures))
-    replace(BENCHES, "query", figures.get("query") or "Not measured yet.")
+    for name in ("query", "throttle", "ahead"):
+        replace(BENCHES, name, figures.get(name) or "Not measured yet.")
     replace(README, "figures", short(figures))

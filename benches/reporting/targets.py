@@ -1,7 +1,7 @@
 """What must be reached, and what would be good to reach."""
 from dataclasses import dataclass
 
-from . import FORMATS
+from . import FORMATS, printed
 from .summary import results
 
 PEAK_LIMIT_MB = 48
@@ -9,10 +9,11 @@ PEAK_LIMIT_MB = 48
 
 @dataclass(frozen=True)
 class Target:
-    """A bound for one figure of one format."""
+    """A bound for one figure."""
 
     what: str
-    format: str
+    # The format, or the limit of the table.
+    of: str
     bound: float
     # None: not measured.
     found: float | None
@@ -31,13 +32,17 @@ def times_less(kind, part, than):
     return lambda found: found[than, kind].cpu_us / getattr(found["ingest", kind], part)
 
 
+def survey_mb_s(kind):
+    return lambda found: found["ingest", kind].mb_s(found["ingest", kind].survey_us)
+
+
 def checks():
     """Label, format, bound, how the figure is had, whether the bound is the highest that is good, and whether it must hold."""
     for kind, write, whole, boto3, survey in (("csv", 2, 1.6, 40, 350), ("csv.gz", 1.8, 1.4, 35, 250), ("ndjson", 1.8, 1.4, 35, 350)):
         yield "write pass, times less than naive", kind, write, times_less(kind, "write_us", "naive"), False, True
         yield "whole ingestion, times less than naive", kind, whole, times_less(kind, "cpu_us", "naive"), False, True
         yield "whole ingestion, times less than boto3", kind, boto3, times_less(kind, "cpu_us", "boto3"), False, True
-        yield "survey, MB/s of decoded input", kind, survey, lambda found, kind=kind: found["ingest", kind].survey_mb_s, False, True
+        yield "survey, MB/s of decoded input", kind, survey, survey_mb_s(kind), False, True
         yield "write pass, times the floor", kind, 2.2, (
             lambda found, kind=kind: found["ingest", kind].write_us / found["floor", kind].cpu_us), True, False
         yield "whole ingestion, times less than naive, at best", kind, 3, times_less(kind, "cpu_us", "naive"), False, False
@@ -45,9 +50,23 @@ def checks():
         yield "peak memory, MB", kind, PEAK_LIMIT_MB, lambda found, kind=kind: found["ingest", kind].peak_mb, True, True
 
 
+def others(figures):
+    """What is judged by other tables than that of whole imports."""
+    percent = lambda text: float(text.removesuffix(" %"))  # noqa: E731
+    for limit, left, _, used, items, _, throttled in printed.cells(figures.get("throttle")):
+        if left == "0 %" and limit != "none":
+            yield Target("write units used of those allowed, %", limit, 95, percent(used), False, True)
+            yield Target("calls throttled, %", limit, 5, percent(throttled), True, True)
+        elif left == "0 %":
+            yield Target("items/s of one writer at 10 ms", "no limit", 40_000, float(items), False, False)
+    for stage in figures["stages"] or []:
+        if stage["group"] == "generate":
+            yield Target("notaflux generate, MB/s", stage["function"], 300, stage["bytes"] / stage["ns"] * 1e3, False, False)
+
+
 def judged(figures):
     """Every target with what was found, those that must be reached first."""
-    found, targets = results(figures), []
+    found, targets = results(figures), list(others(figures))
     for what, kind, bound, figure, is_upper, is_must in checks():
         try:
             value = figure(found)
