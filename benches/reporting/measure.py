@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from . import NODE, PEERS, PROGRAMS, PYTHON, TARGET
+from . import FORMATS, NODE, PEERS, PROGRAMS, PYTHON, TARGET
 
 # Of those that are not ours: they take seconds.
 PEER_ROUNDS = 3
@@ -54,19 +54,20 @@ def run(words):
 
 
 def runs(pipeline, files, names, rounds):
-    """Every run of these programs on every format that each takes, in rounds, so that what slows the machine slows all."""
+    """Every run of these programs on every format that each takes: in rounds, and in each all that are compared one right after the
+    other, so that what slows the machine slows all."""
     found = []
     with Server(pipeline, files.folder) as server:
         for number in range(rounds):
-            for name, program in PROGRAMS.items():
-                if name not in names or (program.is_peer and number >= PEER_ROUNDS):
+            for kind, name in ((kind, name) for kind in FORMATS for name in names):
+                program = PROGRAMS[name]
+                if kind not in program.formats or (program.is_peer and number >= PEER_ROUNDS):
                     continue
-                for kind in program.formats:
-                    key = files.keys[program.share, kind]
-                    taken = run(command(name, pipeline, server, key))
-                    if taken["records"] != files.records[key]:
-                        sys.exit(f"{name} says {taken['records']} records of {key}")
-                    found.append({"program": name, "format": kind, **taken})
-                    each = taken["cpu_s"] / taken["records"] * 1e6
-                    print(f"  round {number + 1}: {name} {key}: {each:.2f} µs, {taken['peak_kib'] / 1024:.0f} MiB", flush=True)
+                key = files.keys[program.share, kind]
+                taken = run(command(name, pipeline, server, key))
+                if taken["records"] != files.records[key]:
+                    sys.exit(f"{name} says {taken['records']} records of {key}")
+                found.append({"program": name, "format": kind, **taken})
+                each = taken["cpu_s"] / taken["records"] * 1e6
+                print(f"  round {number + 1}: {name} {key}: {each:.2f} µs, {taken['peak_kib'] / 1024:.0f} MiB", flush=True)
     return found

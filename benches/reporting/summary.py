@@ -16,7 +16,8 @@ class Result:
     bytes_a_record: float | None
     peak_mb: float
     records: int
-    rounds: int
+    # Each run, round by round.
+    runs: list
 
     @property
     def records_s(self):
@@ -42,4 +43,11 @@ def result(runs):
 
     bytes_a_record = runs[0]["bytes"] / runs[0]["records"] if "bytes" in runs[0] else None
     return Result(each("cpu_s"), each("survey_cpu_s"), each("merge_cpu_s"), each("write_cpu_s"), bytes_a_record,
-                  median(run["peak_kib"] for run in runs) * 1024 / 1e6, runs[0]["records"], len(runs))
+                  median(run["peak_kib"] for run in runs) * 1024 / 1e6, runs[0]["records"], runs)
+
+
+def times(one, other, part="cpu_s"):
+    """How many times the CPU time of one, or of a part of it, the other takes: the median over the rounds that both ran in. Round by
+    round, since a machine may be half as fast for minutes."""
+    each = lambda run, name: run[name] / run["records"]  # noqa: E731
+    return median(each(others, "cpu_s") / each(ones, part) for ones, others in zip(one.runs, other.runs))

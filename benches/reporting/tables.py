@@ -2,7 +2,7 @@
 import re
 
 from . import FORMATS, PROGRAMS, ROOT
-from .summary import results
+from .summary import results, times
 from .targets import judged
 
 README, BENCHES = ROOT / "README.md", ROOT / "benches" / "README.md"
@@ -34,8 +34,8 @@ def pipeline(figures):
             if (result := found.get((name, kind))) is None:
                 continue
             parts = " + ".join(map(number, (result.survey_us, result.merge_us, result.write_us))) if result.write_us else ABSENT
-            rows.append([kind, program.label, number(result.cpu_us), parts, number(result.cpu_us / ours.cpu_us if ours else None),
-                         number(result.records_s), number(result.peak_mb), f"{result.records:,}", str(result.rounds)])
+            rows.append([kind, program.label, number(result.cpu_us), parts, number(times(ours, result) if ours else None),
+                         number(result.records_s), number(result.peak_mb), f"{result.records:,}", str(len(result.runs))])
     return table(["format", "client", " CPU µs a record", " survey + merge + write", " × notaflux", " records/s a core",
                   " peak MB", " records", " rounds"], rows)
 
@@ -46,9 +46,10 @@ def passes(figures):
     for kind in FORMATS:
         if (ours := found.get(("ingest", kind))) is None:
             continue
-        for name, us in (("survey", ours.survey_us), ("write pass", ours.write_us), ("whole", ours.cpu_us)):
-            others = [found.get((other, kind)) if name != "survey" else None for other in ("naive", "floor")]
-            ratios = [number(other.cpu_us / us if other else None) for other in others]
+        for name, us, part in (("survey", ours.survey_us, None), ("write pass", ours.write_us, "write_cpu_s"),
+                               ("whole", ours.cpu_us, "cpu_s")):
+            others = [found.get((other, kind)) if part else None for other in ("naive", "floor")]
+            ratios = [number(times(ours, other, part) if other else None) for other in others]
             rows.append([kind, name, number(us), number(1e6 / us), number(ours.mb_s(us)), *ratios])
     return table(["format", "what", " CPU µs a record", " records/s", " MB/s", " times less than naive", " times less than floor"], rows)
 
@@ -103,7 +104,7 @@ def short(figures):
         row = [kind, f"{number(ours.cpu_us)} µs, {ours.peak_mb:.0f} MB"]
         for name in SHORT:
             other = found.get((name, kind))
-            row.append(f"{number(other.cpu_us)} µs ({number(other.cpu_us / ours.cpu_us)} ×), {other.peak_mb:.0f} MB" if other else ABSENT)
+            row.append(f"{number(other.cpu_us)} µs ({number(times(ours, other))} ×), {other.peak_mb:.0f} MB" if other else ABSENT)
         rows.append(row)
     head = table(["", *(" " + PROGRAMS[name].label for name in ("ingest", *SHORT))], rows)
     return f"{head}\n\n{figures['machine']['CPU']}, {figures['machine']['kernel']}."
