@@ -1,9 +1,9 @@
 //! Objects that outlast many functions: 10 GB of CSV with 20 s for each worker, half as much of JSON (NF-e with two lines each, in
 //! one array on one line), 2 GB behind gzip with 60 s, and the same gzip with so little time that no worker gets any further.
 //!
-//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large, and `-- json GB` runs the JSON alone. The object is made as it is read and
-//! the table keeps nothing, so that neither needs a disk; queue and ledger are as ever, and the workers are the function's real
-//! binary on a Runtime API.
+//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large, and `-- json GB` runs the JSON alone. The
+//! object is made as it is read and the table keeps nothing, so that neither needs a disk; queue and ledger are as ever, and the
+//! workers are the function's real binary on a Runtime API.
 
 #![allow(
     missing_docs,
@@ -243,7 +243,7 @@ async fn main() {
     let bytes = (gigabytes * 1e9) as u64;
     let is_json_alone = std::env::args().any(|argument| argument == "json");
     let json = Rows::json(if is_json_alone { bytes } else { bytes / 2 });
-    let name = format!("{} GB of JSON on one line", json.size() / 1_000_000_000);
+    let name = format!("{:.1} GB of JSON on one line", json.size() as f64 / 1e9);
     let (counts, items) = (json.counts(), json.items);
     show(&name, Arc::new(json), counts, items, Duration::from_secs(20)).await;
     if is_json_alone {

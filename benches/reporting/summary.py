@@ -37,9 +37,14 @@ def results(figures):
     return {key: result(runs) for key, runs in groups.items()}
 
 
+def a_record(run, name):
+    """Microseconds of CPU time."""
+    return run[name] / run["records"] * 1e6
+
+
 def result(runs):
     def each(name):
-        return median(run[name] / run["records"] * 1e6 for run in runs) if name in runs[0] else None
+        return median(a_record(run, name) for run in runs) if name in runs[0] else None
 
     bytes_a_record = runs[0]["bytes"] / runs[0]["records"] if "bytes" in runs[0] else None
     return Result(each("cpu_s"), each("survey_cpu_s"), each("merge_cpu_s"), each("write_cpu_s"), bytes_a_record,
@@ -49,5 +54,4 @@ def result(runs):
 def times(one, other, part="cpu_s"):
     """How many times the CPU time of one, or of a part of it, the other takes: the median over the rounds that both ran in. Round by
     round, since a machine may be half as fast for minutes."""
-    each = lambda run, name: run[name] / run["records"]  # noqa: E731
-    return median(each(others, "cpu_s") / each(ones, part) for ones, others in zip(one.runs, other.runs))
+    return median(a_record(others, "cpu_s") / a_record(ones, part) for ones, others in zip(one.runs, other.runs))
