@@ -43,10 +43,9 @@ pub(super) struct Limits {
 impl Default for Limits {
     /// Six parts of 4 MiB, of which 6 MiB are held. S3 gives 85 to 90 MB/s a request (S3 User Guide, "Performance design
     /// patterns"), so that a part takes 50 ms behind the 30 ms to its first byte: six bring 300 MB/s, which is more than one
-    /// core surveys of CSV. Parts of 8 MiB, which the guide names as typical, need twice the memory for the same speed, and a worker
-    /// is to stay below 48 MB. One more part for each 1 MiB, which is over what
-    /// a header and the first records are. Blocks of 256 KiB, which is over what readers gather. Chunks of two blocks: hyper
-    /// reads at most 408 KiB at once.
+    /// core surveys of CSV. Parts of 8 MiB, which the guide names as typical, need twice the memory for the same speed, and a
+    /// worker is to stay below 48 MB. One more part for each 1 MiB, which is over what a header and the first records are. Blocks
+    /// of 256 KiB, which is over what readers gather. Chunks of two blocks: hyper reads at most 408 KiB at once.
     fn default() -> Self {
         Self {
             part_bytes: 4 * 1024 * 1024,
