@@ -62,18 +62,19 @@ impl<'a> Row<'a> {
     /// it as windows-1252, in which every byte means something.
     #[must_use]
     pub fn decode(fields: Fields<'a>, scratch: &'a mut Scratch) -> Self {
-        // Behind a row that was none, the next is likely to be none: this way that is told at its first byte beyond ASCII.
-        let text = if scratch.was_other { str::from_utf8(fields.text()).ok() } else { utf_8(fields.text()) };
-        match text {
-            Some(text) if scratch.note_spans_of_text(text, fields) => {
-                scratch.was_other = false;
-                Self::of(text, &scratch.spans)
-            }
-            _ => {
-                scratch.was_other = true;
-                scratch.decode(fields)
-            }
+        let bytes = fields.text();
+        // Behind a row that was no UTF-8 the next is likely to be none: it is decoded at once, and that tells it.
+        let decoded = scratch.was_other.then(|| scratch.latin.decode(bytes));
+        let text = if scratch.was_other { scratch.latin.same_as_utf_8(bytes) } else { utf_8(bytes) };
+        if let Some(text) = text
+            && scratch.note_spans_of_text(text, fields)
+        {
+            scratch.was_other = false;
+            return Self::of(text, &scratch.spans);
         }
+        scratch.was_other = true;
+        let is_latin = decoded.unwrap_or_else(|| scratch.latin.decode(bytes));
+        if is_latin { scratch.decoded(fields) } else { scratch.decode_windows_1252(fields) }
     }
 
     fn of(text: &'a str, spans: &'a [Span]) -> Self {
@@ -147,18 +148,21 @@ impl Scratch {
         fields.bounds().iter().all(|field| text.is_char_boundary(field.end))
     }
 
-    fn decode(&mut self, fields: Fields<'_>) -> Row<'_> {
+    /// The row whose text was decoded as Latin-1.
+    fn decoded(&mut self, fields: Fields<'_>) -> Row<'_> {
         self.spans.clear();
-        if self.latin.decode(fields.text()) {
-            let mut wide = 0;
-            self.spans.extend(fields.bounds().iter().map(|field| {
-                // Before a field there is none that does not stand before the end of the last.
-                let start = field.start + wide;
-                wide = self.latin.wide_before(field.end);
-                Span::new(start, field.end + wide)
-            }));
-            return Row::of(self.latin.text(), &self.spans);
-        }
+        let mut wide = 0;
+        self.spans.extend(fields.bounds().iter().map(|field| {
+            // Before a field there is none that does not stand before the end of the last.
+            let start = field.start + wide;
+            wide = self.latin.wide_before(field.end);
+            Span::new(start, field.end + wide)
+        }));
+        Row::of(self.latin.text(), &self.spans)
+    }
+
+    fn decode_windows_1252(&mut self, fields: Fields<'_>) -> Row<'_> {
+        self.spans.clear();
         self.text.clear();
         for field in fields.iter() {
             let start = self.text.len();
@@ -169,8 +173,11 @@ impl Scratch {
     }
 }
 
-/// Bytes of Latin-1 that are looked at together.
-const CHUNK_BYTES: usize = 16;
+/// Bytes of Latin-1 that are looked at together: as many as an integer has bits.
+const BLOCK_BYTES: usize = 64;
+
+/// A block and the bytes behind it that are put down with its own.
+const WINDOW_BYTES: usize = 2 * BLOCK_BYTES;
 
 /// Latin-1 as UTF-8.
 #[derive(Debug, Default)]
@@ -178,55 +185,90 @@ struct Latin {
     /// The text, and room behind it.
     text: Vec<u8>,
     length: usize,
-    chunks: Vec<Chunk>,
+    blocks: Vec<Block>,
+    /// How many bytes became two.
+    wide: usize,
 }
 
-/// Which bytes of a chunk are two now.
+/// Which bytes of a block are two now.
 #[derive(Debug)]
-struct Chunk {
+struct Block {
     /// How many stand before it.
     wide_before: usize,
     /// Those of its own, the first byte by the lowest bit.
-    wide: u32,
+    wide: u64,
 }
 
 impl Latin {
     /// False where a byte of 0x80 to 0x9f, which is rare and another in windows-1252, stands in it.
     ///
-    /// Sixteen bytes at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
+    /// A block at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
     fn decode(&mut self, latin: &[u8]) -> bool {
-        self.chunks.clear();
-        let room = 2 * (latin.len() + CHUNK_BYTES);
+        self.blocks.clear();
+        self.wide = 0;
+        let room = 2 * latin.len() + WINDOW_BYTES;
         if self.text.len() < room {
             self.text.resize(room, 0);
         }
-        let (chunks, rest) = latin.as_chunks::<CHUNK_BYTES>();
-        let mut last = [0; CHUNK_BYTES];
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        let mut is_latin = true;
-        let mut wide_before = 0;
-        let (mut at, text) = (0, self.text.as_mut_slice());
-        // Each chunk is put down as it is, and behind each byte of it that becomes two the rest of it again.
-        for chunk in chunks.iter().chain([&last]) {
-            let mut wide = u8x16::new(*chunk).to_bitmask();
-            self.chunks.push(Chunk { wide_before, wide });
-            let all = u128::from_le_bytes(*chunk);
-            store(text, at + wide_before, all.to_le_bytes());
-            while wide != 0 {
-                let nth = wide.trailing_zeros() as usize;
-                wide &= wide - 1;
-                let from = all >> (8 * nth);
-                let byte = from.to_le_bytes()[0];
-                is_latin &= byte >= 0xa0;
-                let to = at + nth + wide_before;
-                store(text, to, [0xc0 | byte >> 6, 0x80 | byte & 0x3f]);
-                store(text, to + 2, (from >> 8).to_le_bytes());
-                wide_before += 1;
-            }
-            at += CHUNK_BYTES;
+        let (mut at, mut is_latin) = (0, true);
+        while let Some(window) = latin.get(at..).and_then(<[u8]>::first_chunk) {
+            is_latin &= self.decode_block(at, window);
+            at += BLOCK_BYTES;
         }
-        self.length = latin.len() + wide_before;
+        // What is left is less than a window.
+        let mut last = [0; WINDOW_BYTES + BLOCK_BYTES];
+        let rest = latin.get(at..).unwrap_or_default();
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        for nth in [0, BLOCK_BYTES] {
+            if let Some(window) = last.get(nth..).and_then(<[u8]>::first_chunk) {
+                is_latin &= self.decode_block(at + nth, window);
+            }
+        }
+        self.length = latin.len() + self.wide;
         is_latin
+    }
+
+    /// Puts down the block at `at`, which a window begins with, as it is, and behind each byte of it that becomes two what follows
+    /// it in the window again.
+    #[inline]
+    fn decode_block(&mut self, at: usize, window: &[u8; WINDOW_BYTES]) -> bool {
+        let (blocks, _) = window.as_chunks::<BLOCK_BYTES>();
+        let Some(block) = blocks.first() else { return true };
+        let (quarters, _) = block.as_chunks::<16>();
+        let mut wide = (0..)
+            .step_by(16)
+            .zip(quarters)
+            .fold(0, |wide, (by, quarter)| wide | u64::from(u8x16::new(*quarter).to_bitmask()) << by);
+        let mut wide_before = self.wide;
+        self.blocks.push(Block { wide_before, wide });
+        let text = self.text.as_mut_slice();
+        if let Some(room) = text.get_mut(at + wide_before..).and_then(<[u8]>::first_chunk_mut) {
+            *room = *block;
+        }
+        let mut is_latin = true;
+        while wide != 0 {
+            let nth = wide.trailing_zeros() as usize;
+            wide &= wide - 1;
+            let from = window.get(nth..).and_then(<[u8]>::first_chunk::<{ 1 + BLOCK_BYTES }>);
+            let to = text.get_mut(at + nth + wide_before..).and_then(<[u8]>::first_chunk_mut::<{ 2 + BLOCK_BYTES }>);
+            debug_assert!(from.is_some() && to.is_some(), "there is room for all of it");
+            if let (Some([byte, behind @ ..]), Some([lead, trail, room @ ..])) = (from, to) {
+                is_latin &= *byte >= 0xa0;
+                (*lead, *trail, *room) = (0xc0 | byte >> 6, 0x80 | byte & 0x3f, *behind);
+            }
+            wide_before += 1;
+        }
+        self.wide = wide_before;
+        is_latin
+    }
+
+    /// What was decoded, if it is UTF-8 as it is: mostly the first byte that is not ASCII shows that it is not.
+    fn same_as_utf_8<'t>(&self, latin: &'t [u8]) -> Option<&'t str> {
+        if let Some((nth, block)) = self.blocks.iter().enumerate().find(|(_, block)| block.wide != 0) {
+            let first = nth * BLOCK_BYTES + block.wide.trailing_zeros() as usize;
+            str::from_utf8(latin.get(first..)?).ok()?;
+        }
+        utf_8(latin)
     }
 
     fn text(&self) -> &str {
@@ -236,17 +278,8 @@ impl Latin {
     /// How many bytes became two before the one that stood at `at`.
     #[inline]
     fn wide_before(&self, at: usize) -> usize {
-        let within = |chunk: &Chunk| (chunk.wide & ((1 << (at % CHUNK_BYTES)) - 1)).count_ones() as usize;
-        self.chunks.get(at / CHUNK_BYTES).map_or(0, |chunk| chunk.wide_before + within(chunk))
-    }
-}
-
-#[inline]
-fn store<const N: usize>(text: &mut [u8], at: usize, bytes: [u8; N]) {
-    let room = text.get_mut(at..at + N);
-    debug_assert!(room.is_some(), "there is room for all of it");
-    if let Some(room) = room {
-        room.copy_from_slice(&bytes);
+        let within = |block: &Block| (block.wide & ((1 << (at % BLOCK_BYTES)) - 1)).count_ones() as usize;
+        self.blocks.get(at / BLOCK_BYTES).map_or(0, |block| block.wide_before + within(block))
     }
 }
 
