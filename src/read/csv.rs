@@ -5,8 +5,8 @@
 //!                                └► Unquoter (fields with quotes in them) ┘
 //! ```
 //!
-//! The fields of nearly all records are stretches of the text, and are borrowed from it. Where quotes stand within quotes, or
-//! text behind them, `csv-async` takes the record apart.
+//! The fields of nearly all records are stretches of the text, and are borrowed from it; where quotes stand within quotes, they are
+//! copied. Where quotes stand elsewhere, or text behind them, `csv-async` takes the record apart.
 
 mod scanner;
 mod unquote;
@@ -20,7 +20,7 @@ use super::error::{Place, ReadError};
 pub use super::header::{Head, read_header, sniff_delimiter};
 use super::record::{Content, Fields};
 pub use super::record::{Position, RAW_LIMIT_BYTES, RawRecord};
-use scanner::Scanner;
+use scanner::{Found, Scanner};
 use unquote::Unquoter;
 use window::Window;
 
@@ -111,16 +111,20 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         if end.next == 0 {
             return Ok(None);
         }
-        if self.scanner.fields().is_none() {
-            let text = self.window.record().get(..end.record).unwrap_or_default();
-            let unquoted = self.unquoter.fields_of(text, end.within_quotes).await;
-            unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
+        let text = self.window.record().get(..end.record).unwrap_or_default();
+        match self.scanner.fields() {
+            Found::Plain(_) => {}
+            Found::Doubled(fields) => self.unquoter.undouble(Fields::new(text, fields)),
+            Found::Irregular => {
+                let unquoted = self.unquoter.take_apart(text, end.within_quotes).await;
+                unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
+            }
         }
         let next = self.window.advance(end, self.scanner.has_inner_line_ends());
         let raw = self.window.before(end);
         let fields = match self.scanner.fields() {
-            Some(fields) => Fields::new(raw, fields),
-            None => self.unquoter.fields(),
+            Found::Plain(fields) => Fields::new(raw, fields),
+            Found::Doubled(_) | Found::Irregular => self.unquoter.fields(),
         };
         Ok(Some(RawRecord {
             content: Content::Fields(fields),

@@ -2,8 +2,8 @@
 //!
 //! Nearly all records are *regular*: their quotes stand before and behind fields, and by twos within. These are looked at 64
 //! bytes at once: each byte that may mean something is a bit, and a byte is within quotes if the number of quotes before it is
-//! odd. (The idea is that of Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.) The end of any
-//! other is found byte by byte. Where all quotes are before and behind fields, these are told as well.
+//! odd. (The idea is that of Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.) Their fields are
+//! told as well. The end of any other is found byte by byte.
 
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ pub(super) struct Scanner {
     /// Where fields end, as many as are counted, and room behind them.
     ends: Vec<usize>,
     count: usize,
-    /// The fields, without the quotes around them.
+    /// The fields, without the quotes around them; quotes within are still doubled.
     fields: Vec<Range<usize>>,
     has_inner_line_ends: bool,
     has_inner_quotes: bool,
@@ -57,6 +57,17 @@ enum State {
     Quoted,
     /// Behind a quote that ends the field, or is the first of two.
     QuoteInQuoted,
+}
+
+/// What is known of the fields of a record.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Found<'s> {
+    /// They are these stretches of its text.
+    Plain(&'s [Range<usize>]),
+    /// They are these, but that some have quotes in them, every one of which is doubled.
+    Doubled(&'s [Range<usize>]),
+    /// Nothing: the record is not regular.
+    Irregular,
 }
 
 /// Where a record ends.
@@ -92,9 +103,13 @@ impl Scanner {
         self.fields.clear();
     }
 
-    /// The fields of the record whose end was found; none where they are not stretches of its text.
-    pub(super) fn fields(&self) -> Option<&[Range<usize>]> {
-        (self.state.is_none() && !self.has_inner_quotes).then_some(&self.fields)
+    /// The fields of the record whose end was found.
+    pub(super) fn fields(&self) -> Found<'_> {
+        match self.state {
+            Some(_) => Found::Irregular,
+            None if self.has_inner_quotes => Found::Doubled(&self.fields),
+            None => Found::Plain(&self.fields),
+        }
     }
 
     /// Whether there are line ends within the record whose end was found.
@@ -155,11 +170,8 @@ impl Scanner {
         }
     }
 
-    /// Cuts the fields out of the record, by where they end, if they are stretches of it.
+    /// Cuts the fields out of the record, by where they end.
     fn cut(&mut self, bytes: &[u8], within_quotes: bool) {
-        if self.has_inner_quotes {
-            return;
-        }
         let mut start = 0;
         let ends = self.ends.get(..self.count).unwrap_or_default();
         self.fields.extend(ends.iter().map(|&end| {

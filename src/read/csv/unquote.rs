@@ -1,15 +1,16 @@
-//! The fields of a record that has quotes elsewhere than before and behind its fields, by `csv-async`.
+//! The fields of a record that has quotes elsewhere than before and behind its fields.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use csv_async::{AsyncReader, AsyncReaderBuilder, ByteRecord, ErrorKind};
+use memchr::memchr;
 use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::read::record::{Fields, FieldsBuf};
 
-/// Takes records apart, one by one.
+/// Takes records apart, one by one. Those that are not regular are left to `csv-async`.
 #[derive(Debug)]
 pub(super) struct Unquoter {
     delimiter: u8,
@@ -24,11 +25,23 @@ impl Unquoter {
         Self { delimiter, parser: None, record: ByteRecord::new(), fields: FieldsBuf::default() }
     }
 
-    /// Takes apart a record, given without its line end. Only the last one of an input may end `within_quotes`.
+    /// Takes fields without the quotes around them, in which every quote is doubled.
+    pub(super) fn undouble(&mut self, fields: Fields<'_>) {
+        self.fields.set_by(fields.iter(), |mut field, text| {
+            while let Some(quote) = memchr(b'"', field) {
+                let (before, behind) = field.split_at_checked(quote + 1).unwrap_or_default();
+                text.extend_from_slice(before);
+                field = behind.get(1..).unwrap_or_default();
+            }
+            text.extend_from_slice(field);
+        });
+    }
+
+    /// Takes apart a record that is not regular, given without its line end. Only the last one of an input may end `within_quotes`.
     ///
     /// # Errors
     /// None that is known of: whatever the parser says.
-    pub(super) async fn fields_of(&mut self, record: &[u8], within_quotes: bool) -> io::Result<()> {
+    pub(super) async fn take_apart(&mut self, record: &[u8], within_quotes: bool) -> io::Result<()> {
         let parser = self.parser.get_or_insert_with(|| {
             let mut builder = AsyncReaderBuilder::new();
             builder.delimiter(self.delimiter).flexible(true).has_headers(false);
