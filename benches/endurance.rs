@@ -243,7 +243,7 @@ async fn main() {
     let bytes = (gigabytes * 1e9) as u64;
     let is_json_alone = std::env::args().any(|argument| argument == "json");
     let json = Rows::json(if is_json_alone { bytes } else { bytes / 2 });
-    let name = format!("{:.1} GB of JSON on one line", json.size() as f64 / 1e9);
+    let name = format!("{} MB of JSON on one line", json.size() / 1_000_000);
     let (counts, items) = (json.counts(), json.items);
     show(&name, Arc::new(json), counts, items, Duration::from_secs(20)).await;
     if is_json_alone {

@@ -3,9 +3,14 @@
 /// `text` without spaces around it. Most has none, which is told at once; spaces beyond ASCII count too.
 #[inline]
 pub(crate) fn trimmed(text: &str) -> &str {
-    let is_plain = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    let bytes = text.as_bytes();
-    if is_plain(bytes.first()) && is_plain(bytes.last()) { text } else { text.trim() }
+    if is_plain(text) { text } else { text.trim() }
+}
+
+/// Whether it begins and ends in what is certainly no space.
+#[inline]
+pub(crate) fn is_plain(text: &str) -> bool {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last())
 }
 
 /// Whether there is nothing but digits. Looks at all of `text`: that can be done at once, and most of it is digits.

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 
 use super::spec::{Take, TakeKey, TestSpec};
 use super::{Row, fold};
-use crate::invoice::text::{all_digits, trimmed};
+use crate::invoice::text::{all_digits, is_plain};
 use crate::invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 
 /// Letters that stand before a key in the XML of its document, in capitals.
@@ -15,6 +15,12 @@ const DOCUMENT_LETTERS: [&str; 7] = ["NFCOM", "NF3E", "MDFE", "NFS", "NFE", "CTE
 
 /// Most zeros that are taken for the places of a whole number: three may be a group of thousands.
 const PLACES_LIMIT: usize = 2;
+
+/// Texts of a status that are worked out once: more than there are events in the portal's files.
+const KNOWN_STATUSES: usize = 8;
+
+/// Bytes of such a text at most, so that little is kept whatever stands in a source.
+const KNOWN_STATUS_BYTES: usize = 128;
 
 /// Where one field stands in a row.
 #[derive(Debug)]
@@ -56,12 +62,13 @@ impl Cell {
     #[inline]
     pub(super) fn text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
         // Nearly every cell has one column.
-        let (&first, others) = self.columns.split_first()?;
-        let text = self.text_at(row, first);
-        if text.is_some() || others.is_empty() {
-            return text;
-        }
-        others.iter().find_map(|&column| self.text_at(row, column))
+        let text = self.text_at(row, *self.columns.first()?);
+        if text.is_none() && self.columns.len() > 1 { self.text_of_others(row) } else { text }
+    }
+
+    #[inline(never)]
+    fn text_of_others<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
+        self.columns.iter().skip(1).find_map(|&column| self.text_at(row, column))
     }
 
     /// The values of the cell's columns, in order.
@@ -78,7 +85,14 @@ impl Cell {
 
     #[inline]
     fn text_at<'r>(&self, row: &Row<'r>, column: usize) -> Option<&'r str> {
-        let text = trimmed(row.get(column)?);
+        let text = row.get(column)?;
+        // Nearly every value is told by its first and last byte, so that nothing is called.
+        if is_plain(text) && !self.absent.may_be(text) { Some(text) } else { self.value_of(text) }
+    }
+
+    #[inline(never)]
+    fn value_of<'r>(&self, text: &'r str) -> Option<&'r str> {
+        let text = text.trim();
         (!text.is_empty() && !self.absent.is(text)).then_some(text)
     }
 }
@@ -106,15 +120,14 @@ impl Absent {
         Self { first, words }
     }
 
+    /// Whether its first byte leaves it open that it is one. Letters with an accent have no bit.
     #[inline]
-    fn is(&self, text: &str) -> bool {
-        // Letters with an accent have no bit and are looked at in full.
+    fn may_be(&self, text: &str) -> bool {
         let bits = text.bytes().next().and_then(|byte| Some(self.first.get(usize::from(byte / 64))? >> (byte % 64)));
-        bits.is_none_or(|bits| bits & 1 == 1) && self.is_word(text)
+        bits.is_none_or(|bits| bits & 1 == 1)
     }
 
-    #[cold]
-    fn is_word(&self, text: &str) -> bool {
+    fn is(&self, text: &str) -> bool {
         self.words.iter().any(|word| fold::is(text, word))
     }
 }
@@ -259,19 +272,25 @@ pub(super) struct StatusCell {
     pub(super) rules: Box<[(Test, Status)]>,
     pub(super) otherwise: Status,
     pub(super) blank: Status,
-    /// The first text that was read and what it says: nearly all rows of a source have the same.
-    first: OnceLock<(Box<str>, Status)>,
+    /// The first texts that were read and what each says: a source has few.
+    known: [OnceLock<(Box<str>, Status)>; KNOWN_STATUSES],
 }
 
 impl StatusCell {
     pub(super) fn new(cell: Cell, rules: Box<[(Test, Status)]>, otherwise: Status, blank: Status) -> Self {
-        Self { cell, rules, otherwise, blank, first: OnceLock::new() }
+        Self { cell, rules, otherwise, blank, known: Default::default() }
     }
 
     /// What `text` says of the status.
     pub(super) fn of(&self, text: &str) -> Status {
-        let (first, status) = self.first.get_or_init(|| (text.into(), self.worked_out(text)));
-        if **first == *text { *status } else { self.worked_out(text) }
+        let known: &[_] = if text.len() <= KNOWN_STATUS_BYTES { &self.known } else { &[] };
+        for known in known {
+            let (known, status) = known.get_or_init(|| (text.into(), self.worked_out(text)));
+            if **known == *text {
+                return *status;
+            }
+        }
+        self.worked_out(text)
     }
 
     fn worked_out(&self, text: &str) -> Status {
