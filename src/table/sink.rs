@@ -20,16 +20,21 @@ pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
 /// Bytes of a boolean (same page).
 const BOOLEAN_BYTES: usize = 1;
 
-/// Bytes of a name as JSON has it, with its quotes, a comma before and a colon behind it.
-const NAME_BYTES: usize = 16;
+/// What a text begins with.
+const TEXT: &[u8; 6] = br#"{"S":""#;
+/// What a text or number ends with.
+const END: [u8; 2] = *br#""}"#;
+
+/// Bytes of a name as JSON has it, with its quotes, a comma before and a colon and [`TEXT`] behind it.
+const NAME_BYTES: usize = 24;
 
 /// A name of ours: of characters that JSON does not escape, and few of them.
 #[derive(Debug)]
 pub(super) struct Name {
     text: &'static str,
-    /// `"name":`
+    /// `"name":{"S":"`
     first: [u8; NAME_BYTES],
-    /// `,"name":`
+    /// `,"name":{"S":"`
     further: [u8; NAME_BYTES],
 }
 
@@ -39,17 +44,17 @@ impl Name {
     pub(super) const fn new(text: &'static str) -> Self {
         const fn of(text: &[u8], before: &[u8]) -> [u8; NAME_BYTES] {
             let mut json = [0; NAME_BYTES];
-            let mut nth = 0;
-            while nth < before.len() + text.len() + 2 {
-                json[nth] = if nth < before.len() {
-                    before[nth]
-                } else if nth < before.len() + text.len() {
-                    assert!(!needs_escape(text[nth - before.len()]));
-                    text[nth - before.len()]
-                } else {
-                    b"\":"[nth - before.len() - text.len()]
-                };
-                nth += 1;
+            let mut length = 0;
+            let parts = [before, text, b"\":", TEXT];
+            let mut part = 0;
+            while part < parts.len() {
+                let mut nth = 0;
+                while nth < parts[part].len() {
+                    assert!(part != 1 || !needs_escape(text[nth]));
+                    json[length] = parts[part][nth];
+                    (nth, length) = (nth + 1, length + 1);
+                }
+                part += 1;
             }
             json
         }
@@ -65,16 +70,18 @@ macro_rules! name {
 }
 pub(super) use name;
 
-/// Takes the parts of an item in order: a name, then its value; or an element of a list, then its value.
+/// Takes the parts of an item in order: texts with their names, anything else behind its name.
 pub(super) trait Sink {
     /// Begins an attribute of the item or of the open map, under a name of ours.
     fn name(&mut self, name: &Name);
-    /// Likewise, under a name that comes from elsewhere.
-    fn further_name(&mut self, name: &str);
-    /// Begins an element of the open list.
-    fn element(&mut self);
-    /// A text, given in parts. Gives where it lies in the output, without its quotes.
-    fn text(&mut self, parts: &[&str]) -> Range<usize>;
+    /// An attribute that is a text.
+    fn text(&mut self, name: &Name, text: &str);
+    /// An attribute that is a text, given in parts. Gives where it lies in the output, without its quotes.
+    fn key(&mut self, name: &Name, parts: &[&str]) -> Range<usize>;
+    /// An attribute that is a text, under a name that comes from elsewhere.
+    fn further(&mut self, name: &str, text: &str);
+    /// An element of the open list that is a text.
+    fn element(&mut self, text: &str);
     /// A time, in the plain form.
     fn time(&mut self, at: &Timestamp);
     /// The time that index keys have, or one as long.
@@ -138,21 +145,29 @@ impl Sink for Counter {
     }
 
     #[inline]
-    fn further_name(&mut self, name: &str) {
+    fn text(&mut self, name: &Name, text: &str) {
+        self.count_name(name.text.len());
+        self.size_bytes += text.len();
+    }
+
+    #[inline]
+    fn key(&mut self, name: &Name, parts: &[&str]) -> Range<usize> {
+        self.count_name(name.text.len());
+        self.size_bytes += parts.iter().map(|part| part.len()).sum::<usize>();
+        0..0
+    }
+
+    #[inline]
+    fn further(&mut self, name: &str, text: &str) {
         if !(1..=NAME_LIMIT_BYTES).contains(&name.len()) {
             self.wrong_name = Some(name.len());
         }
         self.count_name(name.len());
+        self.size_bytes += text.len();
     }
 
-    fn element(&mut self) {
-        self.size_bytes += ELEMENT_BYTES;
-    }
-
-    #[inline]
-    fn text(&mut self, parts: &[&str]) -> Range<usize> {
-        self.size_bytes += parts.iter().map(|part| part.len()).sum::<usize>();
-        0..0
+    fn element(&mut self, text: &str) {
+        self.size_bytes += ELEMENT_BYTES + text.len();
     }
 
     #[inline]
@@ -225,14 +240,19 @@ impl<'o> Json<'o> {
         self.counter
     }
 
-    /// Bytes to write to, `length` of them and some more.
+    /// Bytes to write to, `length` of them and [`NAME_BYTES`] more.
     #[inline]
     fn room(&mut self, length: usize) -> &mut [u8] {
         let needed = self.at + length + NAME_BYTES;
         if self.out.len() < needed {
-            self.out.resize(needed + ROOM_BYTES, 0);
+            self.make_room(needed);
         }
         self.out.get_mut(self.at..).unwrap_or_default()
+    }
+
+    #[cold]
+    fn make_room(&mut self, needed: usize) {
+        self.out.resize(needed + ROOM_BYTES, 0);
     }
 
     #[inline]
@@ -241,6 +261,17 @@ impl<'o> Json<'o> {
             *room = bytes;
             self.at += N;
         }
+    }
+
+    /// A name of ours, and `with` bytes of what a text begins with behind it.
+    #[inline]
+    fn put_name(&mut self, name: &Name, with: usize) {
+        let (json, before) = if self.first { (&name.first, 1) } else { (&name.further, 2) };
+        if let Some(room) = self.room(NAME_BYTES).first_chunk_mut() {
+            *room = *json;
+            self.at += before + name.text.len() + 2 + with;
+        }
+        self.first = false;
     }
 
     /// The inside of a JSON string.
@@ -284,47 +315,53 @@ impl Sink for Json<'_> {
     #[inline]
     fn name(&mut self, name: &Name) {
         self.counter.name(name);
-        let (json, before) = if self.first { (&name.first, 1) } else { (&name.further, 2) };
-        if let Some(room) = self.room(NAME_BYTES).first_chunk_mut() {
-            *room = *json;
-            self.at += before + name.text.len() + 2;
-        }
-        self.first = false;
+        self.put_name(name, 0);
     }
 
-    fn further_name(&mut self, name: &str) {
-        self.counter.further_name(name);
-        self.comma();
-        self.put(*b"\"");
-        self.put_text(name);
-        self.put(*b"\":");
+    fn text(&mut self, name: &Name, text: &str) {
+        self.counter.text(name, text);
+        self.put_name(name, TEXT.len());
+        self.put_text(text);
+        self.put(END);
     }
 
-    fn element(&mut self) {
-        self.counter.element();
-        self.comma();
-    }
-
-    #[inline]
-    fn text(&mut self, parts: &[&str]) -> Range<usize> {
-        self.counter.text(parts);
-        self.put(*br#"{"S":""#);
+    fn key(&mut self, name: &Name, parts: &[&str]) -> Range<usize> {
+        self.counter.key(name, parts);
+        self.put_name(name, TEXT.len());
         let start = self.at;
         for part in parts {
             self.put_text(part);
         }
         let end = self.at;
-        self.put(*br#""}"#);
+        self.put(END);
         start..end
+    }
+
+    fn further(&mut self, name: &str, text: &str) {
+        self.counter.further(name, text);
+        self.comma();
+        self.put(*b"\"");
+        self.put_text(name);
+        self.put(*br#"":{"S":""#);
+        self.put_text(text);
+        self.put(END);
+    }
+
+    fn element(&mut self, text: &str) {
+        self.counter.element(text);
+        self.comma();
+        self.put(*TEXT);
+        self.put_text(text);
+        self.put(END);
     }
 
     fn time(&mut self, at: &Timestamp) {
         self.counter.time(at);
-        self.put(*br#"{"S":""#);
+        self.put(*TEXT);
         let length = at.plain_length();
         self.put(at.plain_bytes());
         self.at -= TIMESTAMP_LIMIT - length;
-        self.put(*br#""}"#);
+        self.put(END);
     }
 
     fn sort_time(&self, local: DateTime) -> SortTime {
@@ -348,7 +385,7 @@ impl Sink for Json<'_> {
         for digit in digits.iter().skip(20 - used) {
             self.put([*digit]);
         }
-        self.put(*br#""}"#);
+        self.put(END);
     }
 
     fn boolean(&mut self, value: bool) {
@@ -388,16 +425,18 @@ fn copy_plain(text: &[u8], room: &mut [u8]) -> bool {
     let Some(room) = room.get_mut(..text.len()) else { return false };
     if let (Some(last), Some(last_room)) = (text.last_chunk::<16>(), room.last_chunk_mut::<16>()) {
         *last_room = *last;
-        let mut plain = is_plain(*last);
+        let mut found = escapes(*last);
         for (to, from) in room.as_chunks_mut::<16>().0.iter_mut().zip(text.as_chunks::<16>().0) {
             *to = *from;
-            plain &= is_plain(*from);
+            found |= escapes(*from);
         }
-        return plain;
+        return found.to_bitmask() == 0;
     }
     if let Some((first, last)) = halves::<8>(text, room) {
-        let both = u128::from(u64::from_ne_bytes(first)) << 64 | u128::from(u64::from_ne_bytes(last));
-        return is_plain(both.to_ne_bytes());
+        return is_plain(u64::from_ne_bytes(first)) & is_plain(u64::from_ne_bytes(last));
+    }
+    if let Some((first, last)) = halves::<4>(text, room) {
+        return is_plain(u64::from(u32::from_ne_bytes(first)) << 32 | u64::from(u32::from_ne_bytes(last)));
     }
     let mut plain = true;
     for (to, from) in room.iter_mut().zip(text) {
@@ -420,13 +459,22 @@ const fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// Whether none of these bytes needs an escape.
+/// Which of these bytes need an escape.
 #[inline]
-fn is_plain(bytes: [u8; 16]) -> bool {
+fn escapes(bytes: [u8; 16]) -> u8x16 {
     let bytes = u8x16::new(bytes);
     let is_control = bytes.min(u8x16::splat(b' ' - 1)).simd_eq(bytes);
-    let escapes = is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'));
-    escapes.to_bitmask() == 0
+    is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))
+}
+
+/// Whether none of eight bytes needs an escape. Each is looked at by its highest bit, which a subtraction sets where the byte is
+/// too small for it (Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte less than n").
+#[inline]
+fn is_plain(bytes: u64) -> bool {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    let has_below = |bytes: u64, limit: u8| bytes.wrapping_sub(EACH * u64::from(limit)) & !bytes;
+    let is = |byte: u8| has_below(bytes ^ (EACH * u64::from(byte)), 1);
+    (has_below(bytes, b' ') | is(b'"') | is(b'\\')) & (EACH << 7) == 0
 }
 
 /// Appends `text` as the inside of a JSON string: what needs no escape is copied in runs.
@@ -501,16 +549,14 @@ mod tests {
     #[test]
     fn sizes_are_counted_as_documented() {
         let mut counter = Counter::default();
-        counter.name(name!("ab"));
-        let _ = counter.text(&["x", "é"]);
+        let _ = counter.key(name!("ab"), &["x", "é"]);
         assert_eq!(counter.size_bytes(), 2 + 3, "a name and a text are as long as their UTF-8");
         counter.name(name!("n"));
         counter.number(12_345);
         assert_eq!(counter.size_bytes(), 5 + 1 + 4, "5 digits take 3 bytes and 1");
         counter.name(name!("m"));
         counter.open_map();
-        counter.name(name!("k"));
-        let _ = counter.text(&["v"]);
+        counter.text(name!("k"), "v");
         counter.close_map();
         assert_eq!(
             counter.size_bytes(),
@@ -519,22 +565,40 @@ mod tests {
         );
         counter.name(name!("l"));
         counter.open_list();
-        counter.element();
-        counter.boolean(true);
+        counter.element("e");
         counter.close_list();
-        assert_eq!(counter.size_bytes(), 17 + 1 + 3 + (1 + 1));
+        counter.name(name!("b"));
+        counter.boolean(true);
+        assert_eq!(counter.size_bytes(), 17 + 1 + 3 + (1 + 1) + (1 + 1));
     }
 
     proptest! {
         #[test]
-        fn any_text_comes_back(text in any::<String>()) {
-            let mut out = Vec::new();
+        fn any_text_comes_back(text in any::<String>(), name in any::<String>(), behind in any::<String>()) {
+            let mut out = b"before".to_vec();
             let mut json = Json::begin(&mut out);
-            json.name(name!("t"));
-            let range = json.text(&[&text]);
+            json.text(name!("t"), &text);
+            let range = json.key(name!("k"), &[&text, "#", &behind]);
+            json.name(name!("m"));
+            json.open_map();
+            json.further(&name, &text);
+            json.close_map();
+            json.name(name!("l"));
+            json.open_list();
+            json.element(&text);
+            json.element(&behind);
+            json.close_list();
             json.end();
-            let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
-            prop_assert_eq!(value["t"]["S"].as_str(), Some(text.as_str()));
+            let written = out.strip_prefix(b"before").unwrap();
+            let value: serde_json::Value = serde_json::from_slice(written).unwrap();
+            let key = format!("{text}#{behind}");
+            prop_assert_eq!(&value, &serde_json::json!({
+                "t": {"S": &text},
+                "k": {"S": &key},
+                "m": {"M": {name: {"S": &text}}},
+                "l": {"L": [{"S": &text}, {"S": &behind}]},
+            }));
+            prop_assert_eq!(serde_json::to_string(&key).unwrap().len() - 2, range.len());
             prop_assert_eq!(&out[range.start - 1..range.start], b"\"");
             prop_assert_eq!(&out[range.end..=range.end], b"\"");
         }

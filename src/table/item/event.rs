@@ -10,7 +10,7 @@
 //!
 //! It appears in no index. Its code stands in its key alone.
 
-use super::{Encoded, Measured, Refusal, SourceRef, Walked, given, optional};
+use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::Event;
 use crate::table::keys;
 use crate::table::sink::{Sink, name};
@@ -38,7 +38,7 @@ fn walk(event: &Event<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walk
     let (pk, sk) = super::walk_keys(&event.invoice, &keys::event_sk_parts(&time, &event.code), sink);
     sink.name(name!("at"));
     sink.time(&event.at);
-    given(name!("kind"), event.kind.as_str(), sink);
+    sink.text(name!("kind"), event.kind.as_str());
     optional(name!("text"), event.text.as_deref(), sink);
     optional(name!("desc"), event.description.as_deref(), sink);
     optional(name!("why"), event.reason.as_deref(), sink);

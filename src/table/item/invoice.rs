@@ -18,7 +18,7 @@
 //! `cur` is left out where it is BRL; `kind` where the text of the tax id tells it; `key`, the access key, where the id
 //! is the access key (`ak` is false where an id only looks like one).
 
-use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, given, optional};
+use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, optional};
 use crate::invoice::{AccessKey, Decimal, InvoiceFields, Role, Status, TaxId, TextField};
 use crate::table::keys::{self, INVOICE_SK};
 use crate::table::schema::{Index, Schema};
@@ -100,16 +100,16 @@ fn walk(
 }
 
 fn walk_fields(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
-    invoice.text(TextField::Model, |model| given(name!("model"), model, sink));
-    invoice.text(TextField::Series, |series| given(name!("series"), series, sink));
-    invoice.text(TextField::Number, |number| given(name!("number"), number, sink));
-    invoice.text(TextField::Operation, |operation| given(name!("op"), operation, sink));
+    invoice.text(TextField::Model, |model| sink.text(name!("model"), model));
+    invoice.text(TextField::Series, |series| sink.text(name!("series"), series));
+    invoice.text(TextField::Number, |number| sink.text(name!("number"), number));
+    invoice.text(TextField::Operation, |operation| sink.text(name!("op"), operation));
     sink.name(name!("at"));
     sink.time(invoice.issued_at());
     walk_party(name!("iss"), Role::Issuer, invoice, sink);
     walk_party(name!("rcp"), Role::Recipient, invoice, sink);
-    given(name!("st"), invoice.status().as_str(), sink);
-    invoice.text(TextField::StatusText, |text| given(name!("st_text"), text, sink));
+    sink.text(name!("st"), invoice.status().as_str());
+    invoice.text(TextField::StatusText, |text| sink.text(name!("st_text"), text));
     if let Some(at) = invoice.status_at() {
         sink.name(name!("st_at"));
         sink.time(at);
@@ -129,21 +129,21 @@ fn walk_fields(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
 fn walk_party(name: &'static Name, role: Role, invoice: &impl InvoiceFields, sink: &mut impl Sink) {
     let mut party = Map::new(name);
     if let Some(tax_id) = invoice.tax_id(role) {
-        given(name!("doc"), &tax_id.text, party.open(sink));
+        party.open(sink).text(name!("doc"), &tax_id.text);
         let told = TaxId::kind_of(&tax_id.text) == tax_id.kind;
         optional(name!("kind"), (!told).then_some(tax_id.kind.as_str()), sink);
     }
-    invoice.text(TextField::Name(role), |text| given(name!("name"), text, party.open(sink)));
-    invoice.text(TextField::StateRegistration(role), |text| given(name!("ie"), text, party.open(sink)));
-    invoice.text(TextField::Uf(role), |text| given(name!("uf"), text, party.open(sink)));
-    invoice.text(TextField::City(role), |text| given(name!("city"), text, party.open(sink)));
+    invoice.text(TextField::Name(role), |text| party.open(sink).text(name!("name"), text));
+    invoice.text(TextField::StateRegistration(role), |text| party.open(sink).text(name!("ie"), text));
+    invoice.text(TextField::Uf(role), |text| party.open(sink).text(name!("uf"), text));
+    invoice.text(TextField::City(role), |text| party.open(sink).text(name!("city"), text));
     party.close(sink);
 }
 
 fn walk_access_key(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
     match invoice.access_key() {
         Some(key) if key.as_str() == invoice.id() => {}
-        Some(key) => given(name!("key"), key.as_str(), sink),
+        Some(key) => sink.text(name!("key"), key.as_str()),
         None if AccessKey::parse(invoice.id()).is_ok() => {
             sink.name(name!("ak"));
             sink.boolean(false);
@@ -172,10 +172,8 @@ fn walk_index_keys(invoice: &impl InvoiceFields, schema: &Schema, shard: u16, si
             (Index::State, _) => (invoice.status().as_str(), time.as_str()),
         };
         let (partition_name, sort_name) = index_names(index);
-        sink.name(partition_name);
-        sink.text(&[index.prefix(), of, "#", &shard]);
-        sink.name(sort_name);
-        sink.text(&[sort, "#", invoice.id()]);
+        sink.key(partition_name, &[index.prefix(), of, "#", &shard]);
+        sink.key(sort_name, &[sort, "#", invoice.id()]);
         indexes += 1;
     }
     indexes

@@ -169,11 +169,7 @@ fn check_id(id: &str) -> Result<(), Refusal> {
 
 /// The keys of the table. The sort key is given in parts.
 fn walk_keys(id: &str, sort_key: &[&str], sink: &mut impl Sink) -> (Range<usize>, Range<usize>) {
-    sink.name(name!(keys::PK));
-    let pk = sink.text(&[INVOICE_PREFIX, id]);
-    sink.name(name!(keys::SK));
-    let sk = sink.text(sort_key);
-    (pk, sk)
+    (sink.key(name!(keys::PK), &[INVOICE_PREFIX, id]), sink.key(name!(keys::SK), sort_key))
 }
 
 /// A map that is there if anything is in it.
@@ -207,9 +203,7 @@ impl Map {
 
 /// A further column.
 fn walk_column(name: &str, value: &str, columns: &mut Map, sink: &mut impl Sink) {
-    let sink = columns.open(sink);
-    sink.further_name(name);
-    sink.text(&[value]);
+    columns.open(sink).further(name, value);
 }
 
 fn walk_warnings(warnings: impl Iterator<Item = Warning>, sink: &mut impl Sink) {
@@ -220,8 +214,7 @@ fn walk_warnings(warnings: impl Iterator<Item = Warning>, sink: &mut impl Sink) 
             sink.name(name!("w"));
             sink.open_list();
         }
-        sink.element();
-        sink.text(&[warning.as_str()]);
+        sink.element(warning.as_str());
     }
     if is_open {
         sink.close_list();
@@ -229,21 +222,14 @@ fn walk_warnings(warnings: impl Iterator<Item = Warning>, sink: &mut impl Sink) 
 }
 
 fn walk_source(source: &SourceRef<'_>, sink: &mut impl Sink) {
-    sink.name(name!("src"));
-    sink.text(&[&source.ingestion]);
+    sink.text(name!("src"), &source.ingestion);
     sink.name(name!("rec"));
     sink.number(source.record);
 }
 
-#[inline]
-fn given(name: &Name, text: &str, sink: &mut impl Sink) {
-    sink.name(name);
-    sink.text(&[text]);
-}
-
 fn optional(name: &Name, text: Option<&str>, sink: &mut impl Sink) {
     if let Some(text) = text {
-        given(name, text, sink);
+        sink.text(name, text);
     }
 }
 
