@@ -46,6 +46,7 @@ use notaflux::read::source::Source;
 use notaflux::table::item::{SourceRef, encode_invoice, measure_invoice};
 use notaflux::table::keys::key_hash;
 use notaflux::table::{Schema, Table};
+use notaflux::write::batch::{self, HASHED_TOGETHER};
 use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Pace, Permit, Wire, Writer};
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
@@ -204,8 +205,7 @@ fn encode(runtime: &Runtime, file: &File) {
     runtime.block_on(each(file, |record| {
         builder.push_with(|out| encode_invoice(invoice_of(record), &source, &schema, out)).unwrap();
         if builder.is_full() {
-            let batch = builder.take(());
-            black_box(batch.body(&all(&batch)));
+            black_box(builder.take(()).body_bytes());
         }
     }));
 }
@@ -354,7 +354,7 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let server = TableServer::start();
     let config = aws::embedded_config(&server.endpoint);
     let client = aws::dynamodb_client(&config);
-    let bodies: Vec<Bytes> = batches(runtime, csv).iter().map(|batch| batch.body(&all(batch))).collect();
+    let bodies: Vec<Bytes> = batches(runtime, csv).iter().map(|batch| batch.body(&all(batch)).json).collect();
     let bytes = bodies.iter().map(|body| body.len() as u64).sum();
     let elements = (BATCHES * 25) as u64;
     let mut group: Group<'_> = criterion.benchmark_group("sink");
@@ -367,7 +367,8 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     group.bench_function("ours", |bench| {
         bench.iter_batched(
             || batches(runtime, csv),
-            |batches| {
+            |mut batches| {
+                batches.chunks_mut(HASHED_TOGETHER).for_each(batch::hash);
                 let limits =
                     Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(IN_FLIGHT), pace: Pace::new() });
                 let writer = Writer::new(&table, Arc::clone(&wire), limits, Arc::new(Permit::unlimited()));
@@ -464,11 +465,12 @@ fn count(runtime: &Runtime, stage: &str) {
             counted(|| compressed.decode(runtime));
         }
         ("sink", "sign") => {
-            let bodies: Vec<Bytes> = batches(runtime, &files[0]).iter().map(|batch| batch.body(&all(batch))).collect();
+            let mut batches = batches(runtime, &files[0]);
             let wire = Wire::new(&aws::embedded_config("http://127.0.0.1:1"));
             counted(|| {
-                for body in &bodies {
-                    black_box(runtime.block_on(wire.request(body.clone())).unwrap());
+                batches.chunks_mut(HASHED_TOGETHER).for_each(batch::hash);
+                for batch in &batches {
+                    black_box(runtime.block_on(wire.request(batch.body(&all(batch)))).unwrap());
                 }
             });
         }

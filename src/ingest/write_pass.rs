@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::stream::{self, TryStreamExt};
+use futures::stream::{self, StreamExt, TryStreamExt};
 use tokio::sync::Notify;
 
 use super::block::Part;
@@ -23,6 +23,7 @@ use crate::read::container::DecodedReader;
 use crate::read::reader::RecordReader;
 use crate::table::item::{self, Refusal, SourceRef};
 use crate::table::schema::Schema;
+use crate::write::batch::{self, BATCH_LIMIT_BYTES, HASHED_TOGETHER};
 use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
@@ -52,12 +53,13 @@ pub(super) async fn write(
     };
     let window = Window::new(cursor, put);
     let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batches()).await?;
-    let batches = stream::try_unfold(feed, async |mut feed| {
-        let batch = feed.next_batch(&window, halt).await?;
-        if batch.is_some() {
+    let groups = stream::try_unfold(feed, async |mut feed| {
+        let group = feed.next_group(&window, halt).await?;
+        if !group.is_empty() {
             slot.arrive();
         }
-        Ok::<_, Error>(batch.map(|batch| (batch, feed)))
+        let group = (!group.is_empty()).then(|| stream::iter(group).map(Ok::<_, Error>));
+        Ok::<_, Error>(group.map(|group| (group, feed)))
     });
     let send = async |batch: Batch<Tag>| {
         let Tag { number, cancellations } = writer.put(batch).await?;
@@ -67,7 +69,8 @@ pub(super) async fn write(
         }
         Ok(number)
     };
-    let mut acknowledged = std::pin::pin!(batches.map_ok(send).try_buffer_unordered(work.settings.calls_in_flight));
+    let mut acknowledged =
+        std::pin::pin!(groups.try_flatten().map_ok(send).try_buffer_unordered(work.settings.calls_in_flight));
     let progress = || {
         let (cursor, put) = window.progress();
         Progress::Write { cursor, put, tally: tally.plus(writer.tally()) }
@@ -167,6 +170,18 @@ impl<'a> Feed<'a> {
             records: start.record,
             batches: 0,
         })
+    }
+
+    /// The next batches, hashed; none at the end of the segment, or when it is time to stop.
+    async fn next_group(&mut self, window: &Window, halt: &Halt) -> Result<Vec<Batch<Tag>>, Error> {
+        let (mut group, mut bytes) = (Vec::new(), 0);
+        while group.len() < HASHED_TOGETHER && bytes < BATCH_LIMIT_BYTES {
+            let Some(batch) = self.next_batch(window, halt).await? else { break };
+            bytes += batch.body_bytes();
+            group.push(batch);
+        }
+        batch::hash(&mut group);
+        Ok(group)
     }
 
     /// The next batch, when the window has room for it; none at the end of the segment, or when it is time to stop.
@@ -478,7 +493,7 @@ operation = "text"
             let is_put = puts.invoice(&invoice, Some(stamp)).is_ok();
             // What the survey counts.
             assert_eq!(is_put, item::measure_invoice(&invoice, &longest, &schema).is_ok(), "{length}");
-            let body = builder.take(()).body(&[0]);
+            let body = builder.take(()).body(&[0]).json;
             outcomes.push((is_put, memchr::memmem::find(&body, br#""cancelled""#).is_some()));
         }
         outcomes.dedup();

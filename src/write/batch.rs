@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::sha256::{self, HASH_BYTES};
 use crate::table::item::Encoded;
 
 /// Most puts in one `BatchWriteItem` call (`DynamoDB` service limit).
@@ -20,13 +21,43 @@ const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
 const PUT_END: &[u8] = b"}}";
 const END: &[u8] = b"]}}";
 
+/// Batches that are made before the first of them is sent, so that their bodies are hashed together: hashing more at once is
+/// hardly any faster.
+pub const HASHED_TOGETHER: usize = 16;
+
+/// The body of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Body {
+    /// It, as it is sent.
+    pub json: Bytes,
+    /// Its SHA-256, which the signature of the call is of.
+    pub sha256: [u8; HASH_BYTES],
+}
+
+impl From<Bytes> for Body {
+    fn from(json: Bytes) -> Self {
+        Self { sha256: sha256::digest(&json), json }
+    }
+}
+
 /// Items of one call, and where each lies in its body.
 #[derive(Debug)]
 pub struct Batch<T> {
     /// What the caller wants back when every item is acknowledged.
     pub tag: T,
-    body: Bytes,
+    json: Bytes,
+    /// Of its body with all items, once it is worked out.
+    sha256: Option<[u8; HASH_BYTES]>,
     puts: Vec<Put>,
+}
+
+/// Hashes the bodies of batches together.
+pub fn hash<T>(batches: &mut [Batch<T>]) {
+    let bodies: Vec<&[u8]> = batches.iter().map(|batch| &batch.json[..]).collect();
+    let hashes = sha256::digests(&bodies);
+    for (batch, hash) in batches.iter_mut().zip(hashes) {
+        batch.sha256 = Some(hash);
+    }
 }
 
 #[derive(Debug)]
@@ -58,6 +89,12 @@ impl<T> Batch<T> {
         self.puts.len()
     }
 
+    /// Bytes of the body that puts them all.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.json.len()
+    }
+
     /// Whether there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -86,18 +123,26 @@ impl<T> Batch<T> {
     /// The request body that puts the items at `pending`, which are in order and none of them twice. That of all of them is there
     /// already.
     #[must_use]
-    pub fn body(&self, pending: &[usize]) -> Bytes {
-        if pending.len() == self.puts.len() {
-            return self.body.clone();
+    pub fn body(&self, pending: &[usize]) -> Body {
+        if pending.len() < self.puts.len() {
+            return self.body_of_some(pending).into();
         }
+        let json = self.json.clone();
+        match self.sha256 {
+            Some(sha256) => Body { json, sha256 },
+            None => json.into(),
+        }
+    }
+
+    fn body_of_some(&self, pending: &[usize]) -> Bytes {
         let puts = || pending.iter().filter_map(|&at| self.puts.get(at)).map(Put::whole);
         let head = ..self.puts.first().map_or(0, |first| first.whole().start);
         let bytes: usize = puts().map(|put| put.len() + 1).sum();
         let mut body = Vec::with_capacity(head.end + bytes + END.len());
-        body.extend_from_slice(self.body.get(head).unwrap_or_default());
+        body.extend_from_slice(self.json.get(head).unwrap_or_default());
         for (nth, put) in puts().enumerate() {
             body.extend_from_slice(if nth == 0 { b"" } else { b"," });
-            body.extend_from_slice(self.body.get(put).unwrap_or_default());
+            body.extend_from_slice(self.json.get(put).unwrap_or_default());
         }
         body.extend_from_slice(END);
         body.into()
@@ -106,7 +151,7 @@ impl<T> Batch<T> {
     /// Which item has this key.
     #[must_use]
     pub fn position(&self, pk: &str, sk: &str) -> Option<usize> {
-        let is = |range: &Range<usize>, text: &str| self.body.get(range.clone()) == Some(text.as_bytes());
+        let is = |range: &Range<usize>, text: &str| self.json.get(range.clone()) == Some(text.as_bytes());
         self.puts.iter().position(|put| is(&put.pk, pk) && is(&put.sk, sk))
     }
 }
@@ -201,7 +246,7 @@ impl BatchBuilder {
         let puts: Vec<Put> = self.puts.drain(..length).collect();
         self.puts.iter_mut().for_each(|put| put.move_back(end - self.head.len()));
         self.write_units = self.puts.iter().map(|put| u64::from(put.write_units)).sum();
-        Batch { tag, body: body.into(), puts }
+        Batch { tag, json: body.into(), sha256: None, puts }
     }
 
     /// What stands before `end`. A new body begins with what stands behind it.
@@ -261,10 +306,26 @@ pub(crate) mod tests {
             let put =
                 |&at: &usize| json!({"PutRequest": {"Item": {"PK": {"S": (["a", "b", "c"][at])}, "SK": {"S": "H"}}}});
             let puts: Vec<Value> = pending.iter().map(put).collect();
-            let body: Value = serde_json::from_slice(&batch.body(pending)).unwrap();
+            let body: Value = serde_json::from_slice(&batch.body(pending).json).unwrap();
             assert_eq!(body, json!({"ReturnConsumedCapacity": "TOTAL", "RequestItems": {"t": puts}}));
         }
         assert_eq!(batch.write_units(&[0, 2]), 8);
+    }
+
+    #[test]
+    fn bodies_have_their_hashes_however_those_came_about() {
+        let mut batches = [&[("a", "H"), ("b", "H"), ("c", "H")][..], &[("d", "H")], &[]].map(batch_of);
+        let pending: [&[usize]; 3] = [&[0, 1, 2], &[0], &[]];
+        let bodies = |batches: &[Batch<()>]| -> Vec<Body> {
+            batches.iter().zip(pending).map(|(batch, pending)| batch.body(pending)).collect()
+        };
+        let alone = bodies(&batches);
+        hash(&mut batches);
+        assert!(batches.iter().all(|batch| batch.sha256.is_some()));
+        assert_eq!(bodies(&batches), alone);
+        for body in alone.into_iter().chain([batches[0].body(&[0, 2])]) {
+            assert_eq!(body.sha256, sha256::digest(&body.json));
+        }
     }
 
     #[test]
@@ -292,11 +353,11 @@ pub(crate) mod tests {
             let expected = builder.next_len();
             let batch = builder.take(());
             assert!(batch.len() == expected && expected <= PUTS_LIMIT);
-            let body: Value = serde_json::from_slice(&batch.body(&(0..batch.len()).collect::<Vec<_>>())).unwrap();
+            let body: Value = serde_json::from_slice(&batch.body(&(0..batch.len()).collect::<Vec<_>>()).json).unwrap();
             for put in body["RequestItems"]["t"].as_array().unwrap() {
                 let key = put["PutRequest"]["Item"]["PK"]["S"].as_str().unwrap();
                 let at = batch.position(key, "L").unwrap();
-                let alone: Value = serde_json::from_slice(&batch.body(&[at])).unwrap();
+                let alone: Value = serde_json::from_slice(&batch.body(&[at]).json).unwrap();
                 assert_eq!(alone["RequestItems"]["t"], json!([put]));
                 found.push(key.to_owned());
             }
@@ -316,7 +377,7 @@ pub(crate) mod tests {
         push_all(&mut builder, &keys.iter().map(|key| (key.as_str(), "L")).collect::<Vec<_>>());
         while !builder.is_empty() {
             let batch = builder.take(());
-            let (items, body) = (batch.len(), batch.body.try_into_mut().unwrap());
+            let (items, body) = (batch.len(), batch.json.try_into_mut().unwrap());
             assert!(body.capacity() <= (2 * body.len()).max(2 * BODY_CAPACITY_BYTES), "{items}");
         }
     }

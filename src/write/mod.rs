@@ -28,7 +28,7 @@ pub mod permit;
 pub mod wire;
 pub mod writer;
 
-pub use batch::{Batch, BatchBuilder};
+pub use batch::{Batch, BatchBuilder, Body};
 pub use call::WriteError;
 pub use cancellation::Cancellation;
 pub use ceiling::Ceiling;

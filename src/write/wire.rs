@@ -29,8 +29,9 @@ use futures::FutureExt as _;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use super::batch::Body;
 use crate::aws;
-use crate::sha256::{self, hex};
+use crate::sha256::hex;
 
 /// Operation and version of the API.
 const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
@@ -96,14 +97,14 @@ impl Wire {
     ///
     /// # Errors
     /// No region or credentials, no connection, no answer in time, and what the service answers instead.
-    pub async fn send(&self, body: Bytes) -> Result<Bytes, CallError> {
+    pub async fn send(&self, body: Body) -> Result<Bytes, CallError> {
         match tokio::time::timeout(aws::READ_TIMEOUT, self.exchange(body)).await {
             Ok(answered) => answered,
             Err(elapsed) => Err(SdkError::timeout_error(elapsed)),
         }
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<Bytes, CallError> {
+    async fn exchange(&self, body: Body) -> Result<Bytes, CallError> {
         let request = self.request(body).await?;
         let mut response = self.connector.call(request).await.map_err(SdkError::dispatch_failure)?;
         let body = std::mem::replace(response.body_mut(), SdkBody::taken());
@@ -121,7 +122,7 @@ impl Wire {
     ///
     /// # Errors
     /// No region or credentials.
-    pub async fn request(&self, body: Bytes) -> Result<HttpRequest, CallError> {
+    pub async fn request(&self, body: Body) -> Result<HttpRequest, CallError> {
         let endpoint = self.endpoint.as_deref().map_err(|why| SdkError::construction_failure(why.clone()))?;
         let region = self.region.as_deref().ok_or_else(|| SdkError::construction_failure("Missing Region"))?;
         let identity = self.credentials().await?.into();
@@ -135,7 +136,7 @@ impl Wire {
             .map_err(SdkError::construction_failure)?
             .into();
         let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
-        let hashed = SignableBody::Precomputed(hex(&sha256::digest(&body)).collect());
+        let hashed = SignableBody::Precomputed(hex(&body.sha256).collect());
         let signable = SignableRequest::new("POST", endpoint, headers.into_iter(), hashed);
         let signed = signable.and_then(|signable| http_request::sign(signable, &parameters));
         let (signature, _) = signed.map_err(SdkError::construction_failure)?.into_parts();
@@ -143,7 +144,7 @@ impl Wire {
             .header("content-type", CONTENT_TYPE)
             .header("x-amz-target", TARGET)
             .header("user-agent", concat!("notaflux/", env!("CARGO_PKG_VERSION")))
-            .body(SdkBody::from(body))
+            .body(SdkBody::from(body.json))
             .map_err(SdkError::construction_failure)?;
         signature.apply_to_request_http1x(&mut request);
         request.try_into().map_err(SdkError::construction_failure)

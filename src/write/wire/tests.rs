@@ -90,7 +90,7 @@ async fn an_independent_check_accepts_the_signature() {
         let config = config.into_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build();
         let wire = Wire::new(&config);
         let body = Bytes::from_static(br#"{"RequestItems":{}}"#);
-        let (seen, answer) = tokio::join!(take_one(&listener, "200 OK", "{}"), wire.send(body.clone()));
+        let (seen, answer) = tokio::join!(take_one(&listener, "200 OK", "{}"), wire.send(body.clone().into()));
         assert_eq!(answer.unwrap(), "{}");
         assert_eq!(seen.line, "POST / HTTP/1.1\r\n");
         assert_eq!(seen.body, body);
@@ -133,7 +133,7 @@ async fn an_error_of_the_service_is_the_sdks() {
     ] {
         let (listener, config) = listening().await;
         let wire = Wire::new(&config);
-        let (_, answer) = tokio::join!(take_one(&listener, status, body), wire.send(Bytes::from_static(b"{}")));
+        let (_, answer) = tokio::join!(take_one(&listener, status, body), wire.send(Bytes::from_static(b"{}").into()));
         let error = answer.unwrap_err();
         assert_eq!((aws::fault(&error), aws::describe_error(&error).as_str()), (fault, told));
     }
@@ -142,7 +142,7 @@ async fn an_error_of_the_service_is_the_sdks() {
 #[tokio::test]
 async fn what_lacks_is_told_as_of_any_other_call() {
     let send = async |config: SdkConfig| {
-        let error = Wire::new(&config).send(Bytes::from_static(b"{}")).await.unwrap_err();
+        let error = Wire::new(&config).send(Bytes::from_static(b"{}").into()).await.unwrap_err();
         (aws::fault(&error), aws::describe_error(&error))
     };
     let mut config = aws::embedded_config("http://127.0.0.1:1").into_builder();
@@ -186,7 +186,7 @@ async fn an_endpoint_for_this_service_alone_comes_first() {
     let own = format!("http://{}", listener.local_addr().unwrap());
     let config = config.into_builder().service_config(OfService(own.leak())).endpoint_url("http://127.0.0.1:1").build();
     let wire = Wire::new(&config);
-    assert!(with_an_answer(&listener, wire.send(Bytes::from_static(b"{}"))).await.is_ok());
+    assert!(with_an_answer(&listener, wire.send(Bytes::from_static(b"{}").into())).await.is_ok());
     assert!(with_an_answer(&listener, aws::dynamodb_client(&config).list_tables().send()).await.is_ok());
 }
 
@@ -252,7 +252,8 @@ async fn a_clock_that_is_far_off_is_put_right_by_the_next_answer() {
     for date in [new_year, this_year, this_year] {
         // What is behind the status is a header.
         let status = format!("400 Bad Request\r\ndate: {date}");
-        let (seen, refused) = tokio::join!(take_one(&listener, &status, "{}"), wire.send(Bytes::from_static(b"{}")));
+        let (seen, refused) =
+            tokio::join!(take_one(&listener, &status, "{}"), wire.send(Bytes::from_static(b"{}").into()));
         assert!(refused.is_err());
         signed.push(seen.headers["x-amz-date"].get(..8).unwrap().to_owned());
     }
@@ -302,7 +303,7 @@ proptest! {
         prop_assume!(!items.is_empty());
         let batch = builder.take(());
         let all: Vec<usize> = (0..batch.len()).collect();
-        let ours: Value = serde_json::from_slice(&batch.body(&all)).unwrap();
+        let ours: Value = serde_json::from_slice(&batch.body(&all).json).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         prop_assert_eq!(ours, runtime.block_on(body_of_the_sdk(&items)));
     }
