@@ -47,8 +47,8 @@ pub fn digest(bytes: impl AsRef<[u8]>) -> [u8; HASH_BYTES] {
     ring::digest::digest(&SHA256, bytes.as_ref()).as_ref().first_chunk().copied().unwrap_or_default()
 }
 
-/// The hashes of several texts, worked out together: `tape-sha256` has one in each lane of the widest registers that there are,
-/// or takes turns where there are instructions for it. One alone is left to `ring`, which is faster at that.
+/// The hashes of several texts, worked out together: `tape-sha256` has one in each lane of the widest registers that there are, or
+/// uses the processor's instructions for SHA-256. One alone is left to `ring`, which is faster at that.
 #[must_use]
 pub fn digests(texts: &[&[u8]]) -> Vec<[u8; HASH_BYTES]> {
     if let [text] = texts {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use futures::stream::{self, StreamExt, TryStreamExt};
+use futures::future::ready;
+use futures::stream::{self, TryStreamExt};
 use tokio::sync::Notify;
 
 use super::block::Part;
@@ -23,8 +24,7 @@ use crate::read::container::DecodedReader;
 use crate::read::reader::RecordReader;
 use crate::table::item::{self, Refusal, SourceRef};
 use crate::table::schema::Schema;
-use crate::write::batch::{self, BATCH_LIMIT_BYTES, HASHED_TOGETHER};
-use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer};
+use crate::write::{Batch, BatchBuilder, Cancellation, Tally, Writer, hashed};
 
 /// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
 const WINDOW_BATCHES: u64 = 1024;
@@ -53,13 +53,17 @@ pub(super) async fn write(
     };
     let window = Window::new(cursor, put);
     let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batches()).await?;
-    let groups = stream::try_unfold(feed, async |mut feed| {
-        let group = feed.next_group(&window, halt).await?;
-        if !group.is_empty() {
+    let batches = stream::try_unfold(feed, async |mut feed| {
+        let batch = feed.next_batch(&window, halt).await?;
+        if batch.is_some() {
             slot.arrive();
         }
-        let group = (!group.is_empty()).then(|| stream::iter(group).map(Ok::<_, Error>));
-        Ok::<_, Error>(group.map(|group| (group, feed)))
+        Ok::<_, Error>(batch.map(|batch| (batch, feed)))
+    });
+    // Those that were made before, and are not on their way yet, are read again.
+    let batches = hashed(batches).try_take_while(|_| {
+        let why = halt.is_due();
+        ready(Ok(why.is_none_or(|why| window.halt::<()>(why).is_some())))
     });
     let send = async |batch: Batch<Tag>| {
         let Tag { number, cancellations } = writer.put(batch).await?;
@@ -69,8 +73,7 @@ pub(super) async fn write(
         }
         Ok(number)
     };
-    let mut acknowledged =
-        std::pin::pin!(groups.try_flatten().map_ok(send).try_buffer_unordered(work.settings.calls_in_flight));
+    let mut acknowledged = std::pin::pin!(batches.map_ok(send).try_buffer_unordered(work.settings.calls_in_flight));
     let progress = || {
         let (cursor, put) = window.progress();
         Progress::Write { cursor, put, tally: tally.plus(writer.tally()) }
@@ -170,18 +173,6 @@ impl<'a> Feed<'a> {
             records: start.record,
             batches: 0,
         })
-    }
-
-    /// The next batches, hashed; none at the end of the segment, or when it is time to stop.
-    async fn next_group(&mut self, window: &Window, halt: &Halt) -> Result<Vec<Batch<Tag>>, Error> {
-        let (mut group, mut bytes) = (Vec::new(), 0);
-        while group.len() < HASHED_TOGETHER && bytes < BATCH_LIMIT_BYTES {
-            let Some(batch) = self.next_batch(window, halt).await? else { break };
-            bytes += batch.body_bytes();
-            group.push(batch);
-        }
-        batch::hash(&mut group);
-        Ok(group)
     }
 
     /// The next batch, when the window has room for it; none at the end of the segment, or when it is time to stop.

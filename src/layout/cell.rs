@@ -373,6 +373,22 @@ mod tests {
     }
 
     #[test]
+    fn a_status_is_what_its_text_says_whether_or_not_it_is_known() {
+        let rules = Box::new([(Test::Contains(Box::new(["cancel".to_owned()])), Status::Cancelled)]);
+        let cell = StatusCell::new(Cell::nowhere(), rules, Status::Authorized, Status::Unknown);
+        let mut texts: Vec<String> = (0..KNOWN_STATUSES + 3).map(|nth| format!("Evento {nth}")).collect();
+        texts.insert(3, "Cancelamento".to_owned());
+        texts.push("Cancelamento tardio".to_owned());
+        texts.insert(0, "x".repeat(KNOWN_STATUS_BYTES + 1) + " cancelado");
+        for text in texts.iter().chain(&texts) {
+            let expected = if text.to_lowercase().contains("cancel") { Status::Cancelled } else { Status::Authorized };
+            assert_eq!(cell.of(text), expected, "{text}");
+        }
+        let known: Vec<_> = cell.known.iter().map(|known| known.get().map(|(text, _)| text.len())).collect();
+        assert!(known.iter().all(|known| known.is_some_and(|bytes| bytes <= KNOWN_STATUS_BYTES)), "{known:?}");
+    }
+
+    #[test]
     fn a_code_stands_before_a_hyphen_with_spaces() {
         for (text, found) in [("55 - NF-E", "55"), ("NF-E", "NF-E"), ("55", "55"), (" - 55", " - 55"), ("55-1", "55-1")]
         {

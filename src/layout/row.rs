@@ -344,11 +344,33 @@ mod tests {
         assert_eq!(decoded(&[b""]), (texts(&[""]), true));
     }
 
+    /// Bytes as texts have them: mostly ASCII.
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![3 => 0x20_u8..0x7f, 1 => any::<u8>()]
+    }
+
+    #[test]
+    fn wherever_it_ends_and_whatever_came_before_it_is_decoded() {
+        let mut scratch = Scratch::default();
+        for length in 0..200 {
+            for at in 0..length {
+                let mut latin = vec![b'a'; length];
+                latin[at] = 0xe3;
+                let utf_8 = str::from_utf8(&latin[..at]).unwrap().to_owned() + "ã" + &"a".repeat(length - at - 1);
+                for text in [&latin, utf_8.as_bytes()] {
+                    let fields: FieldsBuf = [text].into_iter().collect();
+                    assert_eq!(Row::decode(fields.as_fields(), &mut scratch).get(0), Some(&*utf_8), "{at} of {length}");
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn fields_are_what_each_would_be_alone(
-            fields in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..9),
+            fields in prop::collection::vec(prop::collection::vec(byte(), 0..200), 0..9),
             latin in any::<bool>(),
+            was_other in any::<bool>(),
             apart in any::<bool>(),
         ) {
             let byte = |byte: u8| if latin && matches!(byte, 0x80..=0x9f) { byte + 0x20 } else { byte };
@@ -366,6 +388,7 @@ mod tests {
             // What a record before left behind must not show.
             scratch.text.push_str("left");
             scratch.latin.decode(b"\xe9");
+            scratch.was_other = was_other;
             scratch.spans.push(Span::new(0, 4));
             let row = Row::decode(Fields::new(&text, &bounds), &mut scratch);
             let utf_8 = fields.iter().all(|field| std::str::from_utf8(field).is_ok());

@@ -112,9 +112,10 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             return Ok(None);
         }
         let text = self.window.record().get(..end.record).unwrap_or_default();
-        match self.scanner.fields() {
-            Found::Plain(_) => {}
-            Found::Doubled(fields) => self.unquoter.undouble(Fields::new(text, fields)),
+        let found = self.scanner.found();
+        match found {
+            Found::Plain => {}
+            Found::Doubled => self.unquoter.undouble(text, self.scanner.fields_mut()),
             Found::Irregular => {
                 let unquoted = self.unquoter.take_apart(text, end.within_quotes).await;
                 unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
@@ -122,9 +123,10 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         }
         let next = self.window.advance(end, self.scanner.has_inner_line_ends());
         let raw = self.window.before(end);
-        let fields = match self.scanner.fields() {
-            Found::Plain(fields) => Fields::new(raw, fields),
-            Found::Doubled(_) | Found::Irregular => self.unquoter.fields(),
+        let fields = match found {
+            Found::Plain => Fields::new(raw, self.scanner.fields()),
+            Found::Doubled => Fields::new(self.unquoter.undoubled(), self.scanner.fields()),
+            Found::Irregular => self.unquoter.fields(),
         };
         Ok(Some(RawRecord {
             content: Content::Fields(fields),

@@ -112,16 +112,11 @@ impl FieldsBuf {
 
     /// Holds these instead.
     pub(super) fn set(&mut self, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) {
-        self.set_by(fields, |field, text| text.extend_from_slice(field.as_ref()));
-    }
-
-    /// Holds, instead, what `add` makes of these.
-    pub(super) fn set_by<T>(&mut self, fields: impl IntoIterator<Item = T>, mut add: impl FnMut(T, &mut Vec<u8>)) {
         self.text.clear();
         self.bounds.clear();
         for field in fields {
             let start = self.text.len();
-            add(field, &mut self.text);
+            self.text.extend_from_slice(field.as_ref());
             self.bounds.push(start..self.text.len());
         }
     }

@@ -21,10 +21,6 @@ const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
 const PUT_END: &[u8] = b"}}";
 const END: &[u8] = b"]}}";
 
-/// Batches that are made before the first of them is sent, so that their bodies are hashed together: hashing more at once is
-/// hardly any faster.
-pub const HASHED_TOGETHER: usize = 16;
-
 /// The body of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {

@@ -9,6 +9,7 @@
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`batch`] | items as the body of the call that puts them, up to what one call takes |
+//! | [`group`] | batches whose bodies are hashed together |
 //! | [`flight`] | how many calls are in flight at once |
 //! | [`pace`] | how many write units a second the table takes |
 //! | [`permit`] | until when a writer may send |
@@ -23,6 +24,7 @@ pub mod call;
 pub mod cancellation;
 pub mod ceiling;
 pub mod flight;
+pub mod group;
 pub mod pace;
 pub mod permit;
 pub mod wire;
@@ -33,6 +35,7 @@ pub use call::WriteError;
 pub use cancellation::Cancellation;
 pub use ceiling::Ceiling;
 pub use flight::Flight;
+pub use group::hashed;
 pub use pace::Pace;
 pub use permit::Permit;
 pub use wire::Wire;

@@ -61,11 +61,11 @@ enum State {
 
 /// What is known of the fields of a record.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Found<'s> {
-    /// They are these stretches of its text.
-    Plain(&'s [Range<usize>]),
-    /// They are these, but that some have quotes in them, every one of which is doubled.
-    Doubled(&'s [Range<usize>]),
+pub(super) enum Found {
+    /// They are stretches of its text.
+    Plain,
+    /// They are, but that some have quotes in them, every one of which is doubled.
+    Doubled,
     /// Nothing: the record is not regular.
     Irregular,
 }
@@ -103,13 +103,23 @@ impl Scanner {
         self.fields.clear();
     }
 
-    /// The fields of the record whose end was found.
-    pub(super) fn fields(&self) -> Found<'_> {
+    /// What is known of the fields of the record whose end was found.
+    pub(super) fn found(&self) -> Found {
         match self.state {
             Some(_) => Found::Irregular,
-            None if self.has_inner_quotes => Found::Doubled(&self.fields),
-            None => Found::Plain(&self.fields),
+            None if self.has_inner_quotes => Found::Doubled,
+            None => Found::Plain,
         }
+    }
+
+    /// Where these fields stand, if anything is known of them.
+    pub(super) fn fields(&self) -> &[Range<usize>] {
+        &self.fields
+    }
+
+    /// The same, for whoever moves them.
+    pub(super) fn fields_mut(&mut self) -> &mut [Range<usize>] {
+        &mut self.fields
     }
 
     /// Whether there are line ends within the record whose end was found.

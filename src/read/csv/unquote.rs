@@ -1,6 +1,7 @@
 //! The fields of a record that has quotes elsewhere than before and behind its fields.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -18,23 +19,34 @@ pub(super) struct Unquoter {
     parser: Option<AsyncReader<Text>>,
     record: ByteRecord,
     fields: FieldsBuf,
+    undoubled: Vec<u8>,
 }
 
 impl Unquoter {
     pub(super) fn new(delimiter: u8) -> Self {
-        Self { delimiter, parser: None, record: ByteRecord::new(), fields: FieldsBuf::default() }
+        Self { delimiter, parser: None, record: ByteRecord::new(), fields: FieldsBuf::default(), undoubled: Vec::new() }
     }
 
-    /// Takes fields without the quotes around them, in which every quote is doubled.
-    pub(super) fn undouble(&mut self, fields: Fields<'_>) {
-        self.fields.set_by(fields.iter(), |mut field, text| {
-            while let Some(quote) = memchr(b'"', field) {
-                let (before, behind) = field.split_at_checked(quote + 1).unwrap_or_default();
-                text.extend_from_slice(before);
-                field = behind.get(1..).unwrap_or_default();
+    /// Copies the fields of a record, in which every quote is doubled, with every second quote left out. `fields` are then where
+    /// they stand in the copy.
+    pub(super) fn undouble(&mut self, record: &[u8], fields: &mut [Range<usize>]) {
+        self.undoubled.clear();
+        for field in fields {
+            let mut rest = record.get(field.clone()).unwrap_or_default();
+            let start = self.undoubled.len();
+            while let Some(quote) = memchr(b'"', rest) {
+                let (before, behind) = rest.split_at_checked(quote + 1).unwrap_or_default();
+                self.undoubled.extend_from_slice(before);
+                rest = behind.get(1..).unwrap_or_default();
             }
-            text.extend_from_slice(field);
-        });
+            self.undoubled.extend_from_slice(rest);
+            *field = start..self.undoubled.len();
+        }
+    }
+
+    /// The copy that was made last.
+    pub(super) fn undoubled(&self) -> &[u8] {
+        &self.undoubled
     }
 
     /// Takes apart a record that is not regular, given without its line end. Only the last one of an input may end `within_quotes`.
