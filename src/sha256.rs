@@ -1,5 +1,5 @@
-//! SHA-256, by `ring`: where a processor has no instructions for it, its assembly takes half the time
-//! of the portable code of `sha2`, and every request hashes all of its body.
+//! SHA-256, by `ring`: where a processor has no instructions for it, its assembly takes half the time of the portable code of
+//! `sha2`. Bodies of calls are the most that is hashed; several of those are hashed at once, by `tape-sha256`.
 
 use ring::digest::{Context, SHA256};
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::ready;
-use futures::stream::{self, TryStreamExt};
+use futures::stream::{self, Stream, TryStreamExt};
 use tokio::sync::Notify;
 
 use super::block::Part;
@@ -60,11 +60,7 @@ pub(super) async fn write(
         }
         Ok::<_, Error>(batch.map(|batch| (batch, feed)))
     });
-    // Those that were made before, and are not on their way yet, are read again.
-    let batches = hashed(batches).try_take_while(|_| {
-        let why = halt.is_due();
-        ready(Ok(why.is_none_or(|why| window.halt::<()>(why).is_some())))
-    });
+    let batches = until_due(hashed(batches), halt, &window);
     let send = async |batch: Batch<Tag>| {
         let Tag { number, cancellations } = writer.put(batch).await?;
         // Behind the puts, so that an event whose update is done is there.
@@ -85,6 +81,21 @@ pub(super) async fn write(
     Ok(match window.halted() {
         Some(why) => Ended::Paused(progress(), why),
         None => Ended::Done(progress()),
+    })
+}
+
+/// What of `batches` is to be sent: nothing once it is time to stop. Those that were made before are read again.
+fn until_due<T>(
+    batches: impl Stream<Item = Result<T, Error>>,
+    halt: &Halt,
+    window: &Window,
+) -> impl Stream<Item = Result<T, Error>> {
+    batches.try_take_while(|_| {
+        let why = halt.is_due();
+        if let Some(why) = why {
+            window.halt(why);
+        }
+        ready(Ok(why.is_none()))
     })
 }
 
@@ -181,17 +192,24 @@ impl<'a> Feed<'a> {
         tokio::select! {
             biased;
             () = window.room_for(self.batches) => {}
-            why = &mut halted => return Ok(window.halt(why)),
+            why = &mut halted => {
+                window.halt(why);
+                return Ok(None);
+            }
         }
         if let Some(why) = halt.is_due() {
-            return Ok(window.halt(why));
+            window.halt(why);
+            return Ok(None);
         }
         while !self.builder.is_full() {
             let is_more = tokio::select! {
                 biased;
                 read = self.read_one() => read?,
                 // What is in the builder so far was not sent, and is read again.
-                why = &mut halted => return Ok(window.halt(why)),
+                why = &mut halted => {
+                    window.halt(why);
+                    return Ok(None);
+                }
             };
             if !is_more {
                 break;
@@ -358,10 +376,9 @@ impl Window {
         self.state().end = end;
     }
 
-    /// Notes why nothing more is sent, and gives no batch.
-    fn halt<T>(&self, why: Pause) -> Option<T> {
+    /// Notes why nothing more is sent.
+    fn halt(&self, why: Pause) {
         self.state().halted = Some(why);
-        None
     }
 
     fn halted(&self) -> Option<Pause> {
@@ -489,6 +506,18 @@ operation = "text"
         }
         outcomes.dedup();
         assert_eq!(outcomes, [(true, true), (true, false), (false, false)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_made_before_is_not_sent_once_it_is_time_to_stop() {
+        let token = tokio_util::sync::CancellationToken::new();
+        let (halt, window) = (Halt::on(token.clone()), Window::new(cursor(0), put(0)));
+        let made = stream::iter([1, 2, 3].map(Ok));
+        let mut sent = std::pin::pin!(until_due(made, &halt, &window));
+        assert_eq!(sent.try_next().await.unwrap(), Some(1));
+        token.cancel();
+        assert_eq!(sent.try_next().await.unwrap(), None);
+        assert_eq!(window.halted(), Some(Pause::Asked));
     }
 
     #[tokio::test]

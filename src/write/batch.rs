@@ -91,6 +91,11 @@ impl<T> Batch<T> {
         self.json.len()
     }
 
+    #[cfg(test)]
+    pub(super) fn is_hashed(&self) -> bool {
+        self.sha256.is_some()
+    }
+
     /// Whether there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
