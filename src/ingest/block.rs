@@ -21,6 +21,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use crate::sha256::HASHED_TOGETHER;
+use crate::table::keys::KeyTexts;
+
 /// Bytes of decoded input that a block covers.
 pub const BLOCK_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -32,6 +35,9 @@ const REJECTS_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Stretches of the hash space that a block's keys can be read by.
 pub const BUCKETS: usize = 1024;
+
+/// Bytes of a key's hash.
+const HASH_LENGTH: usize = 16;
 
 /// Bytes of a key entry: the hash, the place, how many items go with the record; all big endian, so that entries sort as
 /// bytes.
@@ -140,6 +146,8 @@ pub struct BlockBuilder {
     header: Header,
     limit_byte: u64,
     keys: Vec<KeyEntry>,
+    /// What the hashes of the last of those are to be of.
+    unhashed: KeyTexts,
     cancellations: Vec<CancellationEntry>,
     rejects: Vec<u8>,
 }
@@ -150,7 +158,8 @@ impl BlockBuilder {
     pub fn new(first_byte: u64, block_bytes: u64) -> Self {
         let header = Header { first_byte, ..Header::default() };
         let limit_byte = first_byte.saturating_add(block_bytes);
-        Self { header, limit_byte, keys: Vec::new(), cancellations: Vec::new(), rejects: Vec::new() }
+        let (keys, unhashed) = (Vec::new(), KeyTexts::default());
+        Self { header, limit_byte, keys, unhashed, cancellations: Vec::new(), rejects: Vec::new() }
     }
 
     /// Whether a record that starts at `byte` belongs to the next block.
@@ -173,19 +182,19 @@ impl BlockBuilder {
         self.header.rejected
     }
 
-    /// Takes in a valid record, by the key that it is counted by.
-    pub fn accept(&mut self, hash: u128, byte: u64, units: Units) {
+    /// Takes in a valid record; `push` adds the key that it is counted by.
+    pub fn accept(&mut self, byte: u64, units: Units, push: impl FnOnce(&mut KeyTexts)) {
         self.header.records += 1;
         self.header.write_units += u64::from(units.record);
         self.header.besides += u64::from(units.with);
         self.header.besides_units += u64::from(units.besides);
-        self.add_key(hash, place(byte, Part::Record), units.with);
+        self.add_key(place(byte, Part::Record), units.with, push);
     }
 
     /// Takes in the invoice that the row of a line repeats: another key of the record that was accepted.
-    pub fn accept_besides(&mut self, hash: u128, byte: u64) {
+    pub fn accept_besides(&mut self, byte: u64, push: impl FnOnce(&mut KeyTexts)) {
         self.header.besides += 1;
-        self.add_key(hash, place(byte, Part::Besides), 0);
+        self.add_key(place(byte, Part::Besides), 0, push);
     }
 
     /// Takes in that the event at `byte` cancels the invoice with this hash, as `stamp` says.
@@ -199,8 +208,21 @@ impl BlockBuilder {
         self.header.trailers += 1;
     }
 
-    fn add_key(&mut self, hash: u128, place: u64, with: u16) {
-        self.keys.push(joined([&hash.to_be_bytes(), &place.to_be_bytes(), &with.to_be_bytes()]));
+    fn add_key(&mut self, place: u64, with: u16, push: impl FnOnce(&mut KeyTexts)) {
+        self.keys.push(joined([&[0; HASH_LENGTH], &place.to_be_bytes(), &with.to_be_bytes()]));
+        push(&mut self.unhashed);
+        if self.unhashed.len() >= HASHED_TOGETHER {
+            self.hash();
+        }
+    }
+
+    /// Gives the keys that have none yet their hashes.
+    fn hash(&mut self) {
+        let hashed = self.keys.len().saturating_sub(self.unhashed.len());
+        let entries = self.keys.iter_mut().skip(hashed);
+        for (entry, hash) in entries.zip(self.unhashed.take_hashes()) {
+            entry.first_chunk_mut::<HASH_LENGTH>().into_iter().for_each(|to| *to = hash.to_be_bytes());
+        }
     }
 
     /// Counts a warning of a valid record.
@@ -229,6 +251,7 @@ impl BlockBuilder {
     /// # Errors
     /// None in practice: a header is text and numbers.
     pub fn finish(mut self, end_byte: u64, lines: u64) -> Result<(Header, Bytes), serde_json::Error> {
+        self.hash();
         let superseded = take_superseded(&mut self.keys);
         self.cancellations.sort_unstable_by_key(order);
         self.header.end_byte = end_byte;
@@ -277,7 +300,7 @@ fn joined<const N: usize>(parts: [&[u8]; 3]) -> [u8; N] {
 /// What entries of up to 32 bytes are sorted by: numbers that sort as the bytes do, and are compared in less time.
 #[inline]
 fn order<const N: usize>(entry: &[u8; N]) -> [u128; 2] {
-    let number = |chunk: Option<&[u8; 16]>| chunk.map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let number = |chunk: Option<&[u8; HASH_LENGTH]>| chunk.map_or(0, |bytes| u128::from_be_bytes(*bytes));
     [number(entry.first_chunk()), number(entry.last_chunk())]
 }
 
@@ -308,14 +331,14 @@ pub fn take_superseded(keys: &mut Vec<KeyEntry>) -> Vec<u64> {
 /// The hash that an entry begins with.
 #[must_use]
 pub fn hash_of<const N: usize>(entry: &[u8; N]) -> &[u8] {
-    entry.get(..16).unwrap_or_default()
+    entry.get(..HASH_LENGTH).unwrap_or_default()
 }
 
 /// Where the place stands in an entry of so many bytes.
 #[must_use]
 pub const fn place_at(entry_bytes: usize) -> usize {
     match entry_bytes {
-        KEY_BYTES => 16,
+        KEY_BYTES => HASH_LENGTH,
         _ => entry_bytes - 8,
     }
 }
@@ -467,6 +490,7 @@ fn range_of(buckets: &Buckets, from: usize, to: usize, at: u64, entry_bytes: usi
 #[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
     use super::*;
+    use crate::table::keys::key_hash;
 
     #[test]
     fn entries_are_ordered_as_their_bytes_are() {
@@ -484,16 +508,17 @@ mod tests {
         }
     }
 
-    fn hash(top: u16, rest: u64) -> u128 {
-        (u128::from(top) << 112) | u128::from(rest)
-    }
-
-    fn built(records: &[(u128, u64)]) -> (Header, Bytes) {
+    fn built(records: &[(&str, u64)]) -> (Header, Bytes) {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
-        for &(hash, byte) in records {
-            builder.accept(hash, byte, Units { record: 4, ..Units::default() });
+        for &(id, byte) in records {
+            builder.accept(byte, Units { record: 4, ..Units::default() }, |keys| keys.push_invoice(id));
         }
         builder.finish(1000, 10).unwrap()
+    }
+
+    fn entries(block: &Bytes) -> Vec<KeyEntry> {
+        let head = Head::parse(block).unwrap();
+        part(block, head.keys_range(0, BUCKETS)).as_chunks().0.to_vec()
     }
 
     fn positions(bytes: &[u8]) -> Vec<u64> {
@@ -506,24 +531,39 @@ mod tests {
 
     #[test]
     fn a_key_stays_once_with_its_last_position() {
-        let (header, block) = built(&[(hash(9, 1), 10), (hash(3, 2), 20), (hash(9, 1), 30), (hash(9, 1), 40)]);
+        let (header, block) = built(&[("a", 10), ("b", 20), ("a", 30), ("a", 40)]);
         assert_eq!((header.records, header.keys, header.superseded, header.superseded_records), (4, 2, 2, 2));
         let head = Head::parse(&block).unwrap();
         assert_eq!(positions(part(&block, head.superseded_range())), [10, 30].map(|byte| place(byte, Part::Record)));
-        let keys = part(&block, head.keys_range(0, BUCKETS));
-        let last: Vec<u64> =
-            keys.chunks(KEY_BYTES).map(|entry| place_of::<KEY_BYTES>(entry.try_into().unwrap())).collect();
-        assert_eq!(last, [20, 40].map(|byte| place(byte, Part::Record)));
+        let mut last = [("a", 40), ("b", 20)].map(|(id, byte)| (key_hash(id, ""), place(byte, Part::Record)));
+        last.sort_unstable();
+        let found = entries(&block).into_iter().map(|entry| (hash_of(&entry).to_owned(), place_of(&entry)));
+        assert!(found.eq(last.map(|(hash, place)| (hash.to_be_bytes().to_vec(), place))));
+    }
+
+    #[test]
+    fn each_key_has_its_own_hash_however_many_there_are() {
+        for count in [0, 1, 2, 15, 16, 17, 31, 32, 33, 100] {
+            let ids: Vec<String> = (0..count).map(|n| format!("id {n}")).collect();
+            let mut records: Vec<(&str, u64)> = ids.iter().map(String::as_str).zip(0..).collect();
+            let (_, block) = built(&records);
+            records.sort_unstable_by_key(|(id, _)| key_hash(id, ""));
+            let found = entries(&block).into_iter().map(|entry| (hash_of(&entry).to_owned(), place_of(&entry)));
+            let expected =
+                records.iter().map(|(id, byte)| (key_hash(id, "").to_be_bytes().to_vec(), place(*byte, Part::Record)));
+            assert!(found.eq(expected), "{count} keys");
+        }
     }
 
     #[test]
     fn what_lies_besides_a_record_is_counted_as_no_record() {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
-        for (line, byte) in [(1, 10), (2, 20), (1, 30)] {
-            builder.accept(hash(5, line), byte, Units { record: 4, besides: 4, with: 0 });
-            builder.accept_besides(hash(9, 9), byte);
+        for (line, byte) in [("1", 10), ("2", 20), ("1", 30)] {
+            let units = Units { record: 4, besides: 4, with: 0 };
+            builder.accept(byte, units, |keys| keys.push_invoice(line));
+            builder.accept_besides(byte, |keys| keys.push_invoice("invoice"));
         }
-        builder.cancel(hash(9, 9), 20, 7);
+        builder.cancel(key_hash("invoice", ""), 20, 7);
         let (header, block) = builder.finish(1000, 10).unwrap();
         assert_eq!((header.records, header.keys, header.cancellations), (3, 3, 1));
         assert_eq!((header.superseded, header.superseded_records), (3, 1));
@@ -531,14 +571,14 @@ mod tests {
         let expected = [(10, Part::Record), (10, Part::Besides), (20, Part::Besides)];
         assert_eq!(positions(part(&block, head.superseded_range())), expected.map(|(byte, part)| place(byte, part)));
         let cancellation: &CancellationEntry = part(&block, head.cancellations_range(0, BUCKETS)).try_into().unwrap();
-        assert_eq!(hash_of(cancellation), hash(9, 9).to_be_bytes());
+        assert_eq!(hash_of(cancellation), key_hash("invoice", "").to_be_bytes());
         assert_eq!(place_of(cancellation), place(20, Part::Besides));
     }
 
     #[test]
     fn buckets_cut_the_keys_without_gap_or_overlap() {
-        let top = |n: u16| n.wrapping_mul(7919);
-        let records: Vec<(u128, u64)> = (0..5000).map(|n| (hash(top(n), n.into()), u64::from(n) * 100)).collect();
+        let ids: Vec<String> = (0..5000).map(|n| format!("{n}")).collect();
+        let records: Vec<(&str, u64)> = ids.iter().map(String::as_str).zip((0..).step_by(100)).collect();
         let (_, block) = built(&records);
         let head = Head::parse(&block).unwrap();
         let whole = part(&block, head.keys_range(0, BUCKETS)).to_vec();
@@ -560,7 +600,7 @@ mod tests {
 
     #[test]
     fn a_cut_block_is_not_read_as_one() {
-        let (_, block) = built(&[(hash(1, 1), 10)]);
+        let (_, block) = built(&[("a", 10)]);
         let head = Head::parse(&block).unwrap();
         for cut in 0..usize::try_from(head.keys_at).unwrap() {
             assert!(Head::parse(&block.slice(..cut)).is_none(), "cut at {cut}");

@@ -8,7 +8,7 @@ use crate::layout::{InvoiceRow, Mapping, Reason, Record, Reject, Row, Scratch, U
 use crate::read::json::ELEMENT_LIMIT_BYTES;
 use crate::read::record::{Content, RawRecord};
 use crate::table::item::{self, Measured, Refusal, SourceRef};
-use crate::table::keys;
+use crate::table::keys::KeyTexts;
 
 /// A valid record and what its items take.
 #[derive(Debug)]
@@ -19,31 +19,15 @@ pub(super) struct Judged<'r> {
     pub(super) units: Units,
 }
 
-/// What names the items of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hashes {
-    /// Of the item that the record is counted by.
-    pub(super) record: u128,
-    /// Of the invoice that is another item of it.
-    pub(super) besides: Option<u128>,
-}
-
-/// The hashes of a record's keys.
-pub(super) fn hashes(record: &Record<'_, InvoiceRow<'_>>) -> Hashes {
-    let besides = matches!(record, Record::InvoiceLine(_)).then(|| invoice_hash(record.id()));
-    let record = match record {
-        Record::Invoice(invoice) => invoice_hash(invoice.id()),
-        Record::Line(line) => keys::line_hash(line),
-        Record::InvoiceLine(both) => keys::line_hash(&both.1),
-        Record::InvoiceWithLines(all) => invoice_hash(all.0.id()),
-        Record::Event(event) => keys::event_hash(event),
-    };
-    Hashes { record, besides }
-}
-
-/// The hash of the key of the invoice with this id.
-pub(super) fn invoice_hash(id: &str) -> u128 {
-    keys::key_hash(id, "")
+/// Adds the key of the item that a record is counted by.
+pub(super) fn push_key(record: &Record<'_, InvoiceRow<'_>>, keys: &mut KeyTexts) {
+    match record {
+        Record::Invoice(invoice) => keys.push_invoice(invoice.id()),
+        Record::Line(line) => keys.push_line(line),
+        Record::InvoiceLine(both) => keys.push_line(&both.1),
+        Record::InvoiceWithLines(all) => keys.push_invoice(all.0.id()),
+        Record::Event(event) => keys.push_event(event),
+    }
 }
 
 /// What stands in a record, as a row.

@@ -6,9 +6,7 @@ use std::task::{Context, Poll};
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 
 use super::batch::{self, BATCH_LIMIT_BYTES, Batch};
-
-/// Batches that are hashed together at most: more at once is hardly any faster.
-pub const HASHED_TOGETHER: usize = 16;
+use crate::sha256::HASHED_TOGETHER;
 
 /// The same batches, hashed: those together that are ready, up to [`HASHED_TOGETHER`] and about [`BATCH_LIMIT_BYTES`]. None waits
 /// for one that is not.
