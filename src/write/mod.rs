@@ -27,6 +27,7 @@ pub mod flight;
 pub mod group;
 pub mod pace;
 pub mod permit;
+mod signature;
 pub mod wire;
 pub mod writer;
 

@@ -1,4 +1,4 @@
-//! `BatchWriteItem` on the wire: signed by `aws-sigv4`, sent by the SDK's own connector with its own pool.
+//! `BatchWriteItem` on the wire: signed with a key of the day, sent by the SDK's own connector with its own pool.
 //!
 //! The SDK's client would build the same request: measured, what it does around signing and sending costs as much CPU as all the
 //! rest of a call. Region, endpoint, credentials and TLS are those of the configuration, and errors are those of the SDK, so that
@@ -15,8 +15,6 @@ use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoin
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
 use aws_sdk_dynamodb::error::{ErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
-use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
-use aws_sigv4::sign::v4;
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_types::DateTime;
@@ -26,19 +24,13 @@ use aws_smithy_types::date_time::Format;
 use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
 use futures::FutureExt as _;
+use http::HeaderValue;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
 use super::batch::Body;
+use super::signature::{CONTENT_TYPE, DayKey, Endpoint, SignedAt, TARGET, authorization};
 use crate::aws;
-use crate::sha256::hex;
-
-/// Operation and version of the API.
-const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
-/// Media type of the API.
-const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
-/// What the service is called in a signature.
-const SERVICE: &str = "dynamodb";
 
 /// How long before their end credentials are asked for anew, and how long those are kept that say no end: as the SDK does.
 const RENEW_BEFORE: Duration = Duration::from_secs(10);
@@ -56,20 +48,28 @@ pub struct Wire {
     client: Client,
     connector: Connector,
     region: Option<String>,
-    /// URL of the service, or why there is none.
-    endpoint: Result<String, String>,
+    /// Where the service is, or why that is not known.
+    endpoint: Result<Endpoint, String>,
     provider: Option<SharedCredentialsProvider>,
     /// Seconds by which the service's clock is taken to be ahead of this machine's: 0 unless it took no signature for that.
     skew_seconds: AtomicI64,
     /// Held while they are asked for, so that it is done once.
-    credentials: Mutex<Option<Known>>,
+    known: Mutex<Option<Known>>,
 }
 
-/// Credentials, and when others are to be asked for.
-#[derive(Debug, Clone)]
+/// Credentials, when others are to be asked for, and what was last signed with.
+#[derive(Debug)]
 struct Known {
     credentials: Credentials,
     renew_at: SystemTime,
+    key: Option<DayKey>,
+}
+
+impl Known {
+    fn new(credentials: Credentials, now: SystemTime) -> Self {
+        let renew_at = credentials.expiry().map_or(now + KEPT_WITHOUT_END, |end| end - RENEW_BEFORE);
+        Self { credentials, renew_at, key: None }
+    }
 }
 
 impl Wire {
@@ -83,7 +83,7 @@ impl Wire {
             endpoint: endpoint(config),
             provider: config.credentials_provider(),
             skew_seconds: AtomicI64::new(0),
-            credentials: Mutex::default(),
+            known: Mutex::default(),
         }
     }
 
@@ -123,30 +123,22 @@ impl Wire {
     /// # Errors
     /// No region or credentials.
     pub async fn request(&self, body: Body) -> Result<HttpRequest, CallError> {
-        let endpoint = self.endpoint.as_deref().map_err(|why| SdkError::construction_failure(why.clone()))?;
+        let endpoint = self.endpoint.as_ref().map_err(|why| SdkError::construction_failure(why.clone()))?;
         let region = self.region.as_deref().ok_or_else(|| SdkError::construction_failure("Missing Region"))?;
-        let identity = self.credentials().await?.into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(SERVICE)
-            .time(self.now())
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(SdkError::construction_failure)?
-            .into();
-        let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)];
-        let hashed = SignableBody::Precomputed(hex(&body.sha256).collect());
-        let signable = SignableRequest::new("POST", endpoint, headers.into_iter(), hashed);
-        let signed = signable.and_then(|signable| http_request::sign(signable, &parameters));
-        let (signature, _) = signed.map_err(SdkError::construction_failure)?.into_parts();
-        let mut request = http::Request::post(endpoint)
+        let time = self.now();
+        let at = SignedAt::of(time).ok_or_else(|| SdkError::construction_failure("the clock is beyond all dates"))?;
+        let (credentials, key) = self.identity(region, time, &at).await?;
+        let authorization = authorization((endpoint, region), (&credentials, &key), &at, &body.sha256);
+        let mut request = http::Request::post(endpoint.url.clone())
             .header("content-type", CONTENT_TYPE)
             .header("x-amz-target", TARGET)
             .header("user-agent", concat!("notaflux/", env!("CARGO_PKG_VERSION")))
-            .body(SdkBody::from(body.json))
-            .map_err(SdkError::construction_failure)?;
-        signature.apply_to_request_http1x(&mut request);
+            .header("x-amz-date", at.as_str())
+            .header("authorization", secret(&authorization)?);
+        if let Some(token) = credentials.session_token() {
+            request = request.header("x-amz-security-token", secret(token)?);
+        }
+        let request = request.body(SdkBody::from(body.json)).map_err(SdkError::construction_failure)?;
         request.try_into().map_err(SdkError::construction_failure)
     }
 
@@ -166,29 +158,41 @@ impl Wire {
         }
     }
 
-    /// Credentials that are valid now: those of before, as long as they are, also where no others are to be had.
-    async fn credentials(&self) -> Result<Credentials, CallError> {
-        let mut known = self.credentials.lock().await;
-        let now = SystemTime::now();
-        if let Some(known) = known.as_ref().filter(|known| now < known.renew_at) {
-            return Ok(known.credentials.clone());
-        }
-        let provider = self.provider.as_ref();
-        let provider = provider.ok_or_else(|| SdkError::construction_failure("no credentials provider"))?;
-        let is_valid = |known: &Known| known.credentials.expiry().is_some_and(|end| now < end);
-        let credentials = match (provider.provide_credentials().await, known.take().filter(is_valid)) {
-            (Ok(new), _) => new,
-            (Err(_), Some(old)) => old.credentials,
-            (Err(error), None) => return Err(SdkError::construction_failure(error)),
+    /// What a request of this time is signed with: the key is derived once a day.
+    async fn identity(
+        &self,
+        region: &str,
+        time: SystemTime,
+        at: &SignedAt,
+    ) -> Result<(Credentials, DayKey), CallError> {
+        let mut known = self.known.lock().await;
+        let Known { credentials, key, .. } = self.valid(&mut known).await?;
+        let key = match key {
+            Some(key) if key.is_of(at) => key,
+            key => key.insert(DayKey::new(credentials, time, at, region)),
         };
-        let renew_at = credentials.expiry().map_or(now + KEPT_WITHOUT_END, |end| end - RENEW_BEFORE);
-        *known = Some(Known { credentials: credentials.clone(), renew_at });
-        Ok(credentials)
+        Ok((credentials.clone(), key.clone()))
+    }
+
+    /// Credentials that are valid now: those of before, as long as they are, also where no others are to be had.
+    async fn valid<'k>(&self, known: &'k mut Option<Known>) -> Result<&'k mut Known, CallError> {
+        let now = SystemTime::now();
+        if known.as_ref().is_none_or(|known| now >= known.renew_at) {
+            let is_valid = |known: &Known| known.credentials.expiry().is_some_and(|end| now < end);
+            let provider = self.provider.as_ref();
+            let provider = provider.ok_or_else(|| SdkError::construction_failure("no credentials provider"))?;
+            match provider.provide_credentials().await {
+                Ok(credentials) => *known = Some(Known::new(credentials, now)),
+                Err(_) if known.as_ref().is_some_and(is_valid) => {}
+                Err(error) => return Err(SdkError::construction_failure(error)),
+            }
+        }
+        known.as_mut().ok_or_else(|| SdkError::construction_failure("no credentials"))
     }
 
     /// Forgets the credentials, so that the next call asks for them anew.
     pub async fn forget_credentials(&self) {
-        *self.credentials.lock().await = None;
+        *self.known.lock().await = None;
     }
 }
 
@@ -206,7 +210,7 @@ fn configured_endpoint(config: &SdkConfig) -> Option<String> {
 }
 
 /// Where the service is: what is configured, or what the SDK's rules make of the region.
-fn endpoint(config: &SdkConfig) -> Result<String, String> {
+fn endpoint(config: &SdkConfig) -> Result<Endpoint, String> {
     let parameters = Params::builder()
         .set_region(config.region().map(ToString::to_string))
         .set_endpoint(configured_endpoint(config))
@@ -218,7 +222,14 @@ fn endpoint(config: &SdkConfig) -> Result<String, String> {
     let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).now_or_never();
     let endpoint = endpoint.ok_or("the SDK's rules for endpoints give none")?.map_err(|error| error.to_string())?;
     let url = endpoint.url().to_owned();
-    Ok(if url.ends_with('/') { url } else { url + "/" })
+    Endpoint::new(&if url.ends_with('/') { url } else { url + "/" })
+}
+
+/// A header that no log shows.
+fn secret(value: &str) -> Result<HeaderValue, CallError> {
+    let mut value = HeaderValue::from_str(value).map_err(SdkError::construction_failure)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// What an error of the service says ("Error handling with DynamoDB" in the developer guide).

@@ -166,8 +166,8 @@ fn the_endpoint_follows_region_and_settings() {
         let builder = SdkConfig::builder().region(region).use_fips(fips);
         builder.behavior_version(aws_config::BehaviorVersion::v2026_01_12()).build()
     };
-    assert_eq!(endpoint(&config(false)).unwrap(), "https://dynamodb.sa-east-1.amazonaws.com/");
-    assert_eq!(endpoint(&config(true)).unwrap(), "https://dynamodb-fips.sa-east-1.amazonaws.com/");
+    assert_eq!(endpoint(&config(false)).unwrap().url, "https://dynamodb.sa-east-1.amazonaws.com/");
+    assert_eq!(endpoint(&config(true)).unwrap().url, "https://dynamodb-fips.sa-east-1.amazonaws.com/");
 }
 
 #[derive(Debug)]
@@ -220,7 +220,13 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
                 2 | 3 => RENEW_BEFORE,
                 _ => return Err(aws_credential_types::provider::error::CredentialsError::provider_error("no more")),
             };
-            Ok(Credentials::new(nth.to_string(), "secret", None, Some(SystemTime::now() + lasting), "test"))
+            Ok(Credentials::new(
+                nth.to_string(),
+                format!("secret {nth}"),
+                None,
+                Some(SystemTime::now() + lasting),
+                "test",
+            ))
         })
     }
 }
@@ -230,7 +236,9 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
 async fn credentials_are_asked_for_once_and_anew_before_their_end() {
     let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     let wire = Wire::new(&config.credentials_provider(SharedCredentialsProvider::new(Provider::default())).build());
-    let key = async || wire.credentials().await.map(|credentials| credentials.access_key_id().to_owned()).ok();
+    let now = SystemTime::now();
+    let at = SignedAt::of(now).unwrap();
+    let key = async || wire.identity("x", now, &at).await.map(|(known, _)| known.access_key_id().to_owned()).ok();
     assert_eq!(tokio::join!(key(), key()), (Some("1".to_owned()), Some("1".to_owned())));
     wire.forget_credentials().await;
     for expected in ["2", "3", "3", "3"] {
@@ -238,6 +246,24 @@ async fn credentials_are_asked_for_once_and_anew_before_their_end() {
     }
     wire.forget_credentials().await;
     assert_eq!(key().await, None);
+}
+
+#[tokio::test]
+async fn the_key_of_a_day_is_that_of_the_credentials() {
+    let (listener, config) = listening().await;
+    let provider = SharedCredentialsProvider::new(Provider::default());
+    let wire = Wire::new(&config.into_builder().credentials_provider(provider).build());
+    for (nth, forgets) in [("1", false), ("1", true), ("2", false), ("3", false)] {
+        let body = Bytes::from_static(b"{}");
+        let (seen, sent) = tokio::join!(take_one(&listener, "200 OK", "{}"), wire.send(body.into()));
+        assert!(sent.is_ok());
+        let authorization = &seen.headers["authorization"];
+        assert!(authorization.contains(&format!("Credential={nth}/")), "{authorization}");
+        assert!(authorization.ends_with(&expected_signature(&seen, &format!("secret {nth}"))), "{authorization}");
+        if forgets {
+            wire.forget_credentials().await;
+        }
+    }
 }
 
 /// Of this machine or of the service: whichever is put right later, the next answer tells.
