@@ -214,7 +214,9 @@ impl KeyTexts {
     fn push(&mut self, id: &str, sort: &[&str]) {
         self.texts.extend_from_slice(id.as_bytes());
         self.texts.push(ID_END);
-        sort.iter().for_each(|part| self.texts.extend_from_slice(part.as_bytes()));
+        for part in sort {
+            self.texts.extend_from_slice(part.as_bytes());
+        }
         self.ends.push(self.texts.len());
     }
 

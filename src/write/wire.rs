@@ -25,6 +25,7 @@ use aws_types::service_config::ServiceConfigKey;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::HeaderValue;
+use http::header::InvalidHeaderValue;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -134,9 +135,10 @@ impl Wire {
             .header("x-amz-target", TARGET)
             .header("user-agent", concat!("notaflux/", env!("CARGO_PKG_VERSION")))
             .header("x-amz-date", at.as_str())
-            .header("authorization", secret(&authorization)?);
+            .header("authorization", secret(&authorization).map_err(SdkError::construction_failure)?);
         if let Some(token) = credentials.session_token() {
-            request = request.header("x-amz-security-token", secret(token)?);
+            let token = secret(token).map_err(SdkError::construction_failure)?;
+            request = request.header("x-amz-security-token", token);
         }
         let request = request.body(SdkBody::from(body.json)).map_err(SdkError::construction_failure)?;
         request.try_into().map_err(SdkError::construction_failure)
@@ -226,8 +228,8 @@ fn endpoint(config: &SdkConfig) -> Result<Endpoint, String> {
 }
 
 /// A header that no log shows.
-fn secret(value: &str) -> Result<HeaderValue, CallError> {
-    let mut value = HeaderValue::from_str(value).map_err(SdkError::construction_failure)?;
+fn secret(value: &str) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(value)?;
     value.set_sensitive(true);
     Ok(value)
 }
