@@ -45,7 +45,7 @@ use notaflux::read::record::{Content, Format, Position, Shape};
 use notaflux::read::source::Source;
 use notaflux::sha256::HASHED_TOGETHER;
 use notaflux::table::item::{SourceRef, encode_invoice, measure_invoice};
-use notaflux::table::keys::KeyTexts;
+use notaflux::table::keys::{Key, KeyTexts};
 use notaflux::table::{Schema, Table};
 use notaflux::write::batch;
 use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Pace, Permit, Wire, Writer};
@@ -194,7 +194,7 @@ const STAGES: [(&str, Stage); 4] = [
         let (schema, source, mut keys) = (Schema::default(), source(), KeyTexts::default());
         runtime.block_on(each(file, |record| {
             black_box(measure_invoice(invoice_of(record), &source, &schema).is_ok());
-            keys.push_invoice(record.id());
+            keys.push(Key::Invoice(record.id()));
             if keys.len() == HASHED_TOGETHER {
                 black_box(keys.take_hashes().count());
             }

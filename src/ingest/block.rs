@@ -22,7 +22,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::sha256::HASHED_TOGETHER;
-use crate::table::keys::KeyTexts;
+use crate::table::keys::{Key, KeyTexts};
 
 /// Bytes of decoded input that a block covers.
 pub const BLOCK_BYTES: u64 = 16 * 1024 * 1024;
@@ -182,19 +182,19 @@ impl BlockBuilder {
         self.header.rejected
     }
 
-    /// Takes in a valid record; `push` adds the key that it is counted by.
-    pub fn accept(&mut self, byte: u64, units: Units, push: impl FnOnce(&mut KeyTexts)) {
+    /// Takes in a valid record, by the key that it is counted by.
+    pub fn accept(&mut self, key: Key<'_>, byte: u64, units: Units) {
         self.header.records += 1;
         self.header.write_units += u64::from(units.record);
         self.header.besides += u64::from(units.with);
         self.header.besides_units += u64::from(units.besides);
-        self.add_key(place(byte, Part::Record), units.with, push);
+        self.add_key(key, place(byte, Part::Record), units.with);
     }
 
     /// Takes in the invoice that the row of a line repeats: another key of the record that was accepted.
-    pub fn accept_besides(&mut self, byte: u64, push: impl FnOnce(&mut KeyTexts)) {
+    pub fn accept_besides(&mut self, key: Key<'_>, byte: u64) {
         self.header.besides += 1;
-        self.add_key(place(byte, Part::Besides), 0, push);
+        self.add_key(key, place(byte, Part::Besides), 0);
     }
 
     /// Takes in that the event at `byte` cancels the invoice with this hash, as `stamp` says.
@@ -208,9 +208,9 @@ impl BlockBuilder {
         self.header.trailers += 1;
     }
 
-    fn add_key(&mut self, place: u64, with: u16, push: impl FnOnce(&mut KeyTexts)) {
+    fn add_key(&mut self, key: Key<'_>, place: u64, with: u16) {
         self.keys.push(joined([&[0; HASH_LENGTH], &place.to_be_bytes(), &with.to_be_bytes()]));
-        push(&mut self.unhashed);
+        self.unhashed.push(key);
         if self.unhashed.len() >= HASHED_TOGETHER {
             self.hash();
         }
@@ -300,7 +300,7 @@ fn joined<const N: usize>(parts: [&[u8]; 3]) -> [u8; N] {
 /// What entries of up to 32 bytes are sorted by: numbers that sort as the bytes do, and are compared in less time.
 #[inline]
 fn order<const N: usize>(entry: &[u8; N]) -> [u128; 2] {
-    let number = |chunk: Option<&[u8; HASH_LENGTH]>| chunk.map_or(0, |bytes| u128::from_be_bytes(*bytes));
+    let number = |chunk: Option<&[u8; 16]>| chunk.map_or(0, |bytes| u128::from_be_bytes(*bytes));
     [number(entry.first_chunk()), number(entry.last_chunk())]
 }
 
@@ -511,7 +511,7 @@ mod tests {
     fn built(records: &[(&str, u64)]) -> (Header, Bytes) {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
         for &(id, byte) in records {
-            builder.accept(byte, Units { record: 4, ..Units::default() }, |keys| keys.push_invoice(id));
+            builder.accept(Key::Invoice(id), byte, Units { record: 4, ..Units::default() });
         }
         builder.finish(1000, 10).unwrap()
     }
@@ -559,9 +559,8 @@ mod tests {
     fn what_lies_besides_a_record_is_counted_as_no_record() {
         let mut builder = BlockBuilder::new(0, BLOCK_BYTES);
         for (line, byte) in [("1", 10), ("2", 20), ("1", 30)] {
-            let units = Units { record: 4, besides: 4, with: 0 };
-            builder.accept(byte, units, |keys| keys.push_invoice(line));
-            builder.accept_besides(byte, |keys| keys.push_invoice("invoice"));
+            builder.accept(Key::Invoice(line), byte, Units { record: 4, besides: 4, with: 0 });
+            builder.accept_besides(Key::Invoice("invoice"), byte);
         }
         builder.cancel(key_hash("invoice", ""), 20, 7);
         let (header, block) = builder.finish(1000, 10).unwrap();

@@ -8,7 +8,7 @@ use crate::layout::{InvoiceRow, Mapping, Reason, Record, Reject, Row, Scratch, U
 use crate::read::json::ELEMENT_LIMIT_BYTES;
 use crate::read::record::{Content, RawRecord};
 use crate::table::item::{self, Measured, Refusal, SourceRef};
-use crate::table::keys::KeyTexts;
+use crate::table::keys::Key;
 
 /// A valid record and what its items take.
 #[derive(Debug)]
@@ -19,14 +19,14 @@ pub(super) struct Judged<'r> {
     pub(super) units: Units,
 }
 
-/// Adds the key of the item that a record is counted by.
-pub(super) fn push_key(record: &Record<'_, InvoiceRow<'_>>, keys: &mut KeyTexts) {
+/// The key of the item that a record is counted by.
+pub(super) fn key_of<'r>(record: &'r Record<'_, InvoiceRow<'_>>) -> Key<'r> {
     match record {
-        Record::Invoice(invoice) => keys.push_invoice(invoice.id()),
-        Record::Line(line) => keys.push_line(line),
-        Record::InvoiceLine(both) => keys.push_line(&both.1),
-        Record::InvoiceWithLines(all) => keys.push_invoice(all.0.id()),
-        Record::Event(event) => keys.push_event(event),
+        Record::Invoice(invoice) => Key::Invoice(invoice.id()),
+        Record::Line(line) => Key::Line(line),
+        Record::InvoiceLine(both) => Key::Line(&both.1),
+        Record::InvoiceWithLines(all) => Key::Invoice(all.0.id()),
+        Record::Event(event) => Key::Event(event),
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::Instrument as _;
 use super::block::{BlockBuilder, BlockReject};
 use super::error::Error;
 use super::halt::Halt;
-use super::judge::{Judged, Units, judge, push_key, row_of};
+use super::judge::{Judged, Units, judge, key_of, row_of};
 use super::machine::Pause;
 use super::plan::Segment;
 use super::progress::{Cursor, Progress};
@@ -20,7 +20,7 @@ use super::{cancelled, merge};
 use crate::layout::{InvoiceRow, Record, Reject, Row, Scratch, Unreadable};
 use crate::read::ReadError;
 use crate::read::record::{Content, Format, Position, RAW_LIMIT_BYTES, RawRecord, Shape};
-use crate::table::keys;
+use crate::table::keys::{Key, key_hash};
 
 /// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
 const UPLOADS_LIMIT: usize = 3;
@@ -120,14 +120,14 @@ fn unreadable_as_reject(
 /// Takes a valid record into its block.
 fn accept(record: &Record<'_, InvoiceRow<'_>>, byte: u64, units: Units, block: &mut BlockBuilder) {
     record.warnings().for_each(|warning| block.warn(warning.as_str()));
-    block.accept(byte, units, |keys| push_key(record, keys));
+    block.accept(key_of(record), byte, units);
     if matches!(record, Record::InvoiceLine(_)) {
-        block.accept_besides(byte, |keys| keys.push_invoice(record.id()));
+        block.accept_besides(Key::Invoice(record.id()), byte);
     }
     if let Record::Event(event) = record
         && event.kind.cancels()
     {
-        block.cancel(keys::key_hash(&event.invoice, ""), byte, cancelled::stamp(event));
+        block.cancel(key_hash(&event.invoice, ""), byte, cancelled::stamp(event));
     }
 }
 
