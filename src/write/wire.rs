@@ -126,9 +126,7 @@ impl Wire {
     pub async fn request(&self, body: Body) -> Result<HttpRequest, CallError> {
         let endpoint = self.endpoint.as_ref().map_err(|why| SdkError::construction_failure(why.clone()))?;
         let region = self.region.as_deref().ok_or_else(|| SdkError::construction_failure("Missing Region"))?;
-        let time = self.now();
-        let at = SignedAt::of(time).ok_or_else(|| SdkError::construction_failure("the clock is beyond all dates"))?;
-        let (credentials, key) = self.identity(region, time, &at).await?;
+        let (credentials, key, at) = self.identity(region).await?;
         let authorization = authorization((endpoint, region), (&credentials, &key), &at, &body.sha256);
         let mut request = http::Request::post(endpoint.url.clone())
             .header("content-type", CONTENT_TYPE)
@@ -160,20 +158,17 @@ impl Wire {
         }
     }
 
-    /// What a request of this time is signed with: the key is derived once a day.
-    async fn identity(
-        &self,
-        region: &str,
-        time: SystemTime,
-        at: &SignedAt,
-    ) -> Result<(Credentials, DayKey), CallError> {
+    /// What a request of now is signed with, and when that is. A key is derived once for each day and each credentials.
+    async fn identity(&self, region: &str) -> Result<(Credentials, DayKey, SignedAt), CallError> {
         let mut known = self.known.lock().await;
         let Known { credentials, key, .. } = self.valid(&mut known).await?;
+        let at = SignedAt::of(self.now());
+        let at = at.ok_or_else(|| SdkError::construction_failure("the clock is beyond all dates"))?;
         let key = match key {
-            Some(key) if key.is_of(at) => key,
-            key => key.insert(DayKey::new(credentials, time, at, region)),
+            Some(key) if key.is_of(&at) => key,
+            key => key.insert(DayKey::new(credentials, &at, region)),
         };
-        Ok((credentials.clone(), key.clone()))
+        Ok((credentials.clone(), key.clone(), at))
     }
 
     /// Credentials that are valid now: those of before, as long as they are, also where no others are to be had.

@@ -236,9 +236,7 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
 async fn credentials_are_asked_for_once_and_anew_before_their_end() {
     let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     let wire = Wire::new(&config.credentials_provider(SharedCredentialsProvider::new(Provider::default())).build());
-    let now = SystemTime::now();
-    let at = SignedAt::of(now).unwrap();
-    let key = async || wire.identity("x", now, &at).await.map(|(known, _)| known.access_key_id().to_owned()).ok();
+    let key = async || wire.identity("x").await.map(|(known, ..)| known.access_key_id().to_owned()).ok();
     assert_eq!(tokio::join!(key(), key()), (Some("1".to_owned()), Some("1".to_owned())));
     wire.forget_credentials().await;
     for expected in ["2", "3", "3", "3"] {
@@ -246,6 +244,27 @@ async fn credentials_are_asked_for_once_and_anew_before_their_end() {
     }
     wire.forget_credentials().await;
     assert_eq!(key().await, None);
+}
+
+#[tokio::test]
+async fn a_key_is_derived_once() {
+    let wire = Wire::new(&aws::embedded_config("http://127.0.0.1:1"));
+    let key = async || wire.identity("x").await.unwrap();
+    let ((_, one, at), (_, other, other_at)) = (key().await, key().await);
+    // Midnight may have passed in between.
+    assert!(one.is_same(&other) || !one.is_of(&other_at), "{at:?} {other_at:?}");
+}
+
+#[tokio::test]
+async fn what_is_secret_is_marked() {
+    let credentials = Credentials::new("id", "secret", Some("token".to_owned()), None, "test");
+    let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
+    let config = config.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+    let request = Wire::new(&config).request(Bytes::from_static(b"{}").into()).await.unwrap();
+    let request = request.try_into_http1x().unwrap();
+    for name in ["authorization", "x-amz-security-token"] {
+        assert!(request.headers()[name].is_sensitive(), "{name}");
+    }
 }
 
 #[tokio::test]
@@ -281,6 +300,9 @@ async fn a_clock_that_is_far_off_is_put_right_by_the_next_answer() {
         let (seen, refused) =
             tokio::join!(take_one(&listener, &status, "{}"), wire.send(Bytes::from_static(b"{}").into()));
         assert!(refused.is_err());
+        // With the key of that day.
+        let authorization = &seen.headers["authorization"];
+        assert!(authorization.ends_with(&expected_signature(&seen, aws::EMBEDDED_KEYS.1)), "{authorization}");
         signed.push(seen.headers["x-amz-date"].get(..8).unwrap().to_owned());
     }
     let day = now.fmt(Format::DateTime).unwrap().get(..10).unwrap().replace('-', "");
