@@ -89,6 +89,9 @@ use tables::Tables;
 /// What [`Generator::fill`] appends at least, in bytes, while the file goes on.
 pub const CHUNK_BYTES: usize = 64 * 1_024;
 
+/// Room for a row before it is made an object: more than nearly all take.
+const ROW_BYTES: usize = 1024;
+
 /// Times a repeated record looks for an earlier one that is not bad.
 const LOOKS: u64 = 16;
 
@@ -320,7 +323,7 @@ impl Generator {
         match &self.content {
             Content::Rows(file) => self.write_rows(*file, index, out),
             Content::Objects(file, objects) => {
-                let mut rows = Vec::new();
+                let mut rows = Vec::with_capacity(ROW_BYTES);
                 self.write_rows(*file, index, &mut rows);
                 objects.write(&rows, self.has_elements, out);
             }

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use encoding_rs::WINDOWS_1252;
+use memchr::memchr;
 
 /// How a file holds its JSON values. Spaces are where Python's `json.dumps` has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl Objects {
     /// Writes rows of the generator, of which every field is quoted.
     pub(super) fn write(&self, rows: &[u8], mut follows: bool, out: &mut Vec<u8>) {
         let (rows, _) = WINDOWS_1252.decode_without_bom_handling(rows);
-        let (mut rest, mut row) = (&*rows, Vec::with_capacity(self.keys.len() + 1));
+        let (mut rest, mut start, mut row) = (&*rows, &*rows, Vec::with_capacity(self.keys.len() + 1));
         while let Some((field, behind)) = split_field(rest) {
             row.push(field);
             if let Some(next) = behind.strip_prefix(';') {
@@ -72,14 +73,17 @@ impl Objects {
                 continue;
             }
             self.form.before(follows, out);
-            self.write_row(&mut row, out);
+            let is_plain = is_plain(start.get(..start.len() - behind.len()).unwrap_or_default(), row.len());
+            self.write_row(&mut row, is_plain, out);
             self.form.after(out);
             (rest, follows) = (behind.trim_start_matches(['\r', '\n']), true);
+            start = rest;
             row.clear();
         }
     }
 
-    fn write_row(&self, row: &mut [&str], out: &mut Vec<u8>) {
+    /// Of an `is_plain` row no field has anything that JSON escapes.
+    fn write_row(&self, row: &mut [&str], is_plain: bool, out: &mut Vec<u8>) {
         let (fields, columns) = (row.len(), self.keys.len());
         if let (JsonForm::Array, Some(access_key)) = (self.form, row.first_mut()) {
             // An object that is no JSON would spoil the whole array.
@@ -93,7 +97,11 @@ impl Objects {
         let start = out.len();
         for (key, field) in self.keys.iter().zip(row) {
             out.extend_from_slice(key);
-            push_unquoted(field, out);
+            if is_plain {
+                out.extend_from_slice(field.as_bytes());
+            } else {
+                push_unquoted(field, out);
+            }
         }
         if fields < columns && self.form == JsonForm::Ndjson {
             return;
@@ -105,11 +113,15 @@ impl Objects {
     }
 }
 
-/// Writes a field of CSV, quotes in it doubled. Hardly a field has any, and one is looked for faster than two.
+/// Whether JSON escapes nothing in a row of so many fields. That is nearly always so, and told of a row faster than of its fields:
+/// what is counted without a way out is counted several bytes at once.
+fn is_plain(row: &str, fields: usize) -> bool {
+    let special = |byte: &u8| u32::from(must_escape(*byte));
+    row.as_bytes().iter().map(special).sum::<u32>() as usize == 2 * fields
+}
+
+/// Writes a field of CSV, quotes in it doubled.
 fn push_unquoted(field: &str, out: &mut Vec<u8>) {
-    if !field.contains('"') {
-        return push_escaped(field, out);
-    }
     for (at, part) in field.split("\"\"").enumerate() {
         if at > 0 {
             out.extend_from_slice(b"\\\"");
@@ -123,7 +135,7 @@ fn split_field(rows: &str) -> Option<(&str, &str)> {
     let inner = rows.strip_prefix('"')?;
     let mut at = 0;
     loop {
-        at += inner.get(at..)?.find('"')?;
+        at += memchr(b'"', inner.as_bytes().get(at..)?)?;
         let behind = inner.get(at + 1..)?;
         if !behind.starts_with('"') {
             return Some((inner.get(..at)?, behind));
@@ -132,10 +144,15 @@ fn split_field(rows: &str) -> Option<(&str, &str)> {
     }
 }
 
+/// Whether a byte of a JSON string must be escaped.
+const fn must_escape(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | ..b' ')
+}
+
 /// Appends what stands for `text` between the quotes of a JSON string; what is not ASCII stays as it is.
 pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')) {
+    while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         let Some((byte, behind)) = special.split_first() else { return };
