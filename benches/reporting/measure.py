@@ -6,9 +6,6 @@ from pathlib import Path
 
 from . import FORMATS, NODE, PEERS, PROGRAMS, PYTHON, TARGET
 
-# Of those that are not ours: they take seconds.
-PEER_ROUNDS = 3
-
 
 class Server:
     """S3 with the inputs, and a table that takes every put and keeps none."""
@@ -61,7 +58,7 @@ def runs(pipeline, files, names, rounds):
         for number in range(rounds):
             for kind, name in ((kind, name) for kind in FORMATS for name in names):
                 program = PROGRAMS[name]
-                if kind not in program.formats or (program.is_peer and number >= PEER_ROUNDS):
+                if kind not in program.formats or number >= (program.rounds or rounds):
                     continue
                 key = files.keys[program.share, kind]
                 taken = run(command(name, pipeline, server, key))
