@@ -89,9 +89,6 @@ use tables::Tables;
 /// What [`Generator::fill`] appends at least, in bytes, while the file goes on.
 pub const CHUNK_BYTES: usize = 64 * 1_024;
 
-/// Room for a row before it is made an object: more than nearly all take.
-const ROW_BYTES: usize = 1024;
-
 /// Times a repeated record looks for an earlier one that is not bad.
 const LOOKS: u64 = 16;
 
@@ -301,9 +298,10 @@ impl Generator {
                 Content::Documents(form, _) => form.open(out),
             }
         }
+        let mut rows = Vec::new();
         while self.next < self.options.records && out.len() - before < CHUNK_BYTES {
             let start = out.len();
-            self.write(self.next, out);
+            self.write(self.next, &mut rows, out);
             self.has_elements |= out.len() > start;
             self.next += 1;
         }
@@ -318,14 +316,14 @@ impl Generator {
         out.len() > before
     }
 
-    /// All that record `index` of the invoice file has in this file.
-    fn write(&self, index: u64, out: &mut Vec<u8>) {
+    /// All that record `index` of the invoice file has in this file. In `rows` are those that objects are made of.
+    fn write(&self, index: u64, rows: &mut Vec<u8>, out: &mut Vec<u8>) {
         match &self.content {
             Content::Rows(file) => self.write_rows(*file, index, out),
             Content::Objects(file, objects) => {
-                let mut rows = Vec::with_capacity(ROW_BYTES);
-                self.write_rows(*file, index, &mut rows);
-                objects.write(&rows, self.has_elements, out);
+                rows.clear();
+                self.write_rows(*file, index, rows);
+                objects.write(rows, self.has_elements, out);
             }
             Content::Documents(form, fragments) => {
                 form.before(self.has_elements, out);

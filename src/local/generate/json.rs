@@ -114,7 +114,7 @@ impl Objects {
 }
 
 /// Whether JSON escapes nothing in a row of so many fields. That is nearly always so, and told of a row faster than of its fields:
-/// what is counted without a way out is counted several bytes at once.
+/// what is counted without an early exit is counted several bytes at once.
 fn is_plain(row: &str, fields: usize) -> bool {
     let special = |byte: &u8| u32::from(must_escape(*byte));
     row.as_bytes().iter().map(special).sum::<u32>() as usize == 2 * fields
