@@ -20,11 +20,11 @@ class Program:
     formats: tuple[str, ...]
     # It gets this part of the records.
     share: float = 1.0
-    # At most; none: as many as are asked for.
+    # Rounds at most; None: as many as are asked for.
     rounds: int | None = None
 
 
-# In the order that they run in: those first that bounds compare.
+# In the order that they run in: first those that targets compare.
 PROGRAMS = {
     "ingest": Program("notaflux", ("csv", "csv.gz", "csv.zst", "ndjson", "json")),
     "floor": Program("floor", ("csv", "csv.gz", "ndjson")),
