@@ -4,6 +4,7 @@
 //! part is any stream of chunks.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, Stream, StreamExt};
 use tokio::task;
 use tokio::time::Instant;
@@ -31,7 +32,7 @@ pub(super) struct Limits {
     pub(super) parts: usize,
     /// Bytes that are taken before one more part is begun, if bytes have to be waited for.
     pub(super) growth_bytes: u64,
-    /// Bytes of all parts that came and are not yet taken, as memory. A part that is not the next in order waits where a chunk
+    /// Bytes of all parts that came and are not yet taken, as memory; there may be one block more, to be used again. A part that is not the next in order waits where a chunk
     /// might not fit any more.
     pub(super) held_bytes: usize,
     /// Bytes that are allocated at once for what is held.
@@ -107,6 +108,8 @@ pub(super) struct Ahead<F> {
     grown: u64,
     /// Bytes given since others had their turn.
     turn: usize,
+    /// The block given last. If nobody holds it any more it is used again: pages of new memory have to be made first.
+    last_given: Bytes,
 }
 
 impl<F> Ahead<F>
@@ -115,7 +118,8 @@ where
 {
     /// Reads a range; `open` opens a part of it, whose time goes by the clock that it is given.
     pub(super) fn new(range: Range<u64>, limits: Limits, open: F) -> Self {
-        Self { open, limits, parts: VecDeque::new(), left: range, allowed: 1, held: 0, grown: 0, turn: 0 }
+        let (parts, last_given) = (VecDeque::new(), Bytes::new());
+        Self { open, limits, parts, left: range, allowed: 1, held: 0, grown: 0, turn: 0, last_given }
     }
 
     fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
@@ -176,7 +180,10 @@ where
                     break;
                 }
                 match part.poll_chunk(cx) {
-                    Poll::Ready(Some(Ok(chunk))) => self.held += part.kept.push(&chunk, self.limits.block_bytes),
+                    Poll::Ready(Some(Ok(chunk))) => {
+                        let block = || block_of(mem::take(&mut self.last_given), self.limits.block_bytes);
+                        self.held += part.kept.push(&chunk, self.limits.block_bytes, block);
+                    }
                     Poll::Ready(Some(Err(error))) => part.failed = Some(error),
                     Poll::Ready(None) | Poll::Pending => break,
                 }
@@ -189,6 +196,7 @@ where
         let Some(part) = self.parts.front_mut() else { return Poll::Ready(None) };
         if let Some(block) = part.kept.pop() {
             self.held = self.held.saturating_sub(self.limits.block_bytes);
+            self.last_given = block.clone();
             return Poll::Ready(Some(Ok(block)));
         }
         if let Some(error) = part.failed.take() {
@@ -253,12 +261,23 @@ impl Part {
     }
 }
 
+/// An empty block: `used`, if nobody else holds it, or a new one.
+fn block_of(used: Bytes, block_bytes: usize) -> BytesMut {
+    match used.try_into_mut() {
+        Ok(mut block) if block.capacity() >= block_bytes => {
+            block.clear();
+            block
+        }
+        _ => BytesMut::with_capacity(block_bytes),
+    }
+}
+
 /// Bytes that wait for their turn, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be several
 /// times as large.
 #[derive(Default)]
 struct Kept {
     full: VecDeque<Bytes>,
-    last: Vec<u8>,
+    last: BytesMut,
 }
 
 impl Kept {
@@ -266,28 +285,28 @@ impl Kept {
         self.full.is_empty() && self.last.is_empty()
     }
 
-    /// Bytes that were allocated for it.
-    fn push(&mut self, mut chunk: &[u8], block_bytes: usize) -> usize {
-        let mut allocated = 0;
+    /// Takes in a chunk, in blocks of so many bytes that `block` gives. Gives the bytes of those that it asked for.
+    fn push(&mut self, mut chunk: &[u8], block_bytes: usize, mut block: impl FnMut() -> BytesMut) -> usize {
+        let mut taken = 0;
         while !chunk.is_empty() {
             if self.last.is_empty() {
-                self.last = Vec::with_capacity(block_bytes);
-                allocated += block_bytes;
+                self.last = block();
+                taken += block_bytes;
             }
             let room = block_bytes.saturating_sub(self.last.len());
             let (now, later) = chunk.split_at_checked(room).unwrap_or((chunk, &[]));
             self.last.extend_from_slice(now);
             if now.len() == room {
-                self.full.push_back(Bytes::from(std::mem::take(&mut self.last)));
+                self.full.push_back(mem::take(&mut self.last).freeze());
             }
             chunk = later;
         }
-        allocated
+        taken
     }
 
     /// The next block.
     fn pop(&mut self) -> Option<Bytes> {
-        let last = || Some(std::mem::take(&mut self.last)).filter(|last| !last.is_empty()).map(Bytes::from);
+        let last = || Some(mem::take(&mut self.last)).filter(|last| !last.is_empty()).map(BytesMut::freeze);
         self.full.pop_front().or_else(last)
     }
 }

@@ -122,6 +122,10 @@ impl AsyncBufRead for Stored {
         if self.gathered().is_empty() {
             let amount = amount.min(self.chunk.len());
             self.chunk.advance(amount);
+            if self.chunk.is_empty() {
+                // Its memory can be used again.
+                self.chunk = Bytes::new();
+            }
         } else {
             self.taken += amount;
         }

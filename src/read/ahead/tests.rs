@@ -133,18 +133,29 @@ impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
         }
     }
 
+    /// Of what it is given it holds a third to the end, and sees to it that those stay as they came.
     fn rest(&mut self) -> (Vec<u8>, Option<ReadError>) {
-        let mut bytes = Vec::new();
-        loop {
+        let (mut bytes, mut held) = (Vec::new(), Vec::new());
+        let error = loop {
             match self.next() {
-                Some(Ok(chunk)) => bytes.extend_from_slice(&chunk),
+                Some(Ok(chunk)) => {
+                    let start = bytes.len();
+                    bytes.extend_from_slice(&chunk);
+                    if start % 3 == 0 {
+                        held.push((start, chunk));
+                    }
+                }
                 Some(Err(error)) => {
                     assert!(self.next().is_none(), "behind an error there is nothing");
-                    return (bytes, Some(error));
+                    break Some(error);
                 }
-                None => return (bytes, None),
+                None => break None,
             }
+        };
+        for (start, chunk) in held {
+            assert_eq!(bytes[start..start + chunk.len()], chunk);
         }
+        (bytes, error)
     }
 }
 
@@ -191,6 +202,36 @@ proptest! {
         prop_assert!(bytes == expected, "{} bytes of {}", bytes.len(), expected.len());
         prop_assert_eq!(error.map(|error| error.to_string()), fails.map(|at| failure(at).to_string()));
         prop_assert_eq!(count(&watched.open), 0, "nothing stays open behind the end");
+    }
+}
+
+#[test]
+fn a_block_is_used_again_if_nobody_holds_it() {
+    let used = || Bytes::from(vec![7; 100]);
+    assert_eq!((block_of(used(), 64).len(), block_of(used(), 64).capacity()), (0, 100));
+    let held = used();
+    assert!(block_of(held.clone(), 64).capacity() < 100);
+    assert_eq!(held, used());
+    assert!(block_of(used(), 128).capacity() >= 128, "one that is too small is none");
+    assert_eq!(block_of(Bytes::new(), 64).capacity(), 64);
+}
+
+#[test]
+fn what_was_given_last_is_kept_and_used_again() {
+    let mut driver = steady(0..9_000, small(), 90);
+    while driver.ahead.last_given.is_empty() {
+        driver.next().unwrap().unwrap();
+    }
+    loop {
+        let used = Bytes::from(vec![0; 1000]);
+        let at = used.as_ptr();
+        driver.ahead.last_given = used;
+        driver.next().unwrap().unwrap();
+        let kept = driver.ahead.parts.iter().map(|part| &part.kept);
+        let mut blocks = kept.flat_map(|kept| kept.full.iter().map(|block| &block[..]).chain([&kept.last[..]]));
+        if blocks.any(|block| block.as_ptr() == at) {
+            break;
+        }
     }
 }
 

@@ -81,3 +81,17 @@ fn small_chunks_are_gathered_and_large_ones_are_not_copied() {
     let (_, mut waiting) = stored(&[1000, 1000], true, false);
     assert_eq!(run(waiting.fill_buf()).unwrap().len(), 1000, "it does not wait for more than there is");
 }
+
+#[test]
+fn a_chunk_that_is_taken_is_not_held() {
+    let chunk = Bytes::from(vec![1; 2 * GATHER_BYTES]);
+    let other = chunk.clone();
+    let mut stored = Stored::new(SourceStream::of(stream::iter([Ok(chunk)])), 0..2 * GATHER_BYTES as u64);
+    run(async {
+        stored.read_exact(&mut vec![0; GATHER_BYTES]).await.unwrap();
+        assert_eq!(stored.fill_buf().await.unwrap().len(), GATHER_BYTES);
+        assert!(!other.is_unique());
+        stored.consume(GATHER_BYTES);
+    });
+    assert!(other.is_unique());
+}
