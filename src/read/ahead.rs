@@ -32,8 +32,8 @@ pub(super) struct Limits {
     pub(super) parts: usize,
     /// Bytes that are taken before one more part is begun, if bytes have to be waited for.
     pub(super) growth_bytes: u64,
-    /// Bytes of all parts that came and are not yet taken, as memory; there may be one block more, to be used again. A part that is not the next in order waits where a chunk
-    /// might not fit any more.
+    /// Bytes of all parts that came and are not yet taken, as memory; there may be one block more, to be used again. A part that is
+    /// not the next in order waits where a chunk might not fit any more.
     pub(super) held_bytes: usize,
     /// Bytes that are allocated at once for what is held.
     pub(super) block_bytes: usize,
@@ -261,15 +261,11 @@ impl Part {
     }
 }
 
-/// An empty block: `used`, if nobody else holds it, or a new one.
+/// An empty block: `used`, if it is one that nobody else holds, or a new one.
 fn block_of(used: Bytes, block_bytes: usize) -> BytesMut {
-    match used.try_into_mut() {
-        Ok(mut block) if block.capacity() >= block_bytes => {
-            block.clear();
-            block
-        }
-        _ => BytesMut::with_capacity(block_bytes),
-    }
+    let mut block = used.try_into_mut().unwrap_or_else(|_| BytesMut::with_capacity(block_bytes));
+    block.clear();
+    block
 }
 
 /// Bytes that wait for their turn, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be several
