@@ -5,7 +5,7 @@ from . import FORMATS, PROGRAMS, ROOT
 from .summary import results, times
 from .targets import judged
 
-README, BENCHES = ROOT / "README.md", ROOT / "benches" / "README.md"
+README, PERFORMANCE, BENCHES = ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "benches" / "README.md"
 # In README.md, beside notaflux.
 SHORT = ("naive", "js", "boto3")
 ABSENT = "–"
@@ -121,11 +121,11 @@ def replace(path, name, content):
 
 
 def write(figures):
-    replace(BENCHES, "machine", machine(figures))
-    replace(BENCHES, "pipeline", pipeline(figures))
+    replace(PERFORMANCE, "machine", machine(figures))
+    replace(PERFORMANCE, "pipeline", pipeline(figures))
     replace(BENCHES, "passes", passes(figures))
     replace(BENCHES, "targets", targets_table(figures))
     replace(BENCHES, "stages", stages(figures))
     for name in ("query", "throttle", "ahead"):
-        replace(BENCHES, name, figures.get(name) or "Not measured yet.")
+        replace(PERFORMANCE, name, figures.get(name) or "Not measured yet.")
     replace(README, "figures", short(figures))
