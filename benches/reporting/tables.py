@@ -1,26 +1,27 @@
-"""The numbers as Markdown, between markers in the files that show them."""
+"""Writes the numbers as Markdown tables, between markers in the files that show them."""
 import re
 
 from . import FORMATS, PROGRAMS, ROOT
 from .summary import results, times
 from .targets import judged
 
-README, PERFORMANCE, BENCHES = ROOT / "README.md", ROOT / "docs" / "performance.md", ROOT / "benches" / "README.md"
-# In README.md, beside notaflux.
+README, README_PT = ROOT / "README.md", ROOT / "README.pt-BR.md"
+PERFORMANCE, BENCHES = ROOT / "docs" / "performance.md", ROOT / "benches" / "README.md"
+# The clients that both READMEs compare with notaflux.
 SHORT = ("naive", "js", "boto3")
 ABSENT = "–"
 BASELINES = ("limit", "naive")
 
 
 def number(value):
-    """Three digits that count, and no more behind the point than tell something."""
+    """Formats with three significant digits."""
     if value is None:
         return ABSENT
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def table(head, rows):
-    """The first columns are words, up to one whose title begins with a space; figures stand on the right."""
+    """Makes a table. A title that begins with a space right-aligns its column."""
     marks = ["---:" if title.startswith(" ") else "---" for title in head]
     lines = [[title.strip() for title in head], marks, *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
@@ -41,7 +42,7 @@ def pipeline(figures):
 
 
 def passes(figures):
-    """Each pass of notaflux, in records and bytes."""
+    """Makes the table of each pass of notaflux, in records and bytes."""
     found, rows = results(figures), []
     for kind in FORMATS:
         if (ours := found.get(("ingest", kind))) is None:
@@ -84,7 +85,7 @@ def title(stage):
 
 
 def baselines(stage, every):
-    """What the others of its group are measured against: its `limit` and `naive`, or `limit-gzip` for what is named `gzip`."""
+    """Returns the stages of its group to compare with: `limit` and `naive`, or `limit-gzip` for a stage named `gzip`."""
     names = [name for word in BASELINES for name in (word, f"{word}-{stage['function']}")]
     return [other for other in every if other is not stage and other["function"] in names
             and (other["group"], other["value"]) == (stage["group"], stage["value"])]
@@ -95,7 +96,7 @@ def machine(figures):
 
 
 def short(figures):
-    """Format by format: CPU time a record, how many times ours that is, and peak memory."""
+    """Makes a row per format: CPU time per record, its ratio to notaflux, and peak memory."""
     found, rows = results(figures), []
     for kind in FORMATS:
         ours = found.get(("ingest", kind))
@@ -106,12 +107,11 @@ def short(figures):
             other = found.get((name, kind))
             row.append(f"{number(other.cpu_us)} µs ({number(times(ours, other))} ×), {other.peak_mb:.0f} MB" if other else ABSENT)
         rows.append(row)
-    head = table(["", *(" " + PROGRAMS[name].label for name in ("ingest", *SHORT))], rows)
-    return f"{head}\n\n{figures['machine']['CPU']}, {figures['machine']['kernel']}."
+    return table(["", *(" " + PROGRAMS[name].label for name in ("ingest", *SHORT))], rows)
 
 
 def replace(path, name, content):
-    """Puts this between the markers of that name."""
+    """Replaces the text between the markers of that name."""
     begin, end = f"<!-- begin: {name} -->", "<!-- end -->"
     text, count = re.subn(f"{re.escape(begin)}.*?{re.escape(end)}", lambda _: f"{begin}\n{content}\n{end}", path.read_text(),
                           flags=re.DOTALL)
@@ -128,4 +128,5 @@ def write(figures):
     replace(BENCHES, "stages", stages(figures))
     for name in ("query", "throttle", "ahead"):
         replace(PERFORMANCE, name, figures.get(name) or "Not measured yet.")
-    replace(README, "figures", short(figures))
+    replace(README, "figures", f"{short(figures)}\n\n{figures['machine']['CPU']}, {figures['machine']['kernel']}.")
+    replace(README_PT, "figures", short(figures))
