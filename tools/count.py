@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Counts a generated Portal file independently of notaflux: rows, distinct valid keys, superseded and bad rows.
+"""Counts a generated Portal file without using notaflux: rows, distinct valid keys, superseded and bad rows.
 
     tools/count.py FILE
 
-A row is bad if its columns are too few or too many, its key is no key, its date is no date, its amount no amount or its issuer's tax id too long.
+A row is bad if it has too few or too many columns, if its key, a date or its amount is not valid, or if its issuer's tax id is too long.
 """
 import csv
 import json

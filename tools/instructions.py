@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Instructions of the hot stages a record, counted by callgrind, against the figures in benches/instructions.json.
+"""Counts the CPU instructions per record of the hot stages with callgrind, and compares them with benches/instructions.json.
 
-    tools/instructions.py                       fails where a stage takes more than 5 % above its figure, by itself
-    tools/instructions.py accept "why it grew"  takes what is counted now for the figures, with the reason
+    tools/instructions.py                       fails if a stage takes more than 5 % above its figure
+    tools/instructions.py accept "why it grew"  stores the current counts as the figures, with the reason
 
-Counts do not depend on the machine's load and hardly on the machine, if it is x86-64 with AVX2, so that they can gate where times
-cannot. They do depend on the compiler, which rust-toolchain.toml pins, and on the libraries, which Cargo.lock does.
+Counts do not depend on the load of the machine, and hardly on the machine if it is x86-64 with AVX2. So they can fail a check where
+times cannot. They depend on the compiler, which rust-toolchain.toml pins, and on the libraries, which Cargo.lock pins.
 """
 
 import json
@@ -20,30 +20,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "benches" / "instructions.json"
 
-# Growth that fails, and change that is none.
+# Growth above LIMIT fails. A change below NOISE is ignored.
 LIMIT, NOISE = 0.05, 0.005
 
-# As in benches/stages.rs, which runs them.
+# The same number as in benches/stages.rs, which runs the stages.
 RECORDS = 5_000
 STAGES = [f"{form}/{stage}" for form in ("csv", "ndjson", "json") for stage in ("split", "map", "survey", "encode")]
 STAGES += ["decompress/gzip", "decompress/zstd", "sink/sign"]
-# What is counted of a stage is what it adds to another.
+# The instructions of a stage are those that it adds to its base.
 BASES = {"map": "split", "survey": "map", "encode": "map"}
 
 
 def program():
-    """Builds the bench and gives its path."""
+    """Builds the bench and returns its path."""
     build = ["cargo", "bench", "--bench", "stages", "--no-run", "--message-format=json"]
     built = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     for line in built.splitlines():
         message = json.loads(line)
         if message.get("executable") and message["target"]["name"] == "stages":
             return message["executable"]
-    sys.exit("cargo names no program for the bench")
+    sys.exit("cargo bench printed no executable for the bench `stages`")
 
 
 def count(bench, stage):
-    """Instructions a record of one stage."""
+    """Returns all instructions that callgrind counts for one stage."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out"
         command = ["valgrind", "--tool=callgrind", "--toggle-collect=*stages*counted*", f"--callgrind-out-file={out}"]
@@ -53,12 +53,12 @@ def count(bench, stage):
         totals = re.search(r"^(?:totals|summary): (\d+)", out.read_text(), re.MULTILINE)
     instructions = int(totals[1]) if totals else 0
     if instructions < 10 * RECORDS:
-        sys.exit(f"{stage}: {instructions} instructions were counted, which cannot be all")
+        sys.exit(f"{stage}: {instructions} instructions counted for {RECORDS} records, expected at least {10 * RECORDS}")
     return instructions
 
 
 def own(stage, counted):
-    """Of all that was counted what the stage itself takes."""
+    """Returns the instructions of the stage itself, without its base."""
     group, name = stage.split("/")
     return counted[stage] - (counted[f"{group}/{BASES[name]}"] if name in BASES else 0)
 
@@ -76,7 +76,7 @@ def main(arguments):
         figure = figures.get(stage, {}).get("instructions")
         growth = now / figure - 1 if figure else float("inf")
         failed |= growth > LIMIT
-        print(f"{stage:16} {now:7} instructions a record, {figure or 'none'} known ({growth:+.1%})")
+        print(f"{stage:16} {now:7} instructions per record, figure {figure or 'none'} ({growth:+.1%})")
     if arguments:
         reason = arguments[1]
         for stage, now in counted.items():
@@ -85,7 +85,7 @@ def main(arguments):
                 figures[stage] = {"instructions": now, "reason": reason}
         FIGURES.write_text(json.dumps(figures, indent=2) + "\n")
     elif failed:
-        sys.exit(f'more than {LIMIT:.0%} above the figure; if it has to be: tools/instructions.py accept "why"')
+        sys.exit(f'a stage is more than {LIMIT:.0%} above its figure; to accept this: tools/instructions.py accept "why it grew"')
 
 
 main(sys.argv[1:])

@@ -1,5 +1,5 @@
-"""What OpenAPI has no words for, told to schemathesis. No check is left out: what is generated as valid is made valid where two
-parameters, the calendar or an earlier answer decide that, so that every refusal of it is a failure."""
+"""Tells schemathesis the rules that OpenAPI cannot express. No check is disabled. Some generated requests that are meant to be valid
+depend on two parameters, on the calendar or on an earlier answer. These hooks make them valid, so every refusal is a failure."""
 import json
 import os
 from decimal import Decimal
@@ -7,22 +7,22 @@ from decimal import Decimal
 import schemathesis
 from schemathesis.core.parameters import ParameterLocation
 
-# What lies in the table that is asked, so that answers are found and not only 404.
+# Ids and tax ids in the table, so that requests find items and not only 404.
 KNOWN = json.loads(os.environ["NOTAFLUX_KNOWN"])
-# One of them is needed; `authorized` alone is no list.
+# A list needs one of these; `authorized` alone is not enough.
 LISTED = ("issuer", "recipient", "month", "status")
 TAX_ID_LIMIT_BYTES = 20
-# For each cursor that an answer has given, the path and the query that it belongs to.
+# The path and the query that each returned cursor belongs to.
 GIVEN = {}
 
 
 def is_valid_at(case, location):
-    """Whether this part of a case is meant to be valid."""
+    """Returns whether this part of a case is meant to be valid."""
     return case.meta is None or not case.meta.is_negative_at(location)
 
 
 def known(name, case):
-    """A value from the table, another one for another case, the same in every run."""
+    """Returns a value from the table. It depends on the case, and is the same in every run."""
     values = KNOWN[name]
     return values[sum(repr((case.path, sorted(case.query.items()))).encode()) % len(values)]
 
@@ -30,7 +30,7 @@ def known(name, case):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     if "id" in (case.path_parameters or {}) and is_valid_at(case, ParameterLocation.PATH):
-        # Of every two ids that are made up, one is taken from the table.
+        # Replace about half of the generated ids by ids from the table.
         if len(str(case.path_parameters["id"])) % 2 and "cursor" not in (case.query or {}):
             case.path_parameters["id"] = known("ingestions" if "ingestions" in case.path else "invoices", case)
     if not case.query or not is_valid_at(case, ParameterLocation.QUERY):
@@ -40,7 +40,7 @@ def before_call(context, case, kwargs):
     follow(case)
     calendar(case.query)
     for name in ("issuer", "recipient"):
-        # What no tax id can be: spaces alone, control characters, more than 20 bytes.
+        # A tax id cannot be blank, contain control characters or have more than 20 bytes.
         if name in case.query and not is_tax_id(str(case.query[name])):
             case.query[name] = known("issuers", case)
     in_order(case.query, "from", "to", str)
@@ -51,7 +51,7 @@ def before_call(context, case, kwargs):
 
 
 def follow(case):
-    """A cursor belongs to the query that it was given for: with it the rest of that query is asked for again."""
+    """Repeats the query that a cursor belongs to, because a cursor is valid for that query only."""
     cursor = case.query.pop("cursor", None)
     if cursor in GIVEN and GIVEN[cursor][0] == case.path:
         _, query, parameters = GIVEN[cursor]
@@ -59,7 +59,7 @@ def follow(case):
 
 
 def calendar(query):
-    """A day that every month has."""
+    """Limits the day to 28, which every month has."""
     for name in ("from", "to"):
         if name in query and str(query[name])[8:10] > "28":
             query[name] = query[name][:8] + "28" + query[name][10:]

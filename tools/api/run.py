@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""schemathesis against the real `notaflux serve`: what /openapi.json says and what the API does are compared, with all checks.
+"""Runs schemathesis against the real `notaflux serve`. It compares the API with /openapi.json, with all checks.
 
     tools/api/run.py [SECONDS]
 
-Needs Python 3.11 and cargo; installs into target/api. Ends with 1 if anything is found, or if little was tried. Everything
-listens on loopback.
+Needs Python 3.11 and cargo. Installs into target/api. The exit code is 1 if a check fails, or if too few requests were sent.
+Everything listens on loopback.
 """
 import csv
 import io
@@ -23,15 +23,15 @@ HERE = ROOT / "tools" / "api"
 HOME = ROOT / "target" / "api"
 NOTAFLUX = ROOT / "target" / "release" / "notaflux"
 SECONDS = "90"
-# Fewer calls than this in the time mean that something keeps schemathesis from trying.
+# Fewer requests than this mean that something stops schemathesis from sending them.
 CALLS_LEAST = 1000
 
 
 def call(*command, **more):
-    """Runs a command; what it says is shown only if it fails."""
+    """Runs a command. Prints its output only if it fails."""
     done = subprocess.run([str(part) for part in command], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **more)
     if done.returncode:
-        sys.exit(f"{done.stdout}\nfailed with {done.returncode}: {' '.join(map(str, command))}")
+        sys.exit(f"{done.stdout}\nexit code {done.returncode}: {' '.join(map(str, command))}")
     return done.stdout
 
 
@@ -55,7 +55,7 @@ def get(url, accept="application/json"):
 
 
 def known(url):
-    """Ids and tax ids that are in the table."""
+    """Returns ids and tax ids that are in the table."""
     rows = [row for month in ("2023-03", "2024-02") for row in csv.DictReader(io.StringIO(get(f"{url}/v1/invoices?month={month}", "text/csv")))]
     ingestions = [each["ingestion"] for each in json.loads(get(f"{url}/v1/ingestions"))["items"]]
     return {"invoices": [row["id"] for row in rows], "issuers": sorted({row["issuer_tax_id"] for row in rows}), "ingestions": ingestions}
@@ -98,7 +98,7 @@ def schemathesis(url, archive, data, seconds):
     routes = {each["route"] for each in answered if each["status"] == 200}
     missing = set(json.loads(get(f"{url}/openapi.json"))["paths"]) - routes
     if len(answered) < CALLS_LEAST or missing:
-        sys.exit(f"too little was tried; never answered with 200: {missing or 'nothing'}")
+        sys.exit(f"too few requests were sent; routes that never answered 200: {missing or 'nothing'}")
     return 0
 
 

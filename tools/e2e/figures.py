@@ -1,5 +1,5 @@
-"""Size, cold start and memory of the two functions: the real binaries on a Runtime API, with `notaflux serve` as S3 and
-DynamoDB. Fails where 100,000 invoices do not go through one invocation within 256 MB."""
+"""Measures size, cold start and memory of the two functions: the real binaries on a Runtime API, with `notaflux serve` as S3 and
+DynamoDB. Fails if one invocation cannot ingest 100,000 invoices within 256 MB."""
 import json
 import queue
 import resource
@@ -24,7 +24,7 @@ FOLDER = HOME / "figures"
 
 
 class RuntimeApi(BaseHTTPRequestHandler):
-    """The Lambda Runtime API, for one function that has one event at a time."""
+    """The Lambda Runtime API for one function that handles one event at a time."""
 
     protocol_version = "HTTP/1.1"
 
@@ -65,7 +65,7 @@ class RuntimeApi(BaseHTTPRequestHandler):
 
 
 class Function:
-    """A process of a function, which may not have more memory of its own than Lambda would give it."""
+    """A process of a function. Its own memory is limited to what Lambda would give it."""
 
     def __init__(self, name, endpoint, **variables):
         self.events, self.answers, self.ready, self.polled_at = queue.Queue(), queue.Queue(), threading.Event(), None
@@ -96,7 +96,7 @@ class Function:
                 break
             except queue.Empty:
                 if self.process.poll() is not None:
-                    raise SystemExit(f"the function ended with {self.process.returncode} within {MEMORY_MB} MB") from None
+                    raise SystemExit(f"the function exited with code {self.process.returncode} with a limit of {MEMORY_MB} MB") from None
         if kind != "response":
             raise SystemExit(f"the function failed: {answer}")
         return answer
@@ -116,7 +116,7 @@ class Function:
 
 
 class Stack:
-    """`notaflux serve` with an empty folder."""
+    """`notaflux serve` on an empty folder."""
 
     def __enter__(self):
         shutil.rmtree(FOLDER, ignore_errors=True)
@@ -155,7 +155,7 @@ def rest_event(path, query):
 
 
 def cold_start(name, endpoint, **variables):
-    """Milliseconds from the start of the process to its first question for an event: median and worst."""
+    """Returns the milliseconds from the start of the process to its first request for an event: median and worst."""
     times = []
     for _ in range(STARTS):
         with Function(name, endpoint, **variables) as function:
@@ -165,7 +165,7 @@ def cold_start(name, endpoint, **variables):
 
 def ingest(endpoint):
     path = portal.generate(NOTAFLUX, FOLDER / "invoices.csv", INVOICES, 5)
-    # Not into the bucket whose objects `notaflux serve` ingests itself.
+    # The bucket `work`, because `notaflux serve` itself ingests the objects of `uploads`.
     s3 = boto3.client("s3", endpoint_url=endpoint)
     s3.upload_file(str(path), "work", "figures.csv")
     with Function("ingest", endpoint) as function:
@@ -175,7 +175,7 @@ def ingest(endpoint):
     found = report_of(endpoint)
     expected = portal.counts([path])
     if {name: found[name] for name in expected} != expected or found["state"] != "completed":
-        raise SystemExit(f"the counts are wrong: {found}, and the file has {expected}")
+        raise SystemExit(f"wrong counts: expected {expected}, found {found}")
     return path, seconds, peak
 
 
@@ -186,7 +186,7 @@ def report_of(endpoint):
 
 
 def query(endpoint, path, key):
-    """Median milliseconds of a page of 100 of the busiest issuer, and the peak of memory."""
+    """Returns the median milliseconds of a page of 100 of the issuer with the most invoices, and the peak memory."""
     issuers = [invoice["issuer"]["tax_id"] for invoice in portal.invoices(path).values()]
     parameters = {"issuer": statistics.mode(issuers), "limit": "100"}
     with Function("query", endpoint, CURSOR_KEY=key) as function:
@@ -197,13 +197,13 @@ def query(endpoint, path, key):
             times.append((time.perf_counter() - began) * 1000)
             body = json.loads(answer["body"])
             if answer["statusCode"] != 200 or len(body["items"]) != 100:
-                raise SystemExit(f"not a page of 100: {answer}")
+                raise SystemExit(f"expected a page of 100 items, found: {answer}")
             parameters["cursor"] = body["next_cursor"]
         return statistics.median(times), function.peak_mb()
 
 
 def run():
-    """Measures, prints and checks. Gives the number of checks."""
+    """Measures, prints and checks. Returns the number of checks."""
     key = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
     with Stack() as stack:
         starts = {"ingest": cold_start("ingest", stack.endpoint), "query": cold_start("query", stack.endpoint, CURSOR_KEY=key)}
@@ -217,7 +217,7 @@ def run():
     print(f"  {INVOICES} invoices in one invocation limited to {MEMORY_MB} MB: {seconds:.1f} s, peak {ingest_peak:.0f} MB")
     print(f"  a page of 100 invoices: {page_ms:.1f} ms")
     if max(peaks.values()) >= MEMORY_MB:
-        raise SystemExit(f"more than {MEMORY_MB} MB: {peaks}")
-    print(f"  ok  {INVOICES} invoices go through one invocation within {MEMORY_MB} MB, and all are counted")
-    print(f"  ok  {PAGES} pages come out of one function within {MEMORY_MB} MB")
+        raise SystemExit(f"peak memory: expected less than {MEMORY_MB} MB, found {peaks}")
+    print(f"  ok  {INVOICES} invoices: one invocation ingests them within {MEMORY_MB} MB, and the counts are correct")
+    print(f"  ok  {PAGES} pages: one function returns them within {MEMORY_MB} MB")
     return 2

@@ -1,15 +1,15 @@
-"""What the template grants to each function, and how that compares with the calls that the function has made."""
+"""Compares the permissions that the template grants to each function with the calls that the function has made."""
 from fnmatch import fnmatchcase
 
 import yaml
 
-# Granted, though the function's own code never calls it: Lambda calls it with the function's role.
+# Actions that Lambda itself calls with the role of the function. The function's code never calls them.
 BY_LAMBDA = {
     "logs:CreateLogStream": "Lambda sends the log lines",
     "logs:PutLogEvents": "Lambda sends the log lines",
-    "sqs:ReceiveMessage": "the event source mapping takes messages",
-    "sqs:DeleteMessage": "the event source mapping deletes what was worked on",
-    "sqs:GetQueueAttributes": "the event source mapping looks at the queue",
+    "sqs:ReceiveMessage": "the event source mapping receives messages",
+    "sqs:DeleteMessage": "the event source mapping deletes processed messages",
+    "sqs:GetQueueAttributes": "the event source mapping reads the queue's attributes",
 }
 
 
@@ -29,7 +29,7 @@ Template.add_multi_constructor("!", intrinsic)
 
 
 def granted(path, role, arns):
-    """(action, pattern of resources) for each action that the role of this logical id allows."""
+    """Returns (action, resource pattern) for each action that the role with this logical id allows."""
     with open(path, encoding="utf-8") as file:
         resources = yaml.load(file, Template)["Resources"]
     grants = []
@@ -46,7 +46,7 @@ def listed(value):
 
 
 def resolve(resource, arns):
-    """The ARN, perhaps with a star, behind the three forms that the template uses."""
+    """Returns the ARN of a Ref, GetAtt or Sub, the three forms in the template. It may contain a star."""
     if "GetAtt" in resource:
         return arns[resource["GetAtt"].removesuffix(".Arn")]
     if "Ref" in resource:
@@ -59,12 +59,12 @@ def resolve(resource, arns):
 
 
 def not_granted(grants, calls):
-    """Calls that the role does not allow."""
+    """Returns the calls that the role does not allow."""
     allowed = lambda call: any(call[0] == action and fnmatchcase(call[1], pattern) for action, pattern in grants)
     return sorted(call for call in calls if not allowed(call))
 
 
 def not_needed(grants, calls):
-    """Grants that nothing has used."""
+    """Returns the grants that no call has used."""
     used = lambda grant: any(grant[0] == action and fnmatchcase(arn, grant[1]) for action, arn in calls)
     return sorted(grant for grant in grants if grant[0] not in BY_LAMBDA and not used(grant))

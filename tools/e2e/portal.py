@@ -1,4 +1,4 @@
-"""The Portal's invoice file by Python's csv module: what must be in the table, found without a line of notaflux."""
+"""Reads the Portal's invoice file with Python's csv module, to compute the expected table without notaflux."""
 import csv
 import io
 import json
@@ -26,20 +26,20 @@ EXTRA = {
 
 
 def generate(notaflux, path, records, seed, layout="portal-v1"):
-    """A file with duplicates and bad rows."""
+    """Generates a file with duplicates and bad rows."""
     subprocess.run([notaflux, "generate", "--records", str(records), "--seed", str(seed), "--layout", layout,
                     "--duplicates", "0.05", "--bad", "0.02", "--output", path], check=True)
     return path
 
 
 def lines(key, count):
-    """A file of this many lines of one invoice."""
+    """Makes a file with this many lines of one invoice."""
     columns = ["CHAVE DE ACESSO", "NÚMERO PRODUTO", "DESCRIÇÃO DO PRODUTO/SERVIÇO", "QUANTIDADE", "VALOR UNITÁRIO", "VALOR TOTAL"]
     return table(columns, [[key, number, f"CAFÉ {number}", "2,00", "10,50", "21,00"] for number in range(count, 0, -1)])
 
 
 def cancellation(key):
-    """A file of one event, later than any status."""
+    """Makes a file with one cancellation, later than any status."""
     columns = ["CHAVE DE ACESSO", "EVENTO", "DATA/HORA EVENTO", "DESCRIÇÃO EVENTO", "MOTIVO EVENTO"]
     return table(columns, [[key, "Cancelamento", "31/12/2026 23:59:59", "Cancelamento", "ERRO DE EMISSÃO"]])
 
@@ -50,14 +50,14 @@ def table(columns, rows):
 
 
 def archive(path, members):
-    """A zip of these files, of which not all are invoices, under these names."""
+    """Writes a zip of these files. Not all of them are invoices."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for name, content in members.items():
             target.writestr(name, content)
 
 
 def counts(paths):
-    """What tools/count.py says of each file, added up. Right for several files only if no key is in two of them."""
+    """Adds up what tools/count.py counts in each file. Correct only if no key is in two files."""
     total = {}
     for path in paths:
         said = subprocess.run([sys.executable, TOOLS / "count.py", path], check=True, capture_output=True, text=True)
@@ -67,7 +67,7 @@ def counts(paths):
 
 
 def invoices(path):
-    """The last valid row of each key, as the API must answer with it. Without what depends on the ingestion."""
+    """Returns the last valid row of each key as the API must return it, without the fields that depend on the ingestion."""
     last = {}
     with open(path, "rb") as file:
         rows = csv.reader(io.StringIO(file.read().decode("cp1252"), newline=""), delimiter=";")
@@ -112,7 +112,7 @@ def invoice(cells):
 
 
 def present(fields):
-    """Without what is absent; no field of the API is null or empty."""
+    """Removes absent values: no field of the API is null or empty."""
     return {name: value for name, value in fields.items() if isinstance(value, dict) or value not in {None, *ABSENT}}
 
 

@@ -1,4 +1,4 @@
-"""A proxy between one function and the server that keeps a note of each call: service, action and resource, as IAM names them."""
+"""A proxy between a function and the server. It records the service, action and resource of each call, as IAM names them."""
 import http.client
 import json
 import re
@@ -6,12 +6,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Headers that are about one connection and not about the message.
+# Headers that describe one connection, not the message.
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "expect", "proxy-connection"}
 
 
 class Proxy:
-    """Listens on a free port of loopback. `calls` counts each (action, resource) that came by."""
+    """Listens on a free port of loopback. `calls` counts each (action, resource)."""
 
     def __init__(self, upstream_port, region, account):
         self.upstream_port, self.region, self.account = upstream_port, region, account
@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
     def forward(self):
         body = self.read_body()
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.proxy.upstream_port, timeout=120)
-        # The host stays what the function signed.
+        # Keep the host header, because the function has signed it.
         upstream.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
         for name, value in self.headers.items():
             if name.lower() not in HOP_BY_HOP | {"content-length"}:
@@ -54,7 +54,7 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in answer.getheaders():
             if name.lower() not in HOP_BY_HOP | {"content-length"}:
                 self.send_header(name, value)
-        # The answer to a HEAD tells the length of what it leaves out.
+        # The answer to HEAD has the length of the body that it omits.
         length = answer.getheader("Content-Length") if self.command == "HEAD" else len(content)
         self.send_header("Content-Length", str(length or 0))
         self.end_headers()
@@ -76,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def calls_of(request, body, status, region, account):
-    """What IAM would have been asked for a request: pairs of action and resource."""
+    """Returns the pairs of action and resource that IAM would check for a request."""
     scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/aws4_request", request.headers.get("Authorization", ""))
     service = scope.group(1) if scope else "unsigned"
     if service == "s3":
@@ -103,7 +103,7 @@ def resources_of(service, parameters, prefix):
 
 
 def s3_calls(method, target, status):
-    """The actions of "Actions, resources, and condition keys for Amazon S3" behind a request in path style."""
+    """Returns the S3 actions of a path-style request. Source: "Actions, resources, and condition keys for Amazon S3"."""
     url = urlsplit(target)
     query = parse_qs(url.query, keep_blank_values=True)
     bucket, _, key = unquote(url.path).lstrip("/").partition("/")
@@ -115,11 +115,11 @@ def s3_calls(method, target, status):
         action = "s3:GetObjectVersion" if versioned else "s3:GetObject"
         calls = [(action, f"{arn}/{key}")]
         if status == 404:
-            # S3 says that an object is not there to those alone who may list; to others it says 403.
+            # S3 answers 404 for a missing object only if the caller may list the bucket. Otherwise it answers 403.
             calls.append(("s3:ListBucketVersions" if versioned else "s3:ListBucket", arn))
         return calls
     if method == "DELETE":
         action = "s3:AbortMultipartUpload" if "uploadId" in query else "s3:DeleteObject"
         return [(action, f"{arn}/{key}")]
-    # A part, the beginning and the end of an upload in parts are all s3:PutObject.
+    # Creating, uploading parts of and completing a multipart upload all need s3:PutObject.
     return [("s3:PutObject", f"{arn}/{key}")]

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The whole flow, deployed: the template, the real binaries, a server that stands in for AWS.
+"""Tests the whole deployed flow: the template and the real binaries, on a server that stands in for AWS.
 
     tools/e2e/run.py [install] [lint] [ministack] [localstack] [figures]
 
-`install` fetches what the others need, which they do by themselves if it has not been done. `lint` checks the template. `ministack` and `localstack` start that server, deploy to it, and put files in at one end and
-take invoices out at the other. `figures` measures size, cold start and memory of the functions. Ends with the first thing that is wrong, and exits with 1. Needs Python 3.11, gcc and cargo; installs into
-target/e2e. No server is left out in silence: one that cannot be started is a failure. Everything listens on loopback.
+`install` fetches the packages of the other words; without it, they fetch them when needed. `lint` checks the template.
+`ministack` and `localstack` start that server, deploy to it, upload files and read the invoices back from the API. `figures`
+measures size, cold start and memory of the functions. The first error stops the run, with exit code 1. A server that cannot
+start is an error. Needs Python 3.11, gcc and cargo. Installs into target/e2e. Everything listens on loopback.
 """
 import json
 import os
@@ -25,7 +26,7 @@ ENVIRONMENT = {
     "AWS_REGION": "us-east-1",
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
-    # Neither SAM nor checkov tells or asks anybody anything.
+    # SAM and checkov send no telemetry and look for no updates.
     "SAM_CLI_TELEMETRY": "0",
     "__SAM_CLI_APP_DIR": str(HOME / "sam"),
     "CKV_SKIP_PACKAGE_UPDATE_CHECK": "true",
@@ -33,16 +34,16 @@ ENVIRONMENT = {
 
 
 def call(*command, **more):
-    """Runs a command; what it says is shown only if it fails."""
+    """Runs a command. Prints its output only if it fails."""
     done = subprocess.run([str(part) for part in command], cwd=ROOT, env={**os.environ, **ENVIRONMENT, **more},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     if done.returncode:
-        sys.exit(f"{done.stdout}\nfailed with {done.returncode}: {' '.join(map(str, command))}")
+        sys.exit(f"{done.stdout}\nexit code {done.returncode}: {' '.join(map(str, command))}")
     return done.stdout
 
 
 def install(folder, requirements):
-    """A virtual environment with exactly these packages."""
+    """Makes a virtual environment with exactly these packages."""
     wanted, installed = (HERE / requirements).read_text(), folder / "installed"
     if not installed.exists() or installed.read_text() != wanted:
         call(sys.executable, "-m", "venv", folder)
@@ -51,14 +52,14 @@ def install(folder, requirements):
 
 
 def quieten_sam():
-    """SAM asks PyPI for a newer version of itself once a week, unless it believes that it has just done so."""
+    """Writes the time of the last update check, so that SAM does not ask PyPI for a newer version."""
     folder = HOME / "sam"
     folder.mkdir(exist_ok=True)
     (folder / "metadata.json").write_text(json.dumps({"telemetryEnabled": False, "lastVersionCheck": time.time()}))
 
 
 def build():
-    """Both functions as `cargo lambda` makes them, and the command line, which generates files."""
+    """Builds both functions with `cargo lambda`, and the command line, which generates files."""
     path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
     call("cargo", "lambda", "build", "--release", "--compiler", "cargo", "--no-default-features",
          "--bin", "notaflux-ingest", "--bin", "notaflux-query", PATH=path)
@@ -66,7 +67,7 @@ def build():
 
 
 def lint():
-    """What tells template mistakes without a server. Gives the number of checks."""
+    """Checks the template without a server. Returns the number of checks."""
     install(HOME / "checkov", "requirements-checkov.txt")
     commands = {
         "sam validate --lint": [TOOLS / "bin" / "sam", "validate", "--lint", "--template", TEMPLATE],
@@ -76,7 +77,7 @@ def lint():
     }
     for name, command in commands.items():
         call(*command)
-        print(f"  ok  {name} has nothing to say of the template")
+        print(f"  ok  {name} accepts the template")
     return len(commands)
 
 
@@ -87,7 +88,7 @@ def main(wanted):
     HOME.mkdir(parents=True, exist_ok=True)
     install(TOOLS, "requirements.txt")
     if Path(sys.prefix) != TOOLS:
-        # From here on with the packages of that environment.
+        # Continue with the packages of that environment.
         os.execv(TOOLS / "bin" / "python", [str(TOOLS / "bin" / "python"), __file__, *wanted])
     sys.path.insert(0, str(HERE))
     quieten_sam()

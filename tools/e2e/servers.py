@@ -1,4 +1,4 @@
-"""The servers that stand in for AWS, each started by the project's own script."""
+"""Servers that stand in for AWS. The start.sh script of each one starts it."""
 import os
 import signal
 import socket
@@ -12,12 +12,12 @@ HOME = ROOT / "target" / "e2e"
 # The first start installs packages.
 START_LIMIT_SECONDS = 600
 HEALTH = {"ministack": "/_ministack/health", "localstack": "/_localstack/health"}
-# Share of writes that LocalStack's DynamoDB refuses or leaves unprocessed.
+# Share of writes that LocalStack's DynamoDB rejects or leaves unprocessed.
 WRITE_ERRORS = "0.3"
 
 
 class Server:
-    """A server on a free port of loopback, from start() to stop()."""
+    """A server on a free port of loopback, for the time of a `with` block."""
 
     def __init__(self, name):
         self.name, self.port = name, free_port()
@@ -34,12 +34,12 @@ class Server:
         while not self.is_up():
             if self.process.poll() is not None or time.monotonic() > limit:
                 self.__exit__()
-                raise SystemExit(f"{self.tail()}\n{self.name} does not start; all it said is in {self.log}")
+                raise SystemExit(f"{self.tail()}\n{self.name} does not start; its log is {self.log}")
             time.sleep(0.2)
         return self
 
     def __exit__(self, *_):
-        """Ends the processes of its session: those of the functions too."""
+        """Stops all processes of its session, including those of the functions."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
                 os.killpg(self.process.pid, number)

@@ -1,4 +1,4 @@
-// For LD_PRELOAD: a bind() to every interface becomes one to loopback, so that a test server is not reachable from outside.
+// For LD_PRELOAD: changes a bind() to every interface into a bind() to loopback, so that no other machine can reach a test server.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <netinet/in.h>
@@ -20,7 +20,7 @@ int bind(int socket, const struct sockaddr *address, socklen_t length) {
     struct sockaddr_in6 v6;
     memcpy(&v6, address, sizeof v6);
     if (IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr)) {
-      // ::ffff:127.0.0.1, which a socket of both families takes
+      // ::ffff:127.0.0.1, which a socket of both families accepts
       memset(&v6.sin6_addr, 0, sizeof v6.sin6_addr);
       v6.sin6_addr.s6_addr[10] = v6.sin6_addr.s6_addr[11] = 0xff;
       v6.sin6_addr.s6_addr[12] = 127;

@@ -1,6 +1,6 @@
-"""A LocalStack executor that runs the bootstrap of a provided.* function as a process of this machine.
+"""A LocalStack executor that runs the bootstrap of a provided.* function as a process on this machine.
 
-Chosen with LAMBDA_RUNTIME_EXECUTOR=host. There is no container and no isolation: for tests alone.
+LAMBDA_RUNTIME_EXECUTOR=host selects it. There is no container and no isolation, so use it for tests only.
 """
 import json
 import os
@@ -16,12 +16,12 @@ from localstack.services.lambda_.invocation.plugins import RuntimeExecutorPlugin
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
 START_LIMIT_SECONDS = 15
-# What a function has written when it answers comes through a pipe of its own, a moment later.
+# Log lines come through a pipe and may arrive shortly after the answer of the function.
 LOG_PAUSE_SECONDS = 0.05
 
 
 class RuntimeApi(BaseHTTPRequestHandler):
-    """The Lambda Runtime API of one process: it asks for the next event, and answers."""
+    """The Lambda Runtime API of one process. The process asks for the next event and posts its answer."""
 
     protocol_version = "HTTP/1.1"
 
@@ -79,7 +79,7 @@ class RuntimeApi(BaseHTTPRequestHandler):
 
 
 class HostRuntimeExecutor(RuntimeExecutor):
-    """One execution environment: a process, and the Runtime API that it polls. Has one event at a time."""
+    """One execution environment: a process and the Runtime API that it polls. It handles one event at a time."""
 
     def __init__(self, id, function_version):
         super().__init__(id=id, function_version=function_version)
@@ -137,7 +137,7 @@ class HostRuntimeExecutor(RuntimeExecutor):
             self.ready.set_exception(RuntimeError(body.decode()))
 
     def next_event(self):
-        """The next event, or nothing once the process has ended."""
+        """Returns the next event, or None after the process has ended."""
         while self.process is None or self.process.poll() is None:
             try:
                 return self.events.get(timeout=1)
