@@ -1,4 +1,4 @@
-"""One server, from deployment to the last page: a file goes in by S3 and its invoices come out of the API."""
+"""Tests one server from deployment to the last page: uploads files to S3 and reads their invoices from the API."""
 import csv
 import io
 import json
@@ -21,17 +21,17 @@ from servers import HOME, ROOT, Server
 STACK = "notaflux"
 NOTAFLUX = ROOT / "target" / "release" / "notaflux"
 FILES = HOME / "files"
-# Other shards and fewer indexes than by default, so that the parameters are seen to arrive; the defaults of the rest.
+# Values that differ from the defaults, to test that the parameters take effect. The others keep their defaults.
 PARAMETERS = ["Workers=4", "MaxReceives=3", "Shards=3", "StateIndex=false", "MaxWriteUnits=8000"]
 ARCHIVE_KEY = "caixa de entrada/Notas São Paulo +2026 (ação).zip"
 BURST = 50
 SCHEMA = {"PK": {"S": "SCHEMA"}, "SK": {"S": "SCHEMA"}}
-# Longest wait for what takes seconds.
+# Longest wait for steps that usually take seconds.
 PATIENCE_SECONDS = 600
 
 
 class Flow:
-    """A deployed stack and what has been seen of it."""
+    """A deployed stack and the results of its checks."""
 
     def __init__(self, server, call):
         self.server, self.run_command, self.passed = server, call, 0
@@ -44,7 +44,7 @@ class Flow:
         print(f"  ok  {what}", flush=True)
 
     def client(self, service):
-        # A server that is busy with the functions may take its time.
+        # A server that runs the functions may answer slowly.
         config = Config(read_timeout=120, retries={"max_attempts": 10}, s3={"addressing_style": "path"})
         return boto3.client(service, endpoint_url=self.server.url, config=config)
 
@@ -52,7 +52,7 @@ class Flow:
         limit = time.monotonic() + PATIENCE_SECONDS
         while not (found := condition()):
             if time.monotonic() > limit:
-                self.check(what, False, f"not within {PATIENCE_SECONDS} s\n{self.function_log()[-3000:]}")
+                self.check(what, False, f"did not happen within {PATIENCE_SECONDS} s\n{self.function_log()[-3000:]}")
             time.sleep(0.3)
         return found
 
@@ -75,11 +75,11 @@ class Flow:
         self.check("the stack is deployed", stack["StackStatus"] == "CREATE_COMPLETE", stack["StackStatus"])
         table = self.dynamodb.describe_table(TableName=self.outputs["TableName"])["Table"]
         indexes = sorted(index["IndexName"] for index in table["GlobalSecondaryIndexes"])
-        self.check("the table has the indexes asked for", indexes == ["issuer", "month", "recipient"], indexes)
+        self.check("the table has the indexes of the parameters", indexes == ["issuer", "month", "recipient"], indexes)
 
     def stand_between(self):
-        """From here on the functions call the server through proxies that keep a note of it."""
-        # S3's test event may have started the ingest function already; its first start is to be seen.
+        """Makes the functions call the server through proxies that record each call."""
+        # S3's test event may have started the ingest function already. Delete SCHEMA, so that the proxy sees a first start.
         self.until_empty()
         self.dynamodb.delete_item(TableName=self.outputs["TableName"], Key=SCHEMA)
         self.proxies = {}
@@ -94,7 +94,7 @@ class Flow:
     # ---- the API
 
     def get(self, path, key="", asked=None, **query):
-        """Status, body and headers of an answer, asked for with these headers."""
+        """Sends a request with the headers `asked`. Returns status, body and headers."""
         given = f"?{urllib.parse.urlencode(query)}" if query else ""
         url = f"{self.server.url}/_aws/execute-api/{self.api_id}/prod{path}{given}"
         request = urllib.request.Request(url, headers=({"x-api-key": key} if key else {}) | (asked or {}))
@@ -120,28 +120,28 @@ class Flow:
             self.check(f"the API refuses a request {what}", is_refused, f"{status} {body}")
         status, body, headers = self.get("/v1/invoices/1", self.api_key)
         problem = json.loads(body).get("type") if status == 404 else None
-        self.check("the API knows no invoice before there is one", problem == "/problems/not-found", f"{status} {body}")
-        self.check("and says so as a problem", headers["content-type"] == "application/problem+json", headers)
+        self.check("the API answers 404 for an invoice before the first ingestion", problem == "/problems/not-found", f"{status} {body}")
+        self.check("the 404 is application/problem+json", headers["content-type"] == "application/problem+json", headers)
         status, body, _ = self.get("/v1/invoices", self.api_key, issuer="1", cursor="AAAA")
-        self.check("a cursor that nobody gave is refused", status == 400 and b"invalid-cursor" in body, body)
+        self.check("an invalid cursor is refused", status == 400 and b"invalid-cursor" in body, body)
 
     def pages(self, path, **query):
-        """All of a list, page by page to the end, and how many pages there were."""
+        """Reads all pages of a list. Returns the items and the number of pages."""
         found, cursor, pages = [], {}, 0
         while True:
             page, headers = self.ask(path, **query, **cursor)
             found, pages = found + page["items"], pages + 1
             if "next_cursor" not in page:
-                self.check_quietly("no link behind the last page", headers["link"] is None, headers["link"])
+                self.check_quietly("the last page has no Link header", headers["link"] is None, headers["link"])
                 return found, pages
             cursor = {"cursor": page["next_cursor"]}
             is_linked = urllib.parse.urlencode(cursor) in (headers["link"] or "")
-            self.check_quietly("the link leads to the next page", is_linked, headers["link"])
+            self.check_quietly("the Link header has the cursor of the next page", is_linked, headers["link"])
 
-    # ---- what goes in
+    # ---- uploads
 
     def archive(self):
-        """A Portal zip: two files of invoices, and two that are none."""
+        """Makes a Portal zip: two files of invoices and two other files. Returns the expected invoices and counts."""
         first = portal.generate(NOTAFLUX, FILES / "first.csv", 1500, 11)
         second = portal.generate(NOTAFLUX, FILES / "second.csv", 700, 12, "portal-v2")
         portal.archive(FILES / "notas.zip", {
@@ -151,7 +151,7 @@ class Flow:
             "202602_NFe_NotaFiscal.csv": second.read_bytes(),
         })
         expected, others = portal.invoices(first), portal.invoices(second)
-        assert not set(expected) & set(others), "the two files share a key, so that their counts cannot be added"
+        assert not set(expected) & set(others), "the two files share a key, so their counts cannot be added"
         return expected | others, portal.counts([first, second])
 
     def put(self, key, path):
@@ -159,7 +159,7 @@ class Flow:
         return version.get("VersionId")
 
     def ledger(self):
-        """The report of each ingestion, by the key of its object."""
+        """Returns the report of each ingestion, by the key of its object."""
         pages = self.dynamodb.get_paginator("scan").paginate(
             TableName=self.outputs["TableName"], ConsistentRead=True, FilterExpression="SK = :meta",
             ExpressionAttributeValues={":meta": {"S": "META"}})
@@ -167,7 +167,7 @@ class Flow:
         return {report["source"]["key"]: report for report in reports}
 
     def ended(self, keys):
-        """The reports of these objects, once all are at an end."""
+        """Returns the reports when all of these objects are completed or failed, else None."""
         reports = self.ledger()
         known = [reports.get(key, {}).get("state") for key in keys]
         return reports if all(state in ("completed", "failed") for state in known) else None
@@ -184,16 +184,16 @@ class Flow:
         report = self.wait("the archive is ingested", lambda: self.ended([ARCHIVE_KEY]))[ARCHIVE_KEY]
         self.check("the archive is ingested", report["state"] == "completed", report)
         found = {name: report[name] for name in counts}
-        self.check("its counts are those of tools/count.py", found == counts, f"{found} {counts}")
+        self.check("its counts equal those of tools/count.py", found == counts, f"{found} {counts}")
         layouts = [entry["layout"] for entry in report["entries"]]
-        self.check("two entries are invoices, two are skipped with a reason",
+        self.check("two entries are invoices; two are skipped with a reason",
                    layouts == ["portal-invoice"] * 2 and len(report["skipped"]) == 2, report)
-        self.check("the table has an item for each key", self.invoice_items() == counts["written"], counts)
+        self.check("the table has one item per key", self.invoice_items() == counts["written"], counts)
         self.rejects(report)
         answered, _ = self.ask(f"/v1/ingestions/{report['ingestion']}")
-        self.check("the API shows the report", answered == report, answered)
+        self.check("the API returns the report", answered == report, answered)
         item = self.dynamodb.get_item(TableName=self.outputs["TableName"], Key=SCHEMA)["Item"]
-        self.check("the table records the shards asked for", item["shards"] == {"N": "3"}, item)
+        self.check("the table records the shards of the parameter", item["shards"] == {"N": "3"}, item)
         self.walk(expected, report["ingestion"])
         return report
 
@@ -202,13 +202,13 @@ class Flow:
         listed = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
         bodies = [self.s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in listed]
         lines = [json.loads(line) for body in bodies for line in body.splitlines()]
-        self.check("each rejected record lies in the work bucket, with its place and reason",
+        self.check("each reject is in the work bucket, with its line and reason",
                    len(lines) == report["rejected"] and all(line["reason"] and line["line"] for line in lines), lines[:3])
         found, pages = self.pages(f"/v1/ingestions/{report['ingestion']}/rejects", limit=max(1, len(lines) // 3))
-        self.check(f"the API shows them on {pages} pages", found == lines and pages > 2, found[:3])
+        self.check(f"the API returns them on {pages} pages", found == lines and pages > 2, found[:3])
 
     def walk(self, expected, ingestion):
-        """The invoices of every issuer, over HTTP, against the rows of the file."""
+        """Compares the invoices of the largest issuers, read over HTTP, with the rows of the file."""
         issuers = {}
         for invoice in expected.values():
             issuers.setdefault(invoice["issuer"]["tax_id"], set()).add(invoice["id"])
@@ -218,26 +218,26 @@ class Flow:
         for issuer in few:
             found, pages = self.pages("/v1/invoices", issuer=issuer, limit=40)
             times = [invoice["issued_at"] for invoice in found]
-            self.check_quietly("pages are in order", times == sorted(times), times)
-            self.check_quietly(f"the pages of {issuer} have each invoice once",
+            self.check_quietly("pages are sorted by time of issue", times == sorted(times), times)
+            self.check_quietly(f"the pages of {issuer} contain each invoice once",
                                sorted(invoice["id"] for invoice in found) == sorted(issuers[issuer]), found)
             seen |= {invoice["id"]: invoice for invoice in found}
             most_pages = max(most_pages, pages)
-        self.check(f"the pages of {len(few)} issuers, {most_pages} for {busiest}, have each invoice once, in order",
+        self.check(f"the pages of {len(few)} issuers ({most_pages} pages for {busiest}) contain each invoice once, in order",
                    most_pages > 3, most_pages)
         for invoice in seen.values():
             self.compare(invoice, expected[invoice["id"]], ingestion)
-        self.check(f"each of these {len(seen)} invoices is field by field the row in the file", len(seen) > 100, len(seen))
+        self.check(f"each of these {len(seen)} invoices equals its row, field by field", len(seen) > 100, len(seen))
         chosen = next(invoice for invoice in seen.values() if invoice["status"] == "cancelled")
         alone, _ = self.ask(f"/v1/invoices/{chosen['id']}")
-        self.check("an invoice by its id is the one in the list", alone == chosen | {"lines": [], "events": []},
+        self.check("an invoice read by id equals the one in the list", alone == chosen | {"lines": [], "events": []},
                    f"{alone}\n{chosen}")
         self.standing = next(invoice for invoice in seen.values() if invoice["status"] == "authorized")
         self.other_lists(expected, ingestion)
         self.other_forms(chosen)
 
     def other_lists(self, expected, ingestion):
-        """By recipient and month, narrowed by filters, and the other way round."""
+        """Tests lists by recipient and month, with filters, in descending order."""
         values = {
             "month": lambda invoice: invoice["issued_at"][:7],
             "recipient": lambda invoice: invoice["recipient"].get("tax_id"),
@@ -250,30 +250,30 @@ class Flow:
             wanted = [each for each in expected.values() if all(values[name](each) == given[name] for name in names)]
             wanted = sorted(wanted, key=lambda invoice: (invoice["issued_at"], invoice["id"]), reverse=True)
             found, pages = self.pages("/v1/invoices", **given, order="desc", limit=100)
-            self.check(f"the {len(wanted)} invoices by {' and '.join(given)} come on {pages} pages, the latest first",
+            self.check(f"the {len(wanted)} invoices by {' and '.join(given)} come on {pages} pages, latest first",
                        wanted and [each["id"] for each in found] == [each["id"] for each in wanted], found[:3])
         status, body, _ = self.get("/v1/invoices", self.api_key, status="cancelled")
-        self.check("a list that the table has no index for is refused with the reason",
+        self.check("a list without an index in the table is refused with the reason",
                    status == 400 and b"without that index" in body, body)
         listed, _ = self.pages("/v1/ingestions", state="completed", limit=1)
         self.check("the ingestion is listed", [each["ingestion"] for each in listed] == [ingestion], listed)
 
     def other_forms(self, invoice):
-        """What else a client may ask for, through the gateway."""
+        """Tests other formats and conditional requests, through the gateway."""
         given = {"issuer": invoice["issuer"]["tax_id"], "limit": 2}
         lines, page = self.get("/v1/invoices", self.api_key, {"Accept": "application/x-ndjson"}, **given), self.ask("/v1/invoices", **given)
         found = [json.loads(line) for line in lines[1].splitlines()]
-        self.check("a list comes as NDJSON", lines[0] == 200 and found == page[0]["items"], lines[1])
+        self.check("a list is available as NDJSON", lines[0] == 200 and found == page[0]["items"], lines[1])
         rows = self.get("/v1/invoices", self.api_key, {"Accept": "text/csv"}, **given)
         rows = list(csv.DictReader(io.StringIO(rows[1].decode())))
-        self.check("and as CSV", [row["issuer_name"] for row in rows] == [each["issuer"]["name"] for each in found], rows)
+        self.check("a list is available as CSV", [row["issuer_name"] for row in rows] == [each["issuer"]["name"] for each in found], rows)
         path = f"/v1/invoices/{invoice['id']}"
         tag = self.get(path, self.api_key)[2]["etag"]
         known = self.get(path, self.api_key, {"If-None-Match": tag})
-        self.check("a client that has an invoice is told so", (known[0], known[1]) == (304, b""), known)
+        self.check("a client that has the current invoice gets 304", (known[0], known[1]) == (304, b""), known)
 
     def lines_and_events(self):
-        """Files of another source belong to an invoice that is there: its lines, and an event that cancels it."""
+        """Uploads lines and a cancellation of an existing invoice as separate files."""
         invoice = self.standing
         for key, content, metadata in (
             ("depois/itens.csv", portal.lines(invoice["id"], 3), {}),
@@ -284,17 +284,17 @@ class Flow:
             self.check(f"{key} is ingested", report["state"] == "completed" and report["rejected"] == 0, report)
         found, _ = self.ask(f"/v1/invoices/{invoice['id']}")
         numbers = [line["number"] for line in found["lines"]]
-        self.check("the invoice answers with its lines in order", numbers == ["1", "2", "3"], found)
+        self.check("the invoice has its lines, in order", numbers == ["1", "2", "3"], found)
         kinds = [event["kind"] for event in found["events"]]
-        self.check("and with its event, which cancels it", (kinds, found["status"]) == (["cancellation"], "cancelled"), found)
+        self.check("the invoice has its event and is cancelled", (kinds, found["status"]) == (["cancellation"], "cancelled"), found)
         listed, _ = self.pages("/v1/invoices", issuer=invoice["issuer"]["tax_id"], limit=1000)
         listed = next(each for each in listed if each["id"] == invoice["id"])
-        self.check("in the list it is cancelled too", listed["status"] == "cancelled", listed)
+        self.check("the invoice is cancelled in the list too", listed["status"] == "cancelled", listed)
 
     def compare(self, found, row, ingestion):
         source, rest = found["source"], {name: value for name, value in found.items() if name not in ("source", "warnings")}
-        self.check_quietly(f"{found['id']} is its row", rest == row, f"API {rest}\nfile {row}")
-        self.check_quietly("it tells its ingestion", source["ingestion"] == ingestion, source)
+        self.check_quietly(f"{found['id']} equals its row", rest == row, f"API {rest}\nfile {row}")
+        self.check_quietly("the invoice names its ingestion", source["ingestion"] == ingestion, source)
 
     # ---- events of other kinds
 
@@ -302,7 +302,7 @@ class Flow:
         self.sqs.send_message(QueueUrl=self.outputs["QueueUrl"], MessageBody=body if isinstance(body, str) else json.dumps(body))
 
     def waiting(self, output):
-        """Messages in a queue, those that are being worked on included."""
+        """Returns the number of messages in a queue, including those in flight."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"]
         found = self.sqs.get_queue_attributes(QueueUrl=self.outputs[output], AttributeNames=names)["Attributes"]
         return sum(int(found[name]) for name in names if name in found)
@@ -311,7 +311,7 @@ class Flow:
         self.wait("the queue is empty", lambda: self.waiting("QueueUrl") == 0)
 
     def other_events(self):
-        """Each of these is done with: none comes to the dead-letter queue, none changes the table."""
+        """Sends events of other kinds. None may reach the dead-letter queue or change the table."""
         bucket, before = self.outputs["UploadsBucketName"], self.invoice_items()
         proxy = self.proxies["IngestRole"]
         key = "ponte/Notas 100%+ São Paulo.csv"
@@ -324,28 +324,28 @@ class Flow:
         bridged = {"version": "0", "source": "aws.s3", "detail-type": "Object Created", "account": self.account,
                    "detail": {"version": "0", "bucket": {"name": bucket}, "object": {"key": key, "version-id": version}}}
         self.send(bridged)
-        self.wait("EventBridge is heard", lambda: proxy.total() > heads)
+        self.wait("the EventBridge event is processed", lambda: proxy.total() > heads)
         self.until_empty()
-        # In the work bucket it looks for a plan before there is one.
+        # Only lookups in the uploads bucket count: in the work bucket the function looks for a plan before one exists.
         gone = lambda action: proxy.calls.get((action, f"arn:aws:s3:::{bucket}"), 0)
         both = lambda: gone("s3:ListBucket") + gone("s3:ListBucketVersions")
-        self.check("an event of EventBridge in the queue finds its object by the key as it stands", both() == 0, proxy.calls)
+        self.check("an EventBridge event in the queue finds its object by its unencoded key", both() == 0, proxy.calls)
 
         bare = {"S3": self.s3_event(bucket, urllib.parse.quote_plus(key)), "EventBridge": bridged}
         for origin, event in bare.items():
             answer = self.functions.invoke(FunctionName=self.outputs["IngestFunctionName"], Payload=json.dumps(event))
             payload = json.loads(answer["Payload"].read())
-            self.check(f"a bare event of {origin} is taken, and what is ingested is not ingested again",
+            self.check(f"a direct {origin} event is accepted, and an ingested object is not ingested again",
                        "FunctionError" not in answer and payload == {"batchItemFailures": []}, payload)
-        self.check("both find their object", both() == 0)
+        self.check("both direct events find their object", both() == 0)
 
         self.send({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": bucket})
         self.send(self.s3_event(bucket, "gone.csv"))
         self.send(self.s3_event(bucket, urllib.parse.quote_plus(key), "0" * 32))
-        self.wait("both objects are found to be gone", lambda: gone("s3:ListBucket") and gone("s3:ListBucketVersions"))
+        self.wait("both missing objects are detected", lambda: gone("s3:ListBucket") and gone("s3:ListBucketVersions"))
         self.until_empty()
-        self.check("S3's test event and objects that are gone are done with", self.waiting("DeadLetterQueueUrl") == 0)
-        self.check("none of these changed the table", self.invoice_items() == before)
+        self.check("S3's test event and events of missing objects do not reach the dead-letter queue", self.waiting("DeadLetterQueueUrl") == 0)
+        self.check("none of these events changed the table", self.invoice_items() == before)
 
     @staticmethod
     def s3_event(bucket, encoded_key, version=None):
@@ -355,25 +355,25 @@ class Flow:
                              "userIdentity": {}, "requestParameters": {}, "responseElements": {},
                              "s3": {"bucket": {"name": bucket}, "object": object_}}]}
 
-    # ---- what goes wrong, and much at once
+    # ---- invalid messages, and many files at once
 
     def poison(self):
         poison, before = "this is no event: ação", self.invoice_items()
-        # What comes again after six times the timeout comes again after this many seconds here, to save minutes.
+        # Messages return after six times the timeout. Shorten that here to save minutes.
         queue = self.outputs["QueueUrl"]
         visibility = self.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["VisibilityTimeout"])["Attributes"]
-        self.check("a message stays hidden for six times the timeout", visibility["VisibilityTimeout"] == "5400", visibility)
+        self.check("the visibility timeout is six times the function timeout", visibility["VisibilityTimeout"] == "5400", visibility)
         self.sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "5"})
         self.send(poison)
-        self.wait("the poisoned message is in the dead-letter queue", lambda: self.waiting("DeadLetterQueueUrl") > 0)
+        self.wait("the invalid message reaches the dead-letter queue", lambda: self.waiting("DeadLetterQueueUrl") > 0)
         self.sqs.set_queue_attributes(QueueUrl=queue, Attributes=visibility)
         self.until_empty()
-        self.dead_letters("a poisoned message ends in the dead-letter queue", [poison])
-        self.check("and leaves nothing in the table", self.invoice_items() == before)
+        self.dead_letters("an invalid message is in the dead-letter queue", [poison])
+        self.check("the invalid message changes nothing in the table", self.invoice_items() == before)
         self.poisoned = [poison]
 
     def dead_letters(self, what, expected):
-        """Looks at all dead letters without taking them."""
+        """Reads all dead letters without removing them."""
         found, queue = {}, self.outputs["DeadLetterQueueUrl"]
         for _ in range(3):
             answer = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, VisibilityTimeout=0)
@@ -387,14 +387,14 @@ class Flow:
         for key, path in zip(keys, paths):
             self.put(key, path)
         reports = self.wait(f"{BURST} files at once are ingested", lambda: self.ended(keys))
-        self.check(f"{BURST} files at once all complete", all(reports[key]["state"] == "completed" for key in keys), reports)
+        self.check(f"{BURST} files at once are all completed", all(reports[key]["state"] == "completed" for key in keys), reports)
         found, expected = {}, portal.counts(paths)
         for name in expected:
             found[name] = sum(reports[key][name] for key in keys)
-        self.check("their counts are those of tools/count.py", found == expected, f"{found} {expected}")
-        self.check("the table has an item for each of their keys", self.invoice_items() == before + expected["written"])
+        self.check("their counts equal those of tools/count.py", found == expected, f"{found} {expected}")
+        self.check("the table has one item for each of their keys", self.invoice_items() == before + expected["written"])
 
-    # ---- what was seen
+    # ---- logs, metrics and permissions
 
     def function_log(self):
         logs, lines = self.client("logs"), []
@@ -407,7 +407,7 @@ class Flow:
         return "\n".join(lines)
 
     def log_lines(self):
-        """Our own lines are objects of JSON; servers add lines of their own about requests."""
+        """Returns the function's own lines, which are JSON objects. The server adds other lines about requests."""
         own = {"START", "END", "REPORT", "INIT_START"}
         lines = [line for text in self.function_log().splitlines() if (line := text.strip())]
         lines = [line for line in lines if line.split(" ")[0].rstrip(":") not in own]
@@ -419,23 +419,23 @@ class Flow:
         reports = self.ledger()
         wanted = {report["ingestion"]: report for report in reports.values()}
         metrics = lambda: [line for line in self.log_lines() if "_aws" in line]
-        self.wait("there is a line of metrics for each ingestion", lambda: len(metrics()) >= len(wanted))
+        self.wait("each ingestion has a line of metrics", lambda: len(metrics()) >= len(wanted))
         found = {line["ingestion"]: line for line in metrics()}
-        self.check("each ingestion has one line of metrics", len(metrics()) == len(wanted) and found.keys() == wanted.keys())
+        self.check("each ingestion has exactly one line of metrics", len(metrics()) == len(wanted) and found.keys() == wanted.keys())
         names = {"Records": "records_read", "Rejects": "rejected", "Bytes": "bytes_read", "WriteUnits": "write_units",
                  "Throttles": "throttled"}
         agree = lambda line, report: all(line[name] == report[field] for name, field in names.items())
-        self.check("with the numbers of its report", all(agree(found[each], wanted[each]) for each in wanted), found)
+        self.check("the metrics equal the numbers of the report", all(agree(found[each], wanted[each]) for each in wanted), found)
         ingested = [line for line in self.log_lines() if line.get("fields", {}).get("message") == "ingested"]
         told = {span.get("ingestion") for line in ingested for span in line["spans"]} - {None}
         bare = [line for line in ingested if not any("ingestion" in span for span in line["spans"])]
-        self.check("log lines carry the id of their ingestion", told == wanted.keys() and not bare,
+        self.check("log lines contain the id of their ingestion", told == wanted.keys() and not bare,
                    (told ^ wanted.keys(), bare[:2]))
 
     def injected(self):
-        """The errors that the server was told to make were made, and all that was checked holds in spite of them."""
+        """Checks that the server made the errors that it was configured to make."""
         throttled = sum(report["throttled"] + report["retried"] for report in self.ledger().values())
-        self.check(f"writes were refused or left over {throttled} times, and nothing came of it", throttled > 20, throttled)
+        self.check(f"writes were throttled or retried {throttled} times, without any effect on the results", throttled > 20, throttled)
 
     def permissions(self):
         resources = self.cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
@@ -444,9 +444,9 @@ class Flow:
             granted = grants.granted(ROOT / "template.yaml", role, arns)
             calls = sorted(proxy.calls)
             denied = grants.not_granted(granted, calls)
-            self.check(f"{role} allows all {len(calls)} kinds of calls that its function made", calls and not denied, denied)
+            self.check(f"{role} allows all {len(calls)} different calls that its function made", calls and not denied, denied)
             idle = grants.not_needed(granted, calls)
-            self.check(f"{role} allows nothing that its function did not call", not idle, idle)
+            self.check(f"{role} allows no call that its function did not make", not idle, idle)
 
     def arn(self, resource):
         kind, name = resource["ResourceType"], resource["PhysicalResourceId"]
@@ -460,7 +460,7 @@ class Flow:
 
 
 def run(name, call):
-    """The whole flow on one server. Gives the number of checks."""
+    """Runs the whole flow on one server. Returns the number of checks."""
     FILES.mkdir(parents=True, exist_ok=True)
     print(f"{name}:", flush=True)
     with Server(name) as server:
@@ -477,5 +477,5 @@ def run(name, call):
         if name == "localstack":
             flow.injected()
         flow.permissions()
-        flow.dead_letters("in the end the dead-letter queue holds that message alone", flow.poisoned)
+        flow.dead_letters("at the end the dead-letter queue contains only the invalid message", flow.poisoned)
     return flow.passed
