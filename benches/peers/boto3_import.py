@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Imports an object into a table as one would with boto3: a pass over the object's stream and `Table.batch_writer()`.
+"""Imports an object into a table in the usual way with boto3: one pass over the object's stream, and `Table.batch_writer()`.
 
     boto3_import.py ENDPOINT BUCKET KEY TABLE
 
-Prints {"records": n}. What the object holds, the end of its key tells: .csv, .csv.gz, .ndjson or .json.
+Prints {"records": n}. The end of the key gives the format: .csv, .csv.gz, .ndjson or .json.
 """
 import csv
 import gzip
@@ -23,7 +23,7 @@ def connect(service, endpoint):
 
 
 def rows(key, body):
-    """The object's records, each with its columns as strings."""
+    """Yields the object's records, each with its columns as strings."""
     if key.endswith(".csv.gz"):
         return csv.DictReader(io.TextIOWrapper(gzip.GzipFile(fileobj=body), encoding="latin-1", newline=""), delimiter=";")
     body = io.BufferedReader(body, BUFFER_BYTES)
@@ -31,7 +31,7 @@ def rows(key, body):
         return csv.DictReader(io.TextIOWrapper(body, encoding="latin-1", newline=""), delimiter=";")
     if key.endswith(".ndjson"):
         return map(json.loads, body)
-    # The module has no parser of a stream.
+    # The module `json` has no streaming parser.
     return json.load(body)
 
 

@@ -1,9 +1,9 @@
-// Imports an object into a table with the AWS SDK for JavaScript: a pass over the object's stream, calls of 25 items, several
-// of them in flight.
+// Imports an object into a table with the AWS SDK for JavaScript: one pass over the object's stream, calls of 25 items, and
+// several calls in flight.
 //
 //     node js_import.mjs ENDPOINT BUCKET KEY TABLE
 //
-// Prints {"records": n}. What the object holds, the end of its key tells: .csv, .csv.gz, .ndjson or .json.
+// Prints {"records": n}. The end of the key gives the format: .csv, .csv.gz, .ndjson or .json.
 import { createInterface } from "node:readline";
 import { pipeline } from "node:stream";
 import { createGunzip } from "node:zlib";
@@ -21,27 +21,27 @@ const options = { endpoint, region: "us-east-1", credentials: { accessKeyId: "te
 const s3 = new S3Client({ ...options, forcePathStyle: true });
 const dynamodb = new DynamoDBClient(options);
 
-/** The object's records, each with its columns as strings. */
+/** Yields the object's records, each with its columns as strings. */
 async function* rows(body) {
   if (key.endsWith(".ndjson")) {
     for await (const line of createInterface({ input: body })) yield JSON.parse(line);
   } else if (key.endsWith(".json")) {
-    // JSON.parse knows no stream.
+    // JSON.parse cannot read a stream.
     yield* JSON.parse(await body.transformToString());
   } else {
     const through = key.endsWith(".gz") ? [createGunzip()] : [];
     const parser = parse({ delimiter: ";", encoding: "latin1", columns: true });
-    // What fails fails the loop over the parser.
+    // An error in the pipeline ends the loop over the parser.
     pipeline(body, ...through, parser, () => {});
     yield* parser;
   }
 }
 
-/** Puts these items, and again those that the table leaves over. */
+/** Puts these items, and retries the unprocessed ones. */
 async function put(batch) {
   let left = [...batch.values()].map((Item) => ({ PutRequest: { Item } }));
   for (let tries = 0; left.length > 0; tries++) {
-    if (tries === MAX_TRIES) throw new Error(`${left.length} items are left over`);
+    if (tries === MAX_TRIES) throw new Error(`${left.length} items are still unprocessed after ${MAX_TRIES} attempts`);
     if (tries > 0) await new Promise((resume) => setTimeout(resume, Math.random() * 50 * 2 ** tries));
     const answer = await dynamodb.send(new BatchWriteItemCommand({ RequestItems: { [table]: left } }));
     left = answer.UnprocessedItems?.[table] ?? [];
@@ -50,7 +50,7 @@ async function put(batch) {
 
 const inFlight = new Set();
 let records = 0;
-// By key, since a call may not have an item twice.
+// By key, because a call must not contain a key twice.
 let batch = new Map();
 
 async function flush() {

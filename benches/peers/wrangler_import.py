@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Imports an object into a table with pandas and awswrangler, by chunks, so that memory does not grow with the object.
+"""Imports an object into a table with pandas and awswrangler, in chunks, so that memory does not grow with the object.
 
     wrangler_import.py ENDPOINT BUCKET KEY TABLE
 
-Prints {"records": n}. What the object holds, the end of its key tells: .csv, .csv.gz or .ndjson.
+Prints {"records": n}. The end of the key gives the format: .csv, .csv.gz or .ndjson.
 """
 import io
 import json
@@ -18,7 +18,7 @@ BUFFER_BYTES = 1 << 20
 
 
 def frames(key, body):
-    """The object as data frames of texts; an empty cell is an empty text."""
+    """Yields the object as data frames of texts. An empty cell is an empty text."""
     if key.endswith(".ndjson"):
         lines = io.BufferedReader(body, BUFFER_BYTES)
         return pandas.read_json(lines, lines=True, chunksize=CHUNK_RECORDS, dtype=False, convert_dates=False)

@@ -1,4 +1,4 @@
-"""What `benches/report` is made of: `build`, `inputs`, `measure`, `stages` and `printed` get the numbers, `summary` and `targets` judge
+"""The parts of `benches/report`. `build`, `inputs`, `measure`, `stages` and `printed` get the numbers, `summary` and `targets` evaluate
 them, `tables` and `plot` show them."""
 import os
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "benches" / "peers"
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").resolve()
-# Of the clients that do not come with the crate.
+# Environments of the clients that are not in this repository.
 PYTHON = TARGET / "bench-peers" / "python"
 NODE = TARGET / "bench-peers" / "node"
 
@@ -18,13 +18,13 @@ class Program:
 
     label: str
     formats: tuple[str, ...]
-    # It gets this part of the records.
+    # The share of the records that it gets.
     share: float = 1.0
-    # Rounds at most; None: as many as are asked for.
+    # The maximum number of rounds. None: no maximum.
     rounds: int | None = None
 
 
-# In the order that they run in: first those that targets compare.
+# In running order: first the programs that the targets compare.
 PROGRAMS = {
     "ingest": Program("notaflux", ("csv", "csv.gz", "csv.zst", "ndjson", "json")),
     "floor": Program("floor", ("csv", "csv.gz", "ndjson")),

@@ -1,4 +1,4 @@
-"""The programs: the crate's by cargo, the others from the registries by their lock files."""
+"""Builds our programs with cargo, and installs the others from their lock files."""
 import json
 import os
 import shutil
@@ -9,16 +9,16 @@ from . import NODE, PEERS, PYTHON, ROOT, TARGET
 
 
 def call(*command):
-    """Runs a command; what it says is shown only if it fails."""
+    """Runs a command. Prints its output only if it fails."""
     print(f"  {' '.join(map(str, command))}", flush=True)
     done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True, errors="replace")
     if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}\nfailed with {done.returncode}: {' '.join(map(str, command))}")
+        sys.exit(f"{done.stdout}{done.stderr}\nexit code {done.returncode}: {' '.join(map(str, command))}")
     return done.stdout
 
 
 def rust(benches):
-    """Builds the program and these benches. Gives the executable of each bench."""
+    """Builds the program and these benches. Returns the executable of each bench."""
     call("cargo", "build", "--release")
     names = [word for bench in benches for word in ("--bench", bench)]
     messages = map(json.loads, call("cargo", "bench", "--no-run", "--message-format=json", *names).splitlines())
@@ -31,7 +31,7 @@ def notaflux():
 
 
 def python():
-    """Goes on in an environment with exactly the packages of `requirements.txt`."""
+    """Restarts this program in an environment with exactly the packages of `requirements.txt`."""
     requirements, installed = PEERS / "requirements.txt", PYTHON / "installed"
     if not installed.exists() or installed.read_text() != requirements.read_text():
         call(sys.executable, "-m", "venv", "--clear", PYTHON)
@@ -43,13 +43,13 @@ def python():
 
 
 def javascript():
-    """The program beside its packages, since Node looks for them from where the program lies."""
+    """Copies the program next to its packages, because Node searches for packages from the program's folder."""
     NODE.mkdir(parents=True, exist_ok=True)
     lock, installed = (PEERS / "package-lock.json").read_text(), NODE / "installed"
     for name in ("package.json", "package-lock.json", "js_import.mjs"):
         shutil.copy(PEERS / name, NODE)
     if not installed.exists() or installed.read_text() != lock:
         if not shutil.which("npm"):
-            sys.exit("npm is needed for the program in JavaScript; leave it out with --only")
+            sys.exit("the JavaScript program needs npm; use --only to leave that program out")
         call("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", NODE)
         installed.write_text(lock)

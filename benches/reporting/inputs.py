@@ -1,4 +1,4 @@
-"""The files that are imported: the same invoices in every format, without duplicates or bad rows, so that all count alike."""
+"""Makes the input files: the same invoices in every format, without duplicates and bad rows, so that all counts are equal."""
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 from . import PROGRAMS, TARGET
 
 FOLDER = TARGET / "bench-data"
-# What `notaflux generate` is told for each format.
+# Options of `notaflux generate` for each format.
 OPTIONS = {
     "csv": [],
     "csv.gz": ["--gzip"],
@@ -19,7 +19,7 @@ OPTIONS = {
 
 @dataclass(frozen=True)
 class Files:
-    """A folder, the names of its files by share and format, and the records of each."""
+    """A folder, the names of its files by share and format, and the number of records in each."""
 
     folder: Path
     keys: dict
@@ -27,7 +27,7 @@ class Files:
 
 
 def make(notaflux, records):
-    """All inputs, anew: the generator may be another than the last time, and nothing else is to be served."""
+    """Makes all inputs again, because the generator may have changed, and removes all other files from the folder."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
     keys, counts = {}, {}

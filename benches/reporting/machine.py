@@ -1,4 +1,4 @@
-"""The machine and the versions that the numbers belong to."""
+"""Describes the machine and the versions that the numbers belong to."""
 import json
 import os
 import platform
@@ -32,7 +32,7 @@ def said(*command):
 
 
 def cpu():
-    """The processor, and whether it hashes by instructions: every put is hashed, and without them that is a quarter of an import."""
+    """Names the processor, and whether it has instructions for SHA-256. Every put is hashed; without them that is a quarter of an import."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         of = dict(map(str.strip, line.split(":", 1)) for line in file if ":" in line)
     hashes = {"sha_ni", "sha2"} & set(of.get("flags", of.get("Features", "")).split())

@@ -1,4 +1,4 @@
-"""Imports in turns, each a process of its own, against one server in another."""
+"""Runs the imports in turn, each in its own process, against one server in another process."""
 import json
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from . import FORMATS, NODE, PEERS, PROGRAMS, PYTHON, TARGET
 
 
 class Server:
-    """S3 with the inputs, and a table that takes every put and keeps none."""
+    """S3 with the inputs, and a table that accepts every put and stores none."""
 
     def __init__(self, pipeline, folder):
         self.process = subprocess.Popen([pipeline, "serve", folder], stdout=subprocess.PIPE, text=True)
@@ -37,22 +37,22 @@ def command(name, pipeline, server, key):
 
 
 def run(words):
-    """What a program said in its last line, with the CPU time and peak memory that the kernel counted."""
+    """Returns the values in the last line of a program's output, with the CPU time and peak memory that the kernel counted."""
     output, spawn = TARGET / "bench-output", Path(__file__).with_name("spawn.py")
     done = subprocess.run([sys.executable, "-I", "-S", spawn, output, *words], capture_output=True, text=True)
     if done.returncode:
         sys.exit(done.stderr)
     status, cpu, peak = done.stdout.split()
     if status != "0":
-        sys.exit(f"{done.stderr}\nfailed with {status}: {' '.join(map(str, words))}")
+        sys.exit(f"{done.stderr}\nexit code {status}: {' '.join(map(str, words))}")
     said = json.loads(output.read_text().splitlines()[-1])
-    # Programs that tell their peak know it better: to the kernel it begins with that of `spawn.py`.
+    # A program's own value of its peak is better: the kernel's value begins with the peak of `spawn.py`.
     return {"peak_kib": int(peak)} | said | {"cpu_s": float(cpu)}
 
 
 def runs(pipeline, files, names, rounds):
-    """Every run of these programs on every format that each takes: in rounds, and in each all that are compared one right after the
-    other, so that what slows the machine slows all."""
+    """Runs these programs on each of their formats, in rounds. Programs that are compared run one right after another, so that a slow
+    moment of the machine affects all of them."""
     found = []
     with Server(pipeline, files.folder) as server:
         for number in range(rounds):
@@ -63,7 +63,7 @@ def runs(pipeline, files, names, rounds):
                 key = files.keys[program.share, kind]
                 taken = run(command(name, pipeline, server, key))
                 if taken["records"] != files.records[key]:
-                    sys.exit(f"{name} says {taken['records']} records of {key}")
+                    sys.exit(f"{key}: expected {files.records[key]} records, {name} found {taken['records']}")
                 found.append({"program": name, "format": kind, **taken})
                 each = taken["cpu_s"] / taken["records"] * 1e6
                 print(f"  round {number + 1}: {name} {key}: {each:.2f} µs, {taken['peak_kib'] / 1024:.0f} MiB", flush=True)

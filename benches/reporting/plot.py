@@ -1,4 +1,4 @@
-"""CPU time a record by client and format, as bars."""
+"""Draws the CPU time per record by client and format, as bars."""
 import matplotlib
 
 matplotlib.use("agg")
@@ -11,11 +11,11 @@ from . import FORMATS, PROGRAMS  # noqa: E402
 from .summary import results  # noqa: E402
 from .tables import number  # noqa: E402
 
-# From one hue that is ours to greys, told apart by lightness too; on a card of its own, so that the page may be light or dark.
+# One hue for notaflux and blue-greys for the others, which also differ in lightness. A white card works on light and dark pages.
 COLOURS = {"ingest": "#c2410c", "naive": "#1e3a5f", "js": "#4a6f94", "boto3": "#86a3bf", "awswrangler": "#b9cbdb"}
 INK, CARD = "#1f2328", "#ffffff"
 BAR, GAP = 0.8, 1.0
-# A format that few take compares little.
+# A format with fewer clients is left out, because it compares little.
 LEAST_CLIENTS = 3
 DPI = 160
 

@@ -1,6 +1,6 @@
-"""Runs a program to its end and tells what it took: `spawn.py OUTPUT PROGRAM ARGUMENTS...` prints status, CPU seconds and peak KiB.
+"""Runs a program to its end: `spawn.py OUTPUT PROGRAM ARGUMENTS...` prints its exit status, CPU seconds and peak KiB.
 
-A process of its own and a small one: to Linux, the peak memory of a program begins with that of the process that started it.
+This is a small process of its own, because Linux starts the peak memory of a program at that of the process that started it.
 """
 import os
 import sys

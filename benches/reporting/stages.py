@@ -1,4 +1,4 @@
-"""The stages, each alone, as Criterion measured them in CPU time."""
+"""Measures each stage alone with Criterion, in CPU time."""
 import json
 import re
 import subprocess
@@ -11,19 +11,19 @@ CRITERION = TARGET / "criterion"
 
 
 def measure():
-    """Runs the bench. Gives nanoseconds of each stage with the records and bytes that these were for, and allocations a record."""
-    # File times may be a little behind the clock.
+    """Runs the bench. Returns the nanoseconds of each stage with its records and bytes, and the allocations per record."""
+    # File times may be slightly earlier than the clock.
     began = time.time() - 1
     done = subprocess.run(["cargo", "bench", "--bench", "stages"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     print(done.stdout, flush=True)
     if done.returncode:
-        sys.exit("the stages cannot be measured")
+        sys.exit("the bench `stages` failed")
     allocations = dict(re.findall(r"^(\w+): ([\d.]+) allocations a record", done.stdout, re.MULTILINE))
     return {"stages": read(began), "allocations": allocations}
 
 
 def read(since):
-    """Estimates written after this time: other benches, and names that are no more, have theirs there too."""
+    """Reads the estimates written after this time. The folder also has those of other benches and of old names."""
     found = []
     for path in sorted(CRITERION.glob("**/new/benchmark.json")):
         if path.stat().st_mtime < since:
@@ -36,7 +36,7 @@ def read(since):
 
 
 def amount(throughput):
-    """Records and bytes, as far as the bench told them."""
+    """Returns the records and bytes that the bench reported, or None."""
     kind, count = next(iter((throughput or {}).items()), (None, None))
     if kind == "ElementsAndBytes":
         return {"records": count["elements"], "bytes": count["bytes"]}

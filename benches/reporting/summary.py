@@ -1,4 +1,4 @@
-"""Medians over the rounds, for each program and format."""
+"""Computes medians over the rounds, for each program and format."""
 from collections import defaultdict
 from dataclasses import dataclass
 from statistics import median
@@ -6,13 +6,13 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Result:
-    """Medians of one program on one format. Times are microseconds of CPU time a record; parts are absent where there are none."""
+    """Medians of one program on one format. Times are microseconds of CPU time per record. Parts are None if the program has none."""
 
     cpu_us: float
     survey_us: float | None
     merge_us: float | None
     write_us: float | None
-    # As they are behind the decoder; absent where the program does not tell.
+    # Decoded bytes; None if the program does not report them.
     bytes_a_record: float | None
     peak_mb: float
     records: int
@@ -21,16 +21,16 @@ class Result:
 
     @property
     def records_s(self):
-        """Records a second that one core does."""
+        """Returns the records per second of one core."""
         return 1e6 / self.cpu_us
 
     def mb_s(self, us):
-        """Decoded MB in a second of CPU time, where a record takes so many microseconds."""
+        """Returns the decoded MB per second of CPU time, if one record takes this many microseconds."""
         return self.bytes_a_record / us
 
 
 def results(figures):
-    """A result for each (program, format) that was measured."""
+    """Returns a result for each measured (program, format)."""
     groups = defaultdict(list)
     for run in figures["runs"]:
         groups[run["program"], run["format"]].append(run)
@@ -38,7 +38,7 @@ def results(figures):
 
 
 def a_record(run, name):
-    """Microseconds of CPU time."""
+    """Returns the microseconds of CPU time per record."""
     return run[name] / run["records"] * 1e6
 
 
@@ -52,6 +52,6 @@ def result(runs):
 
 
 def times(one, other, part="cpu_s"):
-    """How many times the CPU time of one, or of a part of it, the other takes: the median over the rounds that both ran in. Round by
-    round, since a machine may be half as fast for minutes."""
+    """Returns the CPU time of the other divided by that of the one, or of a part of it: the median over the rounds that both ran in.
+    The ratio is taken per round, because a machine may be half as fast for minutes."""
     return median(a_record(others, "cpu_s") / a_record(ones, part) for ones, others in zip(one.runs, other.runs))

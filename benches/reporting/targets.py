@@ -1,4 +1,4 @@
-"""What must be reached, and what would be good to reach."""
+"""The targets: those that must be reached, and those that are a goal."""
 from dataclasses import dataclass
 
 from . import FORMATS, printed
@@ -12,10 +12,10 @@ class Target:
     """A bound for one figure."""
 
     what: str
-    # The format, or the limit of the table.
+    # The format, or the table's limit in write units per second.
     of: str
     bound: float
-    # None: not measured.
+    # None means not measured.
     found: float | None
     is_upper: bool
     is_must: bool
@@ -28,7 +28,7 @@ class Target:
 
 
 def times_less(kind, part, than):
-    """How many times the CPU time of a part of the ingestion the other program takes."""
+    """Compares the CPU time of another program with that of a part of the ingestion."""
     return lambda found: times(found["ingest", kind], found[than, kind], part)
 
 
@@ -37,7 +37,7 @@ def survey_mb_s(kind):
 
 
 def checks():
-    """Label, format, bound, how the figure is had, whether the bound is the highest that is good, and whether it must hold."""
+    """Yields label, format, bound, the function that computes the figure, whether the bound is an upper one, and whether it is required."""
     for kind, write, whole, boto3, survey in (("csv", 2, 1.6, 40, 350), ("csv.gz", 1.8, 1.4, 35, 250), ("ndjson", 1.8, 1.4, 35, 350)):
         yield "write pass, times less than naive", kind, write, times_less(kind, "write_cpu_s", "naive"), False, True
         yield "whole ingestion, times less than naive", kind, whole, times_less(kind, "cpu_s", "naive"), False, True
@@ -51,7 +51,7 @@ def checks():
 
 
 def others(figures):
-    """What is judged by other tables than that of whole imports."""
+    """Yields the targets that other tables than that of whole imports answer."""
     percent = lambda text: float(text.removesuffix(" %"))  # noqa: E731
     for limit, left, _, used, items, _, throttled in printed.cells(figures.get("throttle")):
         if left == "0 %" and limit != "none":
@@ -65,7 +65,7 @@ def others(figures):
 
 
 def judged(figures):
-    """Every target with what was found, those that must be reached first."""
+    """Returns every target with its figure, required ones first."""
     found, targets = results(figures), list(others(figures))
     for what, kind, bound, figure, is_upper, is_must in checks():
         try:
