@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use futures::TryStreamExt;
-use notaflux::aws;
-use notaflux::read::source::Source;
+use notaflux_aws as aws;
+use notaflux_engine::object;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
@@ -104,7 +104,7 @@ async fn by_one_get(client: &Client) -> u64 {
 
 /// Reads it as a source, and is busy with every byte for so long.
 async fn as_a_source(client: &Client, seconds_a_byte: f64) -> u64 {
-    let source = Source::object(client.clone(), "b", "k", None).await.unwrap();
+    let source = object::open(client.clone(), "b", "k", None).await.unwrap();
     let mut stream = source.open(0..source.len());
     let mut taken = 0;
     while let Some(bytes) = stream.try_next().await.unwrap() {

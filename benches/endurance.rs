@@ -25,9 +25,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use notaflux::ingest::{Report, State};
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::read::source::Source;
+use notaflux_engine::Report;
+use notaflux_engine::object;
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_table::ingestion::IngestionState;
 use serde_json::json;
 use support::cloud::{self, Object, Queue, Special};
 use support::place::Place;
@@ -193,14 +194,14 @@ async fn run(object: Arc<dyn Object>, time: Duration) -> (Report, u64, u32, u64)
     let (queue, puts) = (Arc::new(Queue::default()), Arc::new(AtomicU64::new(0)));
     let special = Special { object: object.clone(), puts: puts.clone() };
     let endpoint = cloud::start_with(place.stack.endpoints().aws.clone(), queue.clone(), Some(special)).await;
-    let s3 = notaflux::aws::s3_client(&notaflux::aws::embedded_config(&endpoint));
-    let source = Source::object(s3, UPLOADS_BUCKET, object.key(), None).await.unwrap();
+    let s3 = notaflux_aws::s3_client(&notaflux_aws::embedded_config(&endpoint));
+    let source = object::open(s3, UPLOADS_BUCKET, object.key(), None).await.unwrap();
     let event = json!({"Records": [{"eventName": "ObjectCreated:Put", "eventTime": "2026-11-02T10:00:00.000Z",
         "userIdentity": {}, "requestParameters": {}, "s3": {"bucket": {"name": UPLOADS_BUCKET}, "object": {"key": object.key()}}}]});
     queue.send(event.to_string(), 0);
     let table =
         [("TABLE", place.table.name.as_str()), ("WORK_BUCKET", place.work.as_str()), ("QUEUE_URL", "http://queue/1/q")];
-    let function = Function::start_at(env!("CARGO_BIN_EXE_notaflux-ingest"), &endpoint, &table);
+    let function = Function::start_at(env!("CARGO_BIN_EXE_benches-ingest"), &endpoint, &table);
     let (mut hops, mut dice) = (0, fastrand::Rng::with_seed(1));
     loop {
         let Some(message) = queue.receive(&mut dice) else {
@@ -223,7 +224,7 @@ async fn show(name: &str, object: Arc<dyn Object>, counts: [u64; 4], items: u64,
     let began = Instant::now();
     let (report, puts, hops, peak) = run(object, time).await;
     let found = [report.records_read, report.written, report.superseded, report.rejected];
-    assert_eq!((report.state, found), (State::Completed, counts), "{:?}", report.cause);
+    assert_eq!((report.state, found), (IngestionState::Completed, counts), "{:?}", report.cause);
     let again = puts - report.written * items;
     let megabytes_a_second = report.bytes_decoded as f64 / 1e6 / began.elapsed().as_secs_f64();
     let (seconds, time) = (began.elapsed().as_secs_f64(), time.as_secs());
@@ -257,6 +258,6 @@ async fn main() {
     show("2 GB behind gzip", zipped.clone(), counts, 1, Duration::from_mins(1)).await;
     show("2 GB behind gzip", zipped.clone(), counts, 1, Duration::from_secs(10)).await;
     let (report, _, hops, _) = run(zipped, Duration::from_millis(500)).await;
-    assert_eq!(report.state, State::Failed);
+    assert_eq!(report.state, IngestionState::Failed);
     println!("2 GB behind gzip, 0.5 s a worker: failed after {hops} workers: {}", report.cause.unwrap());
 }

@@ -11,8 +11,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use notaflux::layout::{ConventionVotes, Detection, Layout, Mapping, Row, Scratch, built_in};
-use notaflux::read::record::FieldsBuf;
+use notaflux_layout::{ConventionVotes, Detection, Layout, Mapping, Row, Scratch, built_in};
+use notaflux_records::record::FieldsBuf;
 
 /// Rows of each file: few enough that they lie in a cache, so that it is mapping that is measured.
 const RECORDS: usize = 1_000;

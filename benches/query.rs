@@ -24,15 +24,16 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use notaflux::aws;
-use notaflux::ingest::{Engine, Settings, State, WorkStore};
-use notaflux::local::generate::{GenerateOptions, Generator};
-use notaflux::local::stack::{Stack, StackOptions, WORK_BUCKET};
-use notaflux::query::parameters::query_string;
-use notaflux::query::{self, Api, CursorKeys};
-use notaflux::read::source::Source;
-use notaflux::table::{Schema, Table};
-use notaflux::write::Wire;
+use notaflux_api::parameters::query_string;
+use notaflux_api::{Api, CursorKeys};
+use notaflux_aws as aws;
+use notaflux_engine::{Engine, Settings, WorkStore};
+use notaflux_generate::{GenerateOptions, Generator};
+use notaflux_local::stack::{Stack, StackOptions, WORK_BUCKET};
+use notaflux_records::file;
+use notaflux_table::ingestion::IngestionState;
+use notaflux_table::{Schema, Table};
+use notaflux_write::Wire;
 use serde_json::Value;
 
 const INVOICES: u64 = 1_000_000;
@@ -78,8 +79,8 @@ async fn fill(stack: &Stack, records: u64) {
     let wire = Wire::new(&stack.dynamodb_config());
     let settings = Settings { force: true, ..Settings::default() };
     let engine = Engine::new(table, wire, store, settings);
-    let report = engine.ingest(&Source::file(&file).await.unwrap()).await.unwrap().report;
-    assert_eq!((report.state, report.written), (State::Completed, records), "{:?}", report.cause);
+    let report = engine.ingest(&file::open(&file).await.unwrap()).await.unwrap().report;
+    assert_eq!((report.state, report.written), (IngestionState::Completed, records), "{:?}", report.cause);
     let seconds = began.elapsed().as_secs_f64();
     println!("{records} invoices put in {seconds:.0} s, {:.0} write units.", report.write_units);
     fs::remove_file(file).unwrap();
@@ -97,7 +98,7 @@ fn write_file(path: &Path, records: u64) {
 /// Serves the API, on threads of its own, and gives where.
 fn serve(table: Table, stack: &Stack) -> String {
     let s3 = aws::s3_reader(&stack.sdk_config());
-    let router = query::router(Api::new(table, s3, CursorKeys::new(&[7; 32])));
+    let router = notaflux_api::router(Api::new(table, s3, CursorKeys::new(&[7; 32])));
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

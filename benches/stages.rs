@@ -35,20 +35,23 @@ use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use bytes::Bytes;
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput};
-use notaflux::aws;
-use notaflux::layout::{Detection, InvoiceRow, Mapping, Record, Row, Scratch, by_name, detect};
-use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, PortalFile};
-use notaflux::read::container::{self, open_entry};
-use notaflux::read::csv::{RECORD_LIMIT_BYTES, read_header};
-use notaflux::read::reader::RecordReader;
-use notaflux::read::record::{Content, Format, Position, Shape};
-use notaflux::read::source::Source;
-use notaflux::sha256::HASHED_TOGETHER;
-use notaflux::table::item::{SourceRef, encode_invoice, measure_invoice};
-use notaflux::table::keys::{Key, KeyTexts};
-use notaflux::table::{Schema, Table};
-use notaflux::write::batch;
-use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Pace, Permit, Wire, Writer};
+use notaflux_aws as aws;
+use notaflux_generate::{GenerateOptions, Generator, JsonForm, PortalFile};
+use notaflux_layout::{Detection, InvoiceRow, Mapping, Record, Row, Scratch, by_name, detect};
+use notaflux_records::container::{self, open_entry};
+use notaflux_records::csv::{RECORD_LIMIT_BYTES, read_header};
+use notaflux_records::file;
+use notaflux_records::reader::RecordReader;
+use notaflux_records::record::{Content, Format, Position, Shape};
+use notaflux_records::source::Source;
+use notaflux_sha256::HASHED_TOGETHER;
+use notaflux_table::item::{SourceRef, encode_invoice, measure_invoice};
+use notaflux_table::keys::{Key, KeyTexts};
+use notaflux_table::{Schema, Table};
+use notaflux_write::batch;
+use notaflux_write::{
+    Batch, BatchBuilder, Ceiling, ConcurrencyLimit, LeaseGuard, Limits, RateController, Wire, Writer,
+};
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
 
@@ -265,7 +268,7 @@ impl Compressed {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, bytes).unwrap();
-        let source = runtime.block_on(Source::file(&path)).unwrap();
+        let source = runtime.block_on(file::open(&path)).unwrap();
         let contents = runtime.block_on(container::Contents::inspect(&source)).unwrap();
         Self { _folder: folder, source, entry: contents.entries.into_iter().next().unwrap() }
     }
@@ -373,9 +376,12 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
             || batches(runtime, csv),
             |mut batches| {
                 batches.chunks_mut(HASHED_TOGETHER).for_each(batch::hash);
-                let limits =
-                    Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(IN_FLIGHT), pace: Pace::new() });
-                let writer = Writer::new(&table, Arc::clone(&wire), limits, Arc::new(Permit::unlimited()));
+                let limits = Arc::new(Limits {
+                    ceiling: Ceiling::none(),
+                    flight: ConcurrencyLimit::new(IN_FLIGHT),
+                    pace: RateController::new(),
+                });
+                let writer = Writer::new(&table, Arc::clone(&wire), limits, Arc::new(LeaseGuard::unlimited()));
                 let put = |batch| async { writer.put(batch).await.unwrap() };
                 runtime.block_on(in_flight(batches.into_iter().map(put)));
             },

@@ -25,14 +25,16 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use notaflux::aws;
-use notaflux::layout::{Detection, Mapping, Record, Row, Scratch, detect};
-use notaflux::local::generate::{GenerateOptions, Generator};
-use notaflux::read::csv::{CsvOptions, CsvReader, RECORD_LIMIT_BYTES, read_header};
-use notaflux::read::record::Content;
-use notaflux::table::item::{Encoded, SourceRef, encode_invoice};
-use notaflux::table::{Schema, Table};
-use notaflux::write::{Batch, BatchBuilder, Ceiling, Flight, Limits, Pace, Permit, Wire, Writer};
+use notaflux_aws as aws;
+use notaflux_generate::{GenerateOptions, Generator};
+use notaflux_layout::{Detection, Mapping, Record, Row, Scratch, detect};
+use notaflux_records::csv::{CsvOptions, CsvReader, RECORD_LIMIT_BYTES, read_header};
+use notaflux_records::record::Content;
+use notaflux_table::item::{Encoded, SourceRef, encode_invoice};
+use notaflux_table::{Schema, Table};
+use notaflux_write::{
+    Batch, BatchBuilder, Ceiling, ConcurrencyLimit, LeaseGuard, Limits, RateController, Wire, Writer,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -259,8 +261,12 @@ async fn measure(items: &Items, table: (Option<f64>, f64), lasting: Duration) {
     let (fake, endpoint) = Fake::start(items, table);
     let wire = Arc::new(Wire::new(&aws::embedded_config(&endpoint)));
     let dynamodb = Table { client: wire.client().clone(), name: NAME.to_owned(), schema: Schema::default() };
-    let limits = Arc::new(Limits { ceiling: Ceiling::none(), flight: Flight::new(CALLS_IN_FLIGHT), pace: Pace::new() });
-    let writer = Writer::new(&dynamodb, wire, limits, Arc::new(Permit::unlimited()));
+    let limits = Arc::new(Limits {
+        ceiling: Ceiling::none(),
+        flight: ConcurrencyLimit::new(CALLS_IN_FLIGHT),
+        pace: RateController::new(),
+    });
+    let writer = Writer::new(&dynamodb, wire, limits, Arc::new(LeaseGuard::unlimited()));
     let from = Instant::now() + STARTING;
     let to = from + lasting;
     let batches = items.batches().take_while(|_| Instant::now() < to);

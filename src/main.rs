@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use notaflux::cli::Cli;
+use notaflux::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -33,7 +33,7 @@ BASES = {"map": "split", "survey": "map", "encode": "map"}
 
 def program():
     """Builds the bench and returns its path."""
-    build = ["cargo", "bench", "--bench", "stages", "--no-run", "--message-format=json"]
+    build = ["cargo", "bench", "-p", "notaflux-benches", "--bench", "stages", "--no-run", "--message-format=json"]
     built = subprocess.run(build, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     for line in built.splitlines():
         message = json.loads(line)

@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use notaflux::aws;
-use notaflux::ingest::{Engine, Settings, State, Told, WorkStore};
-use notaflux::local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
-use notaflux::read::source::Source;
-use notaflux::table::Table;
-use notaflux::write::Wire;
+use notaflux_aws as aws;
+use notaflux_engine::object;
+use notaflux_engine::{Engine, ProgressEvent, Settings, WorkStore};
+use notaflux_local::stack::{UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux_table::Table;
+use notaflux_table::ingestion::IngestionState;
+use notaflux_write::Wire;
 
 use super::server::TABLE;
 use super::usage::{self, Usage};
@@ -30,17 +31,17 @@ pub async fn ingest(endpoint: &str, key: &str) {
     let engine = Engine::new(table, Wire::new(&config), store, settings).observed(Arc::new(move |told| {
         let mut seen = watched.lock().unwrap();
         match told {
-            Told::Progress { phase: "survey", .. } => seen.survey = Some(usage::cpu()),
-            Told::Progress { .. } if seen.write.is_none() => seen.write = Some(usage::cpu()),
+            ProgressEvent::Progress { phase: "survey", .. } => seen.survey = Some(usage::cpu()),
+            ProgressEvent::Progress { .. } if seen.write.is_none() => seen.write = Some(usage::cpu()),
             _ => {}
         }
     }));
     let usage = Usage::begin();
     let begun = usage::cpu();
-    let source = Source::object(aws::s3_client(&config), UPLOADS_BUCKET, key, None).await.unwrap();
+    let source = object::open(aws::s3_client(&config), UPLOADS_BUCKET, key, None).await.unwrap();
     let outcome = engine.ingest(&source).await.unwrap();
     let report = outcome.report;
-    assert_eq!(report.state, State::Completed, "{:?}", report.cause);
+    assert_eq!(report.state, IngestionState::Completed, "{:?}", report.cause);
     let (end, seen) = (usage::cpu(), seen.lock().unwrap());
     // The survey is told of every MiB: what it takes behind the last one counts for the merge, some hundredths of it.
     let (survey, write) = (seen.survey.unwrap_or(begun), seen.write.unwrap_or(end));

@@ -7,8 +7,8 @@ use std::net::TcpStream;
 use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::sha256::{Sha256, digest};
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_sha256::{Sha256, digest};
 
 use super::PUTS;
 use super::rows::{COLUMNS, Columns, EXTRA, ISSUER, RECIPIENT, TEXTS};

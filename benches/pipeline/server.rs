@@ -14,9 +14,9 @@ use axum::response::{IntoResponse as _, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use notaflux::aws;
-use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
-use notaflux::table::{self, Schema};
+use notaflux_aws as aws;
+use notaflux_local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
+use notaflux_table::{self as table, Schema};
 use serde_json::json;
 use tokio::net::TcpListener;
 

@@ -21,7 +21,7 @@ def rust(benches):
     """Builds the program and these benches. Returns the executable of each bench."""
     call("cargo", "build", "--release")
     names = [word for bench in benches for word in ("--bench", bench)]
-    messages = map(json.loads, call("cargo", "bench", "--no-run", "--message-format=json", *names).splitlines())
+    messages = map(json.loads, call("cargo", "bench", "-p", "notaflux-benches", "--no-run", "--message-format=json", *names).splitlines())
     return {message["target"]["name"]: message["executable"] for message in messages
             if message["reason"] == "compiler-artifact" and message["target"]["kind"] == ["bench"]}
 

@@ -20,7 +20,7 @@ def measure():
 def rows(bench, *arguments):
     """Runs a bench and returns the lines of its table."""
     print(f"  cargo bench --bench {bench}", flush=True)
-    command = ["cargo", "bench", "--bench", bench, "--", *map(str, arguments)]
+    command = ["cargo", "bench", "-p", "notaflux-benches", "--bench", bench, "--", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     found = [line for line in done.stdout.splitlines() if line.startswith("|")]
     if done.returncode or not found:

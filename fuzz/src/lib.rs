@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use notaflux::read::ReadError;
-use notaflux::read::reader::RecordReader;
-use notaflux::read::record::{Content, Format, Position};
+use notaflux_records::ReadError;
+use notaflux_records::reader::RecordReader;
+use notaflux_records::record::{Content, Format, Position};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// Runs to the end on this thread.

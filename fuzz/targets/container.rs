@@ -5,8 +5,9 @@
 use std::io::Write as _;
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::read::container::{Contents, open_entry};
-use notaflux::read::source::Source;
+use notaflux_records::file;
+use notaflux_records::container::{Contents, open_entry};
+use notaflux_records::source::Source;
 use notaflux_fuzz::block_on;
 use tokio::io::AsyncReadExt as _;
 
@@ -17,7 +18,7 @@ fuzz_target!(|data: &[u8]| {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(data).unwrap();
     block_on(async {
-        let source = Source::file(file.path()).await.unwrap();
+        let source = file::open(file.path()).await.unwrap();
         let Ok(contents) = Contents::inspect(&source).await else { return };
         for entry in contents.entries.iter().take(20) {
             let Ok(reader) = open_entry(&source, entry, 0, true).await else { continue };

@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::read::csv::{RECORD_LIMIT_BYTES, read_header};
+use notaflux_records::csv::{RECORD_LIMIT_BYTES, read_header};
 use notaflux_fuzz::{block_on, records, split};
 
 fuzz_target!(|data: &[u8]| {
     let (pieces, data) = split(data);
     let Ok(Some(head)) = block_on(read_header(data, RECORD_LIMIT_BYTES)) else { return };
-    let format = notaflux::read::record::Format::Csv { delimiter: head.delimiter };
+    let format = notaflux_records::record::Format::Csv { delimiter: head.delimiter };
     records(data, format, head.data, pieces);
 });

@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::query::cursor::{CursorKeys, KEY_BYTES, binding};
-use notaflux::query::parameters::{Parameters, amount, from, limit, month, order, status, tax_id, text as of_text, to, uf};
-use notaflux::table::keys::SORT_KEY_LIMIT_BYTES;
+use notaflux_api::cursor::{CursorKeys, KEY_BYTES, binding};
+use notaflux_api::parameters::{Parameters, amount, from, limit, month, order, status, tax_id, text as of_text, to, uf};
+use notaflux_table::keys::SORT_KEY_LIMIT_BYTES;
 
 fuzz_target!(|input: (&str, &str, &str)| {
     let (text, query, sort_key) = input;

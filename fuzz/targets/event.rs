@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::ingest::event;
+use notaflux_engine::event;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(value) = serde_json::from_slice(data) else { return };

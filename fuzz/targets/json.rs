@@ -3,8 +3,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::read::json::read_json_head;
-use notaflux::read::record::{Format, Shape};
+use notaflux_records::json::read_json_head;
+use notaflux_records::record::{Format, Shape};
 use notaflux_fuzz::{block_on, records, split};
 use serde_json::Value;
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::layout::{Detection, Layout, Mapping};
+use notaflux_layout::{Detection, Layout, Mapping};
 
 fuzz_target!(|text: &str| {
     let Ok(layout) = Layout::parse(text) else { return };

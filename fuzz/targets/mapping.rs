@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux::layout::{Mapping, Record, Row, Scratch, built_in};
-use notaflux::read::record::FieldsBuf;
-use notaflux::table::Schema;
-use notaflux::table::item::{self, SourceRef};
+use notaflux_layout::{Mapping, Record, Row, Scratch, built_in};
+use notaflux_records::record::FieldsBuf;
+use notaflux_table::Schema;
+use notaflux_table::item::{self, SourceRef};
 
 fuzz_target!(|data: &[u8]| {
     let Some((which, data)) = data.split_first() else { return };

@@ -12,11 +12,13 @@ use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
 use futures::StreamExt as _;
-use notaflux::aws;
-use notaflux::ingest::{Outcome, Settings, State};
-use notaflux::local::generate::{GenerateOptions, Generator, JsonForm, write_archive};
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::read::source::Source;
+use notaflux_aws as aws;
+use notaflux_engine::object;
+use notaflux_engine::{Outcome, Settings};
+use notaflux_generate::{GenerateOptions, Generator, JsonForm, write_archive};
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_records::source::Source;
+use notaflux_table::ingestion::IngestionState;
 use serde_json::{Value, json};
 
 use crate::support::cloud::{self, Queue};
@@ -113,7 +115,7 @@ async fn end(place: &Place, outcome: &Outcome) -> End {
 async fn undisturbed(place: &Place, source: &Source) -> End {
     let settings = Settings { block_bytes: 50_000, ..Settings::default() };
     let outcome = place.engine(settings).ingest(source).await.unwrap();
-    assert_eq!(outcome.report.state, State::Completed, "{:?}", outcome.error);
+    assert_eq!(outcome.report.state, IngestionState::Completed, "{:?}", outcome.error);
     end(place, &outcome).await
 }
 
@@ -148,7 +150,7 @@ async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
     let key = format!("{seed}/{name}");
     let s3 = aws::s3_client(&base.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key(&key).body(ByteStream::from(bytes)).send().await.unwrap();
-    let source = Source::object(s3, UPLOADS_BUCKET, key.as_str(), None).await.unwrap();
+    let source = object::open(s3, UPLOADS_BUCKET, key.as_str(), None).await.unwrap();
     let (calm, place) = (base.another().await, base.another().await);
     for place in [&calm, &place] {
         place.put_layout("retail", rows::RETAIL_LAYOUT).await;
@@ -181,7 +183,7 @@ async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
     tokio::time::sleep(LEASE).await;
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     proxy.settle().await;
-    assert_eq!(outcome.report.state, State::Completed, "seed {seed}: {:?}", outcome.report.cause);
+    assert_eq!(outcome.report.state, IngestionState::Completed, "seed {seed}: {:?}", outcome.report.cause);
     let found = end(&place, &outcome).await;
     assert_eq!(found.2, expected.2, "seed {seed} (plan {}): the counts", plan(seed));
     assert!(found.0 == expected.0, "seed {seed} (plan {}): {}", plan(seed), difference(&found.0, &expected.0));
@@ -210,7 +212,7 @@ async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u6
         ("CHECKPOINT_MS", "60"),
         ("BLOCK_BYTES", "50000"),
     ];
-    let start = || Function::start_at(env!("CARGO_BIN_EXE_notaflux-ingest"), endpoint, &environment);
+    let start = || Function::start_at(env!("CARGO_BIN_EXE_suite-ingest"), endpoint, &environment);
     let mut function = start();
     loop {
         let Some(message) = queue.receive(&mut dice) else {

@@ -7,10 +7,10 @@ use std::path::Path;
 
 use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
-use notaflux::aws;
-use notaflux::ingest::Settings;
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::read::source::Source;
+use notaflux_aws as aws;
+use notaflux_engine::Settings;
+use notaflux_engine::object;
+use notaflux_local::stack::UPLOADS_BUCKET;
 use serde_json::{Value, json};
 
 use crate::support::api;
@@ -63,7 +63,7 @@ async fn filled(place: &Place) -> (Router, String) {
     ]);
     let (s3, key) = (aws::s3_client(&place.config), "202401_NFe.zip");
     s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(archive)).send().await.unwrap();
-    let source = Source::object(s3.clone(), UPLOADS_BUCKET.to_owned(), key.to_owned(), None).await.unwrap();
+    let source = object::open(s3.clone(), UPLOADS_BUCKET.to_owned(), key.to_owned(), None).await.unwrap();
     let outcome = place.engine(Settings::default()).ingest(&source).await.unwrap();
     let report = outcome.report;
     assert!(report.rejected > 1, "the examples show rejects");
@@ -81,7 +81,7 @@ async fn text_of(router: &Router, path: &str) -> String {
 }
 
 fn write(name: &str, value: &Value) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/query/examples/{name}.json"));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../crates/api/src/examples/{name}.json"));
     std::fs::write(path, format!("{}\n", serde_json::to_string_pretty(value).unwrap())).unwrap();
 }
 

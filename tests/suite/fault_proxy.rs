@@ -13,9 +13,9 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::Client as S3;
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::aws::embedded_config;
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::local::{Stack, StackOptions};
+use notaflux_aws::embedded_config;
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_local::{Stack, StackOptions};
 use proptest::prelude::*;
 
 use crate::support::proxy::plan::{Fault, Plan};

@@ -4,15 +4,16 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::aws;
-use notaflux::ingest::{Error, Outcome, Settings, State};
-use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::read::source::Source;
-use notaflux::write::WriteError;
+use notaflux_aws as aws;
+use notaflux_engine::object;
+use notaflux_engine::{Error, Outcome, Settings};
+use notaflux_generate::{GenerateOptions, Generator, LayoutVersion};
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_table::ingestion::IngestionState;
+use notaflux_write::WriteError;
 
+use crate::program::{Program, notaflux, wait_until};
 use crate::support::place::{Items, Place};
-use crate::support::program::{Program, notaflux, wait_until};
 use crate::support::proxy::plan::Plan;
 use crate::support::proxy::{Proxy, busiest_second};
 use crate::support::rows;
@@ -33,7 +34,7 @@ fn sample(rows: u32) -> Vec<u8> {
 /// What must not depend on the wire: items, rejects and the four counts.
 async fn end(place: &Place, outcome: &Outcome) -> (Items, Vec<serde_json::Value>, [u64; 4]) {
     let report = &outcome.report;
-    assert_eq!(report.state, State::Completed, "{:?}", outcome.error);
+    assert_eq!(report.state, IngestionState::Completed, "{:?}", outcome.error);
     let counts = [report.records_read, report.written, report.superseded, report.rejected];
     (place.items().await, place.rejects(outcome).await, counts)
 }
@@ -43,7 +44,7 @@ async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
     let calm = Place::new().await;
     let s3 = aws::s3_client(&calm.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key("a.csv").body(ByteStream::from(sample(600))).send().await.unwrap();
-    let source = |client| Source::object(client, UPLOADS_BUCKET.to_owned(), "a.csv".to_owned(), None);
+    let source = |client| object::open(client, UPLOADS_BUCKET.to_owned(), "a.csv".to_owned(), None);
     let settings = || Settings { block_bytes: 20_000, ..Settings::default() };
     let outcome = calm.engine(settings()).ingest(&source(s3.clone()).await.unwrap()).await.unwrap();
     let undisturbed = end(&calm, &outcome).await;
@@ -90,7 +91,7 @@ async fn a_refusal_fails_at_once_with_its_cause() {
     let engine = place.engine_through(Settings::default(), &elsewhere.config);
     let outcome = engine.ingest(&source).await.unwrap();
     assert!(matches!(outcome.error, Some(Error::Write(WriteError::Refused { .. }))), "{:?}", outcome.error);
-    assert_eq!(outcome.report.state, State::Failed);
+    assert_eq!(outcome.report.state, IngestionState::Failed);
     assert!(outcome.report.cause.unwrap().contains("ResourceNotFoundException"));
     assert_eq!(outcome.report.retried, 0, "a refusal is not retried");
 }
@@ -102,7 +103,7 @@ async fn no_second_exceeds_the_ceiling_at_the_table() {
     let settings = Settings { max_write_units: NonZeroU32::new(1_000), ..Settings::default() };
     let engine = place.engine_through(settings, &aws::embedded_config(&proxy.endpoint()));
     let outcome = engine.ingest(&place.file(&sample(900)).await).await.unwrap();
-    assert_eq!(outcome.report.state, State::Completed);
+    assert_eq!(outcome.report.state, IngestionState::Completed);
     let arrivals = proxy.arrivals();
     let spent: f64 = arrivals.iter().map(|arrival| arrival.write_units).sum();
     assert!(spent > 2_000.0, "{spent} write units are too few to show anything");

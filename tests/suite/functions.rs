@@ -8,11 +8,11 @@ use aws_sdk_s3::primitives::ByteStream;
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use notaflux::aws;
-use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion, write_archive};
-use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET, WORK_BUCKET};
-use notaflux::query::parameters::query_string;
-use notaflux::table::{self, Schema, Table};
+use notaflux_api::parameters::query_string;
+use notaflux_aws as aws;
+use notaflux_generate::{GenerateOptions, Generator, LayoutVersion, write_archive};
+use notaflux_local::stack::{Stack, StackOptions, UPLOADS_BUCKET, WORK_BUCKET};
+use notaflux_table::{self as table, Schema, Table};
 use serde_json::{Map, Value, json};
 
 use crate::support::api::{self, CURSOR_KEY};
@@ -28,12 +28,12 @@ async fn stack_with_table() -> Stack {
 
 fn ingest_function(stack: &Stack) -> Function {
     let environment = [("TABLE", TABLE), ("WORK_BUCKET", WORK_BUCKET)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-ingest"), stack, &environment)
+    Function::start(env!("CARGO_BIN_EXE_suite-ingest"), stack, &environment)
 }
 
 fn query_function(stack: &Stack) -> Function {
     let environment = [("TABLE", TABLE), ("CURSOR_KEY", CURSOR_KEY)];
-    Function::start(env!("CARGO_BIN_EXE_notaflux-query"), stack, &environment)
+    Function::start(env!("CARGO_BIN_EXE_suite-query"), stack, &environment)
 }
 
 fn s3_event(key: &str) -> Value {

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use notaflux::ingest::{RejectLimit, Settings, State};
-use notaflux::read::source::Source;
+use notaflux_records::file;
+
+use notaflux_engine::{RejectLimit, Settings};
+use notaflux_table::ingestion::IngestionState;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -22,7 +24,7 @@ async fn of_five_records_with_one_key_the_last_valid_stays() {
     let place = Place::new().await;
     let outcome = place.ingest(include_bytes!("../../fixtures/same-key-five-times.csv"), Settings::default()).await;
     let report = &outcome.report;
-    assert_eq!(report.state, State::Completed);
+    assert_eq!(report.state, IngestionState::Completed);
     assert_eq!((report.records_read, report.written, report.superseded, report.rejected), (8, 3, 5, 0));
     let items = place.items().await;
     let totals = ["35240111222333000181550010000000311100000310", "35240111222333000181550010000000321100000326"]
@@ -188,7 +190,7 @@ async fn damaged_gzip_is_known_before_anything_is_written() {
     flipped[at] ^= 0xff;
     for (bytes, what) in [(&whole[..whole.len() - 200], "cut"), (&flipped[..], "checksum")] {
         let outcome = place.ingest(bytes, Settings::default()).await;
-        assert_eq!(outcome.report.state, State::Failed, "{what}");
+        assert_eq!(outcome.report.state, IngestionState::Failed, "{what}");
         let error = outcome.error.unwrap();
         assert!(error.is_permanent(), "{what}: {error}");
         assert!(outcome.report.cause.is_some(), "{what}");
@@ -203,14 +205,14 @@ async fn files_without_invoices_say_so() {
     assert!(empty.error.unwrap().to_string().contains("empty"));
 
     let header_only = place.ingest(&rows::header(), Settings::default()).await;
-    assert_eq!((header_only.report.state, header_only.report.records_read), (State::Completed, 0));
+    assert_eq!((header_only.report.state, header_only.report.records_read), (IngestionState::Completed, 0));
 
     let unknown = place.ingest(b"fruta;quantidade\nbanana;3\n", Settings::default()).await;
     let message = unknown.error.unwrap().to_string();
     assert!(message.contains("portal-line") && message.contains("CHAVE DE ACESSO"), "{message}");
     assert!(message.contains("--layout"), "{message}");
 
-    let missing = Source::file("no-such-file.csv").await.unwrap_err();
+    let missing = file::open("no-such-file.csv").await.unwrap_err();
     assert!(missing.to_string().contains("no-such-file.csv"), "{missing}");
 }
 
@@ -232,7 +234,7 @@ async fn too_many_rejects_write_nothing() {
     }
     for limit in ["10", "10%"] {
         let outcome = place.ingest(&file_of(&rows), limited(limit)).await;
-        assert_eq!(outcome.report.state, State::Completed);
+        assert_eq!(outcome.report.state, IngestionState::Completed);
     }
     assert_eq!(place.items().await.len(), 90);
 }

@@ -4,22 +4,24 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use notaflux::ingest::{Outcome, Settings, State};
+use notaflux_engine::{Outcome, Settings};
+use notaflux_table::ingestion::IngestionState;
 
+use crate::program;
 use crate::support::place::{Items, Place};
-use crate::support::{program, rows};
+use crate::support::rows;
 
 fn settings() -> Settings {
     Settings { block_bytes: 2_000, ..Settings::default() }
 }
 
 fn fixture(name: &str) -> Vec<u8> {
-    std::fs::read(format!("fixtures/{name}")).unwrap()
+    std::fs::read(format!("../fixtures/{name}")).unwrap()
 }
 
 fn counts(outcome: &Outcome) -> [u64; 4] {
     let report = &outcome.report;
-    assert_eq!(report.state, State::Completed, "{:?}", outcome.error);
+    assert_eq!(report.state, IngestionState::Completed, "{:?}", outcome.error);
     [report.records_read, report.written, report.superseded, report.rejected]
 }
 
@@ -187,7 +189,7 @@ async fn a_list_that_is_broken_writes_nothing_and_tells_where() {
         let place = format!("line {line}, byte {}", text.len() - from_end);
         let own = Place::new().await;
         let report = own.ingest(text.as_bytes(), settings()).await.report;
-        assert_eq!(report.state, State::Failed, "{text}");
+        assert_eq!(report.state, IngestionState::Failed, "{text}");
         let cause = report.cause.unwrap();
         assert!(cause.contains(expected) && cause.contains(&place), "{text}, {place}: {cause}");
         assert_eq!(own.items().await, Items::new(), "{text}");
@@ -266,7 +268,7 @@ async fn lines_are_told_behind_a_first_one_that_is_cut() {
 /// Paths, what becomes of each, and samples.
 #[test]
 fn check_shows_paths_and_samples() {
-    let out = program::run(&["check", "fixtures/nfe-wrapped.json"], None);
+    let out = program::run(&["check", "../fixtures/nfe-wrapped.json"], None);
     let text = String::from_utf8(out.stdout).unwrap();
     for part in [
         "3 records, JSON, in the list \"notas\"",

@@ -5,19 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::aws;
-use notaflux::ingest::choice::{Named, Rule};
-use notaflux::ingest::{Choice, Error, Outcome, RejectLimit, Settings, State};
-use notaflux::layout::Layout;
-use notaflux::local::generate::{GenerateOptions, Generator, PortalFile, write_archive};
-use notaflux::local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
-use notaflux::read::source::Source;
+use notaflux_aws as aws;
+use notaflux_engine::choice::{Named, Rule};
+use notaflux_engine::object;
+use notaflux_engine::{Choice, Error, Outcome, RejectLimit, Settings};
+use notaflux_generate::{GenerateOptions, Generator, PortalFile, write_archive};
+use notaflux_layout::Layout;
+use notaflux_local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
+use notaflux_records::source::Source;
+use notaflux_table::ingestion::IngestionState;
 use serde_json::Value;
 
+use crate::program;
 use crate::support::place::{Items, Place};
 use crate::support::proxy::Proxy;
 use crate::support::proxy::plan::Plan;
-use crate::support::{program, rows};
+use crate::support::rows;
 
 const OPTIONS: GenerateOptions = GenerateOptions { records: 400, seed: 5, duplicates: 0.2, bad: 0.05, ..DEFAULT };
 const DEFAULT: GenerateOptions = GenerateOptions::DEFAULT;
@@ -48,7 +51,7 @@ fn sourceless(mut items: Items) -> Items {
 
 fn counts(outcome: &Outcome) -> [u64; 4] {
     let report = &outcome.report;
-    assert_eq!(report.state, State::Completed, "{:?}", outcome.error);
+    assert_eq!(report.state, IngestionState::Completed, "{:?}", outcome.error);
     [report.records_read, report.written, report.superseded, report.rejected]
 }
 
@@ -86,7 +89,7 @@ async fn an_event_and_its_invoice_of_one_source_need_no_update() {
     let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
     let source = place.file(&archive()).await;
     let outcome = place.through(&proxy).engine(settings()).ingest(&source).await.unwrap();
-    assert_eq!(outcome.report.state, State::Completed, "{:?}", outcome.error);
+    assert_eq!(outcome.report.state, IngestionState::Completed, "{:?}", outcome.error);
     let operations = proxy.operations();
     assert!(operations.iter().any(|operation| operation == "BatchWriteItem"));
     assert!(!operations.iter().any(|operation| operation == "UpdateItem"), "{operations:?}");
@@ -105,7 +108,7 @@ async fn fixtures_of_every_layout_are_read_as_they_are() {
         ("sped-c100", "sped", [5, 4, 0, 1, 0]),
     ] {
         let place = Place::new().await;
-        let bytes = std::fs::read(format!("fixtures/{name}.csv")).unwrap();
+        let bytes = std::fs::read(format!("../fixtures/{name}.csv")).unwrap();
         let outcome = place.ingest(&bytes, settings()).await;
         let [records, written, superseded, rejected] = counts(&outcome);
         assert_eq!(outcome.report.entries[0].layout, layout, "{name}");
@@ -171,7 +174,7 @@ async fn object(place: &Place, key: &str, bytes: &[u8], layout: Option<&str>) ->
     let (s3, body) = (aws::s3_client(&place.config), ByteStream::from(bytes.to_vec()));
     let put = s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(body);
     put.set_metadata(layout.map(|name| [("layout".to_owned(), name.to_owned())].into())).send().await.unwrap();
-    Source::object(s3, UPLOADS_BUCKET, key, None).await.unwrap()
+    object::open(s3, UPLOADS_BUCKET, key, None).await.unwrap()
 }
 
 /// A header that two layouts fit is told so; whoever names one is obeyed, by metadata, rule, name or file.
@@ -220,7 +223,7 @@ async fn a_users_layout_that_goes_does_not_keep_an_ingestion_from_its_end() {
     let rows = (0..4_000).map(|n| (n / 10, n % 10 + 1, format!("{n}.00")));
     let source = object(&place, "a.csv", &rows::retail(rows), None).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let halted = place.engine(settings()).halted(notaflux::ingest::Halt::on(stop.clone()));
+    let halted = place.engine(settings()).halted(notaflux_engine::StopSignal::on(stop.clone()));
     let (outcome, ()) = tokio::join!(halted.ingest(&source), async {
         while place.known(&source).await.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;

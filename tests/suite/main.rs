@@ -17,6 +17,7 @@ mod functions;
 mod ingest;
 mod json;
 mod layouts;
+mod program;
 mod query;
 mod query_cli;
 mod resume;

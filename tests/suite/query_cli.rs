@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-use notaflux::local::stack::{Stack, StackOptions};
+use notaflux_local::stack::{Stack, StackOptions};
 use serde_json::Value;
 
-use crate::support::program::{self, Program, notaflux};
+use crate::program::{self, Program, notaflux};
 use crate::support::{http, rows};
 
 /// Who issued all invoices here, as people write it.

@@ -5,21 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::aws;
-use notaflux::ingest::event::Created;
-use notaflux::ingest::ledger::{Claim, Ledger, Patience, Swap};
-use notaflux::ingest::machine::{Lease, Phase, Unit, UnitId};
-use notaflux::ingest::progress::Progress;
-use notaflux::ingest::queue::Delivery;
-use notaflux::ingest::{Error, Halt, Settings, State, Worked, deliver, plan};
-use notaflux::local::queue::{LocalQueue, Message};
-use notaflux::local::stack::UPLOADS_BUCKET;
-use notaflux::read::source::Source;
+use notaflux_aws as aws;
+use notaflux_engine::event::Created;
+use notaflux_engine::ledger::{Claim, Ledger, Patience, Swap};
+use notaflux_engine::local_queue::{LocalQueue, Message};
+use notaflux_engine::machine::{Lease, Phase, Unit, UnitId};
+use notaflux_engine::object;
+use notaflux_engine::progress::Progress;
+use notaflux_engine::queue::Delivery;
+use notaflux_engine::{Error, Settings, StopSignal, Worked, consume, plan};
+use notaflux_local::stack::UPLOADS_BUCKET;
+use notaflux_records::file;
+use notaflux_records::source::Source;
+use notaflux_table::ingestion::IngestionState;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::program::{self, Program};
 use crate::support::place::Place;
-use crate::support::program::{self, Program};
 use crate::support::proxy::Proxy;
 use crate::support::proxy::plan::Plan;
 use crate::support::rows;
@@ -81,7 +84,7 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
         let is_asked = moment % 2 == 0;
         // Of a process that is killed the lease has to end by itself.
         let settings = if is_asked { steady() } else { hasty() };
-        let engine = through.engine(settings).halted(Halt::on(stop.clone()));
+        let engine = through.engine(settings).halted(StopSignal::on(stop.clone()));
         let after = Duration::from_millis(dice.u64(1..lasts_ms.max(2)));
         let first = async {
             let ingest = engine.ingest(&source);
@@ -102,7 +105,7 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
         let before = proxy.operations();
         let recorded = recorded_items(&place, &source).await;
         let outcome = through.engine(steady()).ingest(&source).await.unwrap();
-        assert_eq!(outcome.report.state, State::Completed, "moment {moment}: {:?}", outcome.error);
+        assert_eq!(outcome.report.state, IngestionState::Completed, "moment {moment}: {:?}", outcome.error);
         assert_eq!(place.items().await, expected, "moment {moment}");
         assert_eq!(outcome.report.items_written, outcome.report.written, "each item is counted once");
         let all = calls(&proxy.operations());
@@ -141,17 +144,18 @@ async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
     while completed.is_none() {
         let received = tokio::time::timeout(Duration::from_mins(1), queue.receive()).await;
         let received = received.expect("what is left has a message");
-        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(700)));
+        let engine =
+            place.engine(settings()).halted(StopSignal::default().at(Instant::now() + Duration::from_millis(700)));
         let delivery = Some(Delivery { queue: &queue, receipt: &received.receipt });
         completed = match &received.message {
-            Message::Created(object) => deliver::created(&engine, &s3, object, delivery).await.unwrap(),
-            Message::Task(task) => deliver::task(&engine, &s3, task, delivery).await.unwrap(),
+            Message::Created(object) => consume::created(&engine, &s3, object, delivery).await.unwrap(),
+            Message::Task(task) => consume::task(&engine, &s3, task, delivery).await.unwrap(),
         };
         queue.delete(&received.receipt);
         hops += 1;
     }
     let report = completed.unwrap().report;
-    assert_eq!((report.state, report.records_read), (State::Completed, 2_000));
+    assert_eq!((report.state, report.records_read), (IngestionState::Completed, 2_000));
     assert!(hops > 3, "{hops} hops are too few to show anything");
 }
 
@@ -164,7 +168,8 @@ async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
     let mut hops = 0;
     let outcome = loop {
         hops += 1;
-        let engine = place.engine(settings()).halted(Halt::default().at(Instant::now() + Duration::from_millis(150)));
+        let engine =
+            place.engine(settings()).halted(StopSignal::default().at(Instant::now() + Duration::from_millis(150)));
         match engine.work_on(&source, None).await.unwrap() {
             Worked::Over(outcome) => break outcome,
             Worked::Paused { .. } | Worked::Busy { .. } if hops < 200 => {}
@@ -172,7 +177,7 @@ async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
         }
     };
     let cause = outcome.report.cause.unwrap();
-    assert_eq!(outcome.report.state, State::Failed);
+    assert_eq!(outcome.report.state, IngestionState::Failed);
     assert!(hops >= 2, "one hop says nothing yet");
     assert!(cause.contains("longer time limit") && cause.contains("notaflux ingest"), "{cause}");
 }
@@ -191,8 +196,8 @@ fn workers(
                 let received = queue.receive().await;
                 let delivery = Some(Delivery { queue: &*queue, receipt: &received.receipt });
                 let done = match &received.message {
-                    Message::Created(object) => deliver::created(&engine, &s3, object, delivery).await,
-                    Message::Task(task) => deliver::task(&engine, &s3, task, delivery).await,
+                    Message::Created(object) => consume::created(&engine, &s3, object, delivery).await,
+                    Message::Task(task) => consume::task(&engine, &s3, task, delivery).await,
                 };
                 done.unwrap();
                 queue.delete(&received.receipt);
@@ -206,14 +211,14 @@ async fn put(place: &Place, queue: &LocalQueue, key: &str, bytes: Vec<u8>) -> So
     let s3 = aws::s3_client(&place.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(bytes)).send().await.unwrap();
     queue.add_created(UPLOADS_BUCKET, key.to_owned());
-    Source::object(s3, UPLOADS_BUCKET, key, None).await.unwrap()
+    object::open(s3, UPLOADS_BUCKET, key, None).await.unwrap()
 }
 
-async fn state(place: &Place, source: &Source) -> Option<State> {
+async fn state(place: &Place, source: &Source) -> Option<IngestionState> {
     place.known(source).await.map(|outcome| outcome.report.state)
 }
 
-async fn until(place: &Place, source: &Source, wanted: State) {
+async fn until(place: &Place, source: &Source, wanted: IngestionState) {
     let began = Instant::now();
     while state(place, source).await != Some(wanted) {
         assert!(began.elapsed() < Duration::from_mins(1), "{:?} instead of {wanted:?}", state(place, source).await);
@@ -236,7 +241,7 @@ async fn twenty_objects() {
     }
     let workers = workers(&place, &queue, 4, &Settings::default());
     for source in &sources {
-        until(&place, source, State::Completed).await;
+        until(&place, source, IngestionState::Completed).await;
     }
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     assert_eq!(place.items().await.len(), 20 * 50);
@@ -254,13 +259,13 @@ async fn three_versions() {
     let settings = Settings { max_write_units: NonZeroU32::new(1_500), ..hasty() };
     let workers = workers(&place, &queue, 2, &settings);
     let first = put(&place, &queue, "a.csv", version("1")).await;
-    until(&place, &first, State::Writing).await;
+    until(&place, &first, IngestionState::Writing).await;
     let second = put(&place, &queue, "a.csv", version("22")).await;
     let third = put(&place, &queue, "a.csv", version("333")).await;
-    until(&place, &third, State::Completed).await;
-    until(&place, &first, State::Superseded).await;
+    until(&place, &third, IngestionState::Completed).await;
+    until(&place, &first, IngestionState::Superseded).await;
     // Whether or not the one between was seen before it was overwritten, it is not completed.
-    assert!(matches!(state(&place, &second).await, None | Some(State::Superseded)));
+    assert!(matches!(state(&place, &second).await, None | Some(IngestionState::Superseded)));
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     let items = place.items().await;
     assert_eq!(items.len(), 900);
@@ -274,15 +279,15 @@ async fn an_ingestion_that_is_cancelled_stops_and_the_next_one_begins_anew() {
     let settings = Settings { max_write_units: NonZeroU32::new(500), ..hasty() };
     let engine = place.engine(settings);
     let (outcome, cancelled) = tokio::join!(engine.ingest(&source), async {
-        until(&place, &source, State::Writing).await;
+        until(&place, &source, IngestionState::Writing).await;
         let ingestion = place.known(&source).await.unwrap().report.ingestion;
         engine.cancel(&ingestion).await.unwrap().unwrap().state
     });
-    assert_eq!(cancelled, State::Cancelled);
+    assert_eq!(cancelled, IngestionState::Cancelled);
     let error = outcome.unwrap().error.unwrap();
-    assert!(matches!(error, Error::NotCompleted { state: State::Cancelled, .. }), "{error}");
+    assert!(matches!(error, Error::NotCompleted { state: IngestionState::Cancelled, .. }), "{error}");
     let again = place.engine(hasty()).ingest(&source).await.unwrap();
-    assert_eq!((again.report.state, again.report.records_read), (State::Completed, 2_000));
+    assert_eq!((again.report.state, again.report.records_read), (IngestionState::Completed, 2_000));
 }
 
 #[tokio::test]
@@ -323,8 +328,10 @@ async fn nothing_is_put_after_the_lease_has_ended() {
         max_write_units: NonZeroU32::new(1_000),
         ..hasty()
     };
-    let engine =
-        place.through(&proxy).engine(settings).halted(Halt::default().at(Instant::now() + Duration::from_secs(4)));
+    let engine = place
+        .through(&proxy)
+        .engine(settings)
+        .halted(StopSignal::default().at(Instant::now() + Duration::from_secs(4)));
     let outcome = engine.ingest(&source).await.unwrap();
     assert!(!matches!(outcome.error, Some(Error::Write(_))), "{:?}", outcome.error);
     let operations = proxy.operations();
@@ -356,7 +363,7 @@ async fn a_version_that_loses_its_claim_while_it_is_planned_does_not_begin() {
         assert_eq!(ledger.swap_claim(&name, &newer).await.unwrap(), Swap::Done);
     });
     let outcome = outcome.unwrap();
-    assert_eq!(outcome.report.state, State::Superseded, "{:?}", outcome.error);
+    assert_eq!(outcome.report.state, IngestionState::Superseded, "{:?}", outcome.error);
     assert!(place.items().await.is_empty());
 }
 
@@ -373,12 +380,12 @@ async fn a_version_that_is_back_is_ingested_again() {
     };
     for (total, second) in [("1", 1_000), ("2", 2_000), ("1", 1_000)] {
         put(total, second);
-        let outcome = place.engine(hasty()).ingest(&Source::file(&path).await.unwrap()).await.unwrap();
-        assert_eq!((outcome.report.state, outcome.repeated), (State::Completed, false));
+        let outcome = place.engine(hasty()).ingest(&file::open(&path).await.unwrap()).await.unwrap();
+        assert_eq!((outcome.report.state, outcome.repeated), (IngestionState::Completed, false));
         let items = place.items().await;
         assert_eq!(items.values().next().unwrap()["total"], format!("S(\"{total}.00\")"));
     }
-    let again = place.engine(hasty()).ingest(&Source::file(&path).await.unwrap()).await.unwrap();
+    let again = place.engine(hasty()).ingest(&file::open(&path).await.unwrap()).await.unwrap();
     assert!(again.repeated);
 }
 

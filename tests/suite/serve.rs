@@ -7,13 +7,13 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
-use notaflux::aws;
-use notaflux::local::Endpoints;
-use notaflux::local::generate::{GenerateOptions, Generator, LayoutVersion};
-use notaflux::local::stack::UPLOADS_BUCKET;
+use notaflux_aws as aws;
+use notaflux_generate::{GenerateOptions, Generator, LayoutVersion};
+use notaflux_local::Endpoints;
+use notaflux_local::stack::UPLOADS_BUCKET;
 use serde_json::Value;
 
-use crate::support::program::{self, Program, notaflux, wait_until};
+use crate::program::{self, Program, notaflux, wait_until};
 use crate::support::{http, rows};
 
 /// A server in a folder of its own.

@@ -61,7 +61,7 @@ def quieten_sam():
 def build():
     """Builds both functions with `cargo lambda`, and the command line, which generates files."""
     path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
-    call("cargo", "lambda", "build", "--release", "--compiler", "cargo", "--no-default-features",
+    call("cargo", "lambda", "build", "--release", "--compiler", "cargo", "-p", "notaflux-lambda",
          "--bin", "notaflux-ingest", "--bin", "notaflux-query", PATH=path)
     call("cargo", "build", "--release")
 

@@ -6,9 +6,9 @@ use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use fastrand::Rng;
-use notaflux::ingest::Settings;
-use notaflux::local::generate::{GenerateOptions, write_archive};
-use notaflux::query::parameters::query_string;
+use notaflux_api::parameters::query_string;
+use notaflux_engine::Settings;
+use notaflux_generate::{GenerateOptions, write_archive};
 use serde_json::Value;
 
 use crate::support::place::Place;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use axum::Router;
 use fastrand::Rng;
 use futures::StreamExt as _;
-use notaflux::ingest::Settings;
-use notaflux::local::generate::{GenerateOptions, Generator};
-use notaflux::query::parameters::query_string;
+use notaflux_api::parameters::query_string;
+use notaflux_engine::Settings;
+use notaflux_generate::{GenerateOptions, Generator};
 
 use super::file;
 use super::oracle::{self, Invoice, Invoices};

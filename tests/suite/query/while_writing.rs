@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use fastrand::Rng;
-use notaflux::ingest::{Settings, State};
+use notaflux_engine::Settings;
+use notaflux_table::ingestion::IngestionState;
 
 use super::file::Row;
 use super::oracle::Invoice;
@@ -166,7 +167,7 @@ async fn a_walk_misses_and_repeats_nothing_while_an_ingestion_writes() {
         outcome
     };
     let (outcome, walks) = tokio::join!(ingestion, walk_all(&router, &proxy, &is_written));
-    assert_eq!((outcome.report.state, outcome.report.written), (State::Completed, u64::from(BEFORE + NEW)));
+    assert_eq!((outcome.report.state, outcome.report.written), (IngestionState::Completed, u64::from(BEFORE + NEW)));
 
     let mut seen = BTreeMap::<(bool, String), usize>::new();
     for walk in &walks {

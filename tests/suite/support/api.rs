@@ -5,9 +5,9 @@ use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Query;
 use http::{HeaderMap, Request, Uri, header};
-use notaflux::aws;
-use notaflux::query::{self, Api, CursorKeys};
-use notaflux::table::Table;
+use notaflux_api::{Api, CursorKeys};
+use notaflux_aws as aws;
+use notaflux_table::Table;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -44,7 +44,7 @@ impl Answer {
 /// The API on `table`, by clients of its own.
 pub fn over(config: &SdkConfig, table: &Table) -> Router {
     let table = Table { client: aws::dynamodb_reader(config), ..table.clone() };
-    query::router(Api::new(table, aws::s3_reader(config), CursorKeys::from_base64(CURSOR_KEY).unwrap()))
+    notaflux_api::router(Api::new(table, aws::s3_reader(config), CursorKeys::from_base64(CURSOR_KEY).unwrap()))
 }
 
 pub async fn ask(router: &Router, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {

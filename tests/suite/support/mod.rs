@@ -13,7 +13,7 @@ pub mod api;
 pub mod cloud;
 pub mod http;
 pub mod place;
-pub mod program;
+pub mod process;
 pub mod proxy;
 pub mod rows;
 pub mod runtime_api;

@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
 use aws_sdk_s3::primitives::ByteStream;
-use notaflux::aws;
-use notaflux::ingest::ledger::Ledger;
-use notaflux::ingest::machine::Phase;
-use notaflux::ingest::{Engine, Outcome, Settings, WorkStore, plan};
-use notaflux::local::stack::{Stack, StackOptions};
-use notaflux::read::source::Source;
-use notaflux::table::{self, Schema, Table};
-use notaflux::write::Wire;
+use notaflux_aws as aws;
+use notaflux_engine::ledger::Ledger;
+use notaflux_engine::machine::Phase;
+use notaflux_engine::{Engine, Outcome, Settings, WorkStore, plan};
+use notaflux_local::stack::{Stack, StackOptions};
+use notaflux_records::file;
+use notaflux_records::source::Source;
+use notaflux_table::{self as table, Schema, Table};
+use notaflux_write::Wire;
 use serde_json::Value;
 
 use super::proxy::Proxy;
@@ -79,7 +80,7 @@ impl Place {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = self.files.path().join(format!("{number}.csv"));
         std::fs::write(&path, bytes).unwrap();
-        Source::file(&path).await.unwrap()
+        file::open(&path).await.unwrap()
     }
 
     pub fn engine(&self, settings: Settings) -> Engine {

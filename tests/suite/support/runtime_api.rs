@@ -12,8 +12,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
-use notaflux::aws::{EMBEDDED_KEYS, EMBEDDED_REGION};
-use notaflux::local::stack::Stack;
+use notaflux_aws::{EMBEDDED_KEYS, EMBEDDED_REGION};
+use notaflux_local::stack::Stack;
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
@@ -118,12 +118,12 @@ impl Function {
     /// The most memory that its process ever held, in KiB.
     #[allow(dead_code, reason = "the bench of endurance asks for it")]
     pub fn peak_memory_kib(&self) -> u64 {
-        super::program::peak_memory_kib(self.process.lock().unwrap().id())
+        super::process::peak_memory_kib(self.process.lock().unwrap().id())
     }
 
     /// Sends its process a signal, by a name such as KILL.
     pub fn signal(&self, name: &str) {
-        super::program::send_signal(self.process.lock().unwrap().id(), name);
+        super::process::send_signal(self.process.lock().unwrap().id(), name);
     }
 
     /// What it has logged so far.

@@ -1,0 +1,234 @@
+//! Answers with many elements: as many as were asked for and as an answer may carry, and where the next ones are.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, ETAG, LINK, VARY};
+use axum::http::{HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use super::format::{self, Column, Format};
+use super::parameters;
+use super::problem::Problem;
+use notaflux_sha256 as sha256;
+
+/// Most bytes of items in a page, unless one item alone has more. Lambda answers with 6 MB at most, as a JSON string in
+/// which every quote takes another byte; API Gateway with 10 MB.
+pub(super) const BODY_LIMIT_BYTES: usize = 4_000_000;
+
+/// Bytes of a digest that tells one body from another.
+const ETAG_BYTES: usize = 16;
+
+/// Elements in their order, until there is no room for more.
+#[derive(Debug)]
+pub(super) struct Elements {
+    format: Format,
+    columns: &'static [Column],
+    /// What is written so far. Of JSON: an array, but for its end.
+    bytes: Vec<u8>,
+    count: usize,
+    limit: usize,
+    room_bytes: usize,
+    takes_first: bool,
+    last: Option<String>,
+    is_full: bool,
+}
+
+impl Elements {
+    /// The items of a page: up to `limit`, and up to what an answer carries. The first is taken whatever its size, so
+    /// that every page leads on. As CSV they have these columns.
+    pub(super) fn page(limit: usize, format: Format, columns: &'static [Column]) -> Result<Self, Problem> {
+        let mut page = Self { takes_first: true, format, columns, ..Self::part(limit, BODY_LIMIT_BYTES) };
+        page.bytes = match format {
+            Format::Json => vec![b'['],
+            Format::Ndjson => Vec::new(),
+            Format::Csv => format::csv_header(columns)?,
+        };
+        Ok(page)
+    }
+
+    /// A part of a JSON answer: up to `limit` elements in up to `room_bytes`, and none if the first has no room.
+    pub(super) fn part(limit: usize, room_bytes: usize) -> Self {
+        Self {
+            format: Format::Json,
+            columns: &[],
+            bytes: vec![b'['],
+            count: 0,
+            limit,
+            room_bytes,
+            takes_first: false,
+            last: None,
+            is_full: false,
+        }
+    }
+
+    /// Appends an element, behind which `position` leads on. Gives whether it did: once it is full it takes nothing any
+    /// more.
+    pub(super) fn push(&mut self, position: &str, element: &(impl Serialize + ?Sized)) -> Result<bool, Problem> {
+        self.is_full |= self.count == self.limit;
+        if self.is_full {
+            return Ok(false);
+        }
+        let before = self.bytes.len();
+        self.write(element)?;
+        let must_fit = self.count > 0 || !self.takes_first;
+        if must_fit && self.bytes.len() > self.room_bytes {
+            self.bytes.truncate(before);
+            self.is_full = true;
+            return Ok(false);
+        }
+        self.count += 1;
+        self.last = Some(position.to_owned());
+        Ok(true)
+    }
+
+    fn write(&mut self, element: &(impl Serialize + ?Sized)) -> Result<(), Problem> {
+        match self.format {
+            Format::Json => {
+                if self.count > 0 {
+                    self.bytes.push(b',');
+                }
+                serde_json::to_writer(&mut self.bytes, element)?;
+            }
+            Format::Ndjson => {
+                serde_json::to_writer(&mut self.bytes, element)?;
+                self.bytes.push(b'\n');
+            }
+            Format::Csv => {
+                let row = format::csv_row(&serde_json::to_value(element)?, self.columns)?;
+                self.bytes.extend_from_slice(&row);
+            }
+        }
+        Ok(())
+    }
+
+    /// Elements that it has.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Bytes that it has, the end of an array included.
+    pub(super) fn size_bytes(&self) -> usize {
+        self.bytes.len() + 1
+    }
+
+    /// Whether it has refused an element.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Position of its last element.
+    pub(super) fn last(&self) -> Option<&str> {
+        self.last.as_deref()
+    }
+
+    /// What was written, as a whole.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        if self.format == Format::Json {
+            self.bytes.push(b']');
+        }
+        self.bytes
+    }
+
+    /// A page of them, and the cursor of the next one if there is one, to be asked for with the parameters `given`.
+    pub(super) fn answer(self, cursor: Option<&str>, given: &[(&'static str, String)]) -> Result<Response, Problem> {
+        let format = self.format;
+        let mut body = self.finish();
+        if format == Format::Json {
+            body.splice(..0, *br#"{"items":"#);
+            write_cursor("next_cursor", cursor, &mut body)?;
+            body.push(b'}');
+        }
+        let mut response = with_type(format.content_type(), body);
+        let headers = response.headers_mut();
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+        if let Some(link) = cursor.and_then(|cursor| link(cursor, given)) {
+            headers.insert(LINK, link);
+        }
+        Ok(response)
+    }
+}
+
+/// A resource of its own: a client that has it already is told so by its tag.
+///
+/// The tag is weak: it stays the same when a body is compressed on its way.
+pub(super) fn single(content_type: &'static str, body: Vec<u8>) -> Response {
+    let digest = sha256::digest(&body);
+    let digest = URL_SAFE_NO_PAD.encode(digest.get(..ETAG_BYTES).unwrap_or_default());
+    let mut response = with_type(content_type, body);
+    if let Ok(tag) = HeaderValue::try_from(format!("W/\"{digest}\"")) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    response
+}
+
+/// A body of this type.
+pub(super) fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
+    let headers: [(HeaderName, HeaderValue); 1] = [(CONTENT_TYPE, HeaderValue::from_static(content_type))];
+    (headers, body.into()).into_response()
+}
+
+/// Appends a cursor to an object that has members already, if there is one.
+pub(super) fn write_cursor(name: &str, cursor: Option<&str>, body: &mut Vec<u8>) -> Result<(), Problem> {
+    let Some(cursor) = cursor else { return Ok(()) };
+    body.push(b',');
+    serde_json::to_writer(&mut *body, name)?;
+    body.push(b':');
+    Ok(serde_json::to_writer(body, cursor)?)
+}
+
+/// Relative to the address that was asked, so that it is right under any stage, domain or prefix.
+fn link(cursor: &str, given: &[(&'static str, String)]) -> Option<HeaderValue> {
+    let given = given.iter().map(|(name, value)| (*name, value.as_str()));
+    let query = parameters::query_string(given.chain([("cursor", cursor)]));
+    HeaderValue::try_from(format!("<{query}>; rel=\"next\"")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fill(mut array: Elements, elements: &[&str]) -> (String, Option<String>, bool) {
+        for (at, element) in elements.iter().enumerate() {
+            array.push(&at.to_string(), element).unwrap();
+        }
+        let (last, is_full) = (array.last().map(ToOwned::to_owned), array.is_full());
+        assert_eq!(array.size_bytes(), array.bytes.len() + 1);
+        (String::from_utf8(array.finish()).unwrap(), last, is_full)
+    }
+
+    fn page(limit: usize) -> Elements {
+        Elements::page(limit, Format::Json, &[]).unwrap()
+    }
+
+    #[test]
+    fn elements_are_written_in_the_form_that_is_asked_for() {
+        let write = |format, limit| {
+            let mut page = Elements::page(limit, format, &[("n", "/n"), ("text", "/t")]).unwrap();
+            for element in [serde_json::json!({"n": 1}), serde_json::json!({"n": 2, "t": "a,b"})] {
+                page.push("x", &element).unwrap();
+            }
+            String::from_utf8(page.finish()).unwrap()
+        };
+        assert_eq!(write(Format::Json, 2), r#"[{"n":1},{"n":2,"t":"a,b"}]"#);
+        assert_eq!(write(Format::Ndjson, 2), "{\"n\":1}\n{\"n\":2,\"t\":\"a,b\"}\n");
+        assert_eq!(write(Format::Csv, 2), "n,text\n1,\n2,\"a,b\"\n");
+        assert_eq!(write(Format::Csv, 1), "n,text\n1,\n");
+        assert_eq!(write(Format::Ndjson, 0), "");
+    }
+
+    #[test]
+    fn an_array_is_full_when_it_refuses() {
+        let of = |json: &str, last: Option<&str>, is_full| (json.to_owned(), last.map(ToOwned::to_owned), is_full);
+        assert_eq!(fill(page(2), &[]), of("[]", None, false));
+        assert_eq!(fill(page(2), &["a", "b"]), of(r#"["a","b"]"#, Some("1"), false));
+        assert_eq!(fill(page(2), &["a", "b", "c"]), of(r#"["a","b"]"#, Some("1"), true));
+        // A shorter one that would fit does not take the place of a longer one before it.
+        assert_eq!(fill(Elements::part(9, 8), &["a", "bcdefg", "h"]), of(r#"["a"]"#, Some("0"), true));
+        assert_eq!(fill(Elements::part(9, 8), &["a", "b"]), of(r#"["a","b"]"#, Some("1"), false));
+        assert_eq!(fill(Elements::part(9, 8), &["abcdefgh", "b"]), of("[]", None, true));
+        let large = "x".repeat(BODY_LIMIT_BYTES);
+        assert_eq!(fill(page(9), &[&large, "b"]), of(&format!("[\"{large}\"]"), Some("0"), true));
+    }
+}

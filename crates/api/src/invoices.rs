@@ -1,0 +1,232 @@
+//! `/v1/invoices`.
+
+use std::time::Duration;
+
+use axum::http::Uri;
+use axum::response::Response;
+
+use super::answer::Elements;
+use super::call::Call;
+use super::cursor;
+use super::filter::Filter;
+use super::format::{Column, Format};
+use super::index::{List, Listing};
+use super::merge::Order;
+use super::page::{self, Bound, Page};
+use super::parameters::{self, Parameters};
+use super::problem::Problem;
+use notaflux_invoice::{Decimal, Status};
+use notaflux_table::item::invoice::path;
+use notaflux_table::stored::decode_invoice;
+use notaflux_table::{Index, IndexSet, keys};
+
+/// Read units and time that a page of which most invoices are passed over may take: 8 MB at eventual consistency, some
+/// 9,000 invoices. API Gateway waits for 29 s.
+pub(super) const BOUND: Bound = Bound { units: 1000.0, time: Duration::from_secs(5) };
+
+/// Before every sort key, which begin with a digit.
+const FIRST_SORT_KEY: &str = "0";
+/// Behind every sort key: the character after `9`.
+const LAST_SORT_KEY: &str = ":";
+
+/// Invoices as CSV.
+const COLUMNS: &[Column] = &[
+    ("id", "/id"),
+    ("access_key", "/access_key"),
+    ("model", "/model"),
+    ("series", "/series"),
+    ("number", "/number"),
+    ("operation", "/operation"),
+    ("issued_at", "/issued_at"),
+    ("issuer_tax_id", "/issuer/tax_id"),
+    ("issuer_tax_id_kind", "/issuer/tax_id_kind"),
+    ("issuer_name", "/issuer/name"),
+    ("issuer_state_registration", "/issuer/state_registration"),
+    ("issuer_uf", "/issuer/uf"),
+    ("issuer_city", "/issuer/city"),
+    ("recipient_tax_id", "/recipient/tax_id"),
+    ("recipient_tax_id_kind", "/recipient/tax_id_kind"),
+    ("recipient_name", "/recipient/name"),
+    ("recipient_state_registration", "/recipient/state_registration"),
+    ("recipient_uf", "/recipient/uf"),
+    ("recipient_city", "/recipient/city"),
+    ("status", "/status"),
+    ("status_text", "/status_text"),
+    ("status_at", "/status_at"),
+    ("total", "/total"),
+    ("currency", "/currency"),
+    ("line_count", "/line_count"),
+    ("warnings", "/warnings"),
+    ("ingestion", "/source/ingestion"),
+    ("record", "/source/record"),
+    ("extra", "/extra"),
+];
+
+/// What the parameters ask for.
+#[derive(Debug, Default)]
+struct Asked {
+    issuer: Option<String>,
+    recipient: Option<String>,
+    month: Option<String>,
+    status: Option<Status>,
+    from: Option<String>,
+    to: Option<String>,
+    order: Option<Order>,
+    filter: Filter,
+}
+
+/// A page of a list.
+struct Request {
+    /// None where nothing can belong to it.
+    list: Option<List>,
+    limit: usize,
+    cursor: Option<String>,
+    /// Parameters for the next page, without the cursor.
+    given: Vec<(&'static str, String)>,
+}
+
+impl Asked {
+    fn take(parameters: &mut Parameters) -> Self {
+        let asked = Self {
+            issuer: parameters.optional("issuer", parameters::tax_id),
+            recipient: parameters.optional("recipient", parameters::tax_id),
+            month: parameters.optional("month", parameters::month),
+            status: parameters.optional("status", parameters::status),
+            from: parameters.optional("from", parameters::from),
+            to: parameters.optional("to", parameters::to),
+            order: parameters.optional("order", parameters::order),
+            filter: take_filter(parameters),
+        };
+        if let (Some(from), Some(to)) = (&asked.from, &asked.to)
+            && from > to
+        {
+            parameters.refuse("to", "expected a time that is not before from");
+        }
+        asked
+    }
+
+    /// The index whose list is the shortest, as far as that can be known, among those that the table has.
+    fn index(&self, indexes: IndexSet, parameters: &mut Parameters) -> Option<(Index, String)> {
+        let listed = self.status.filter(|status| *status != Status::Authorized);
+        let named = [
+            (Index::Issuer, "issuer", self.issuer.clone()),
+            (Index::Recipient, "recipient", self.recipient.clone()),
+            (Index::State, "status", listed.map(|status| status.as_str().to_owned())),
+            (Index::Month, "month", self.month.clone()),
+        ];
+        let mut named = named.into_iter().filter_map(|(index, name, of)| Some((index, name, of?))).peekable();
+        if named.peek().is_none() && !parameters.has_refused(&["issuer", "recipient", "month", "status"]) {
+            let (name, message) = match self.status {
+                Some(_) => {
+                    ("status", "there is no list of all that are authorized: give issuer, recipient or month too")
+                }
+                None => ("issuer", "one of issuer, recipient, month or status is required"),
+            };
+            parameters.refuse(name, message);
+        }
+        let (there, not_there): (Vec<_>, Vec<_>) = named.partition(|(index, ..)| indexes.contains(*index));
+        if there.is_empty() {
+            for (_, name, _) in not_there {
+                parameters.refuse(name, "not available: this table was made without that index");
+            }
+        }
+        there.into_iter().next().map(|(index, _, of)| (index, of))
+    }
+
+    /// The list under `of` in `index`. What else is asked for narrows it, or filters.
+    fn list(self, index: Index, of: String) -> Option<List> {
+        let months = self.month.map(|month| (format!("{month}01T000000"), format!("{month}31T235959$"))).unzip();
+        let lower = self.from.max(months.0).unwrap_or_else(|| FIRST_SORT_KEY.to_owned());
+        let upper = [self.to, months.1].into_iter().flatten().min().unwrap_or_else(|| LAST_SORT_KEY.to_owned());
+        if lower > upper {
+            return None;
+        }
+        let mut filter = self.filter;
+        let others = [
+            (Index::Issuer, path::ISSUER, self.issuer),
+            (Index::Recipient, path::RECIPIENT, self.recipient),
+            (Index::State, path::STATUS, self.status.map(|status| status.as_str().to_owned())),
+        ];
+        let others = others.into_iter().filter(|(other, ..)| *other != index);
+        filter.equal.extend(others.filter_map(|(_, path, value)| Some((path, value?))));
+        let order = self.order.unwrap_or(Order::Ascending);
+        let (lower, upper) = match index {
+            // The month is in its partition key.
+            Index::Month => (keys::split_month(&lower).1.to_owned(), keys::split_month(&upper).1.to_owned()),
+            _ => (lower, upper),
+        };
+        Some(List { index, of, lower, upper, order, filter })
+    }
+}
+
+fn take_filter(parameters: &mut Parameters) -> Filter {
+    let texts = [("model", path::MODEL), ("series", path::SERIES), ("number", path::NUMBER)];
+    let states = [("issuer_uf", path::ISSUER_UF), ("recipient_uf", path::RECIPIENT_UF)];
+    let mut equal = Vec::new();
+    for (name, path) in texts {
+        equal.extend(parameters.optional(name, parameters::text).map(|text| (path, text)));
+    }
+    for (name, path) in states {
+        equal.extend(parameters.optional(name, parameters::uf).map(|uf| (path, uf)));
+    }
+    let min_total = parameters.optional("min_total", parameters::amount);
+    let max_total = parameters.optional("max_total", parameters::amount);
+    if let (Some(least), Some(most)) = (&min_total, &max_total)
+        && Decimal::compare(least, most).is_gt()
+    {
+        parameters.refuse("max_total", "expected an amount that is not below min_total");
+    }
+    Filter { equal, min_total, max_total }
+}
+
+impl Request {
+    fn parse(uri: &Uri, indexes: IndexSet) -> Result<Self, Problem> {
+        let mut parameters = Parameters::of(uri);
+        let asked = Asked::take(&mut parameters);
+        let limit = parameters.limit();
+        let cursor = parameters.cursor();
+        let chosen = asked.index(indexes, &mut parameters);
+        let given = parameters.finish()?;
+        let list = chosen.and_then(|(index, of)| asked.list(index, of));
+        Ok(Self { list, limit, cursor, given })
+    }
+}
+
+impl List {
+    /// What a cursor of this list is bound to: everything but the limit.
+    fn binding(&self, table: &str) -> Vec<u8> {
+        let Self { index, of, lower, upper, order, filter } = self;
+        let filter = filter.parts();
+        let parts = [table, "/v1/invoices", index.name(), of, lower, upper, order.as_str()];
+        cursor::binding(&parts.into_iter().chain(filter.iter().map(String::as_str)).collect::<Vec<_>>())
+    }
+}
+
+/// `GET /v1/invoices`.
+pub(super) async fn list(call: Call, format: Format, uri: Uri) -> Result<Response, Problem> {
+    let request = Request::parse(&uri, call.table().schema.indexes)?;
+    let mut items = Elements::page(request.limit, format, COLUMNS)?;
+    let Some(list) = &request.list else {
+        // A list of nothing has given no cursor.
+        return if request.cursor.is_some() { Err(Problem::InvalidCursor) } else { items.answer(None, &request.given) };
+    };
+    let (cursors, binding) = (&call.api.cursors, list.binding(&call.table().name));
+    let behind = request.cursor.as_deref().map(|cursor| cursors.open(cursor, &binding)).transpose()?;
+    let listing = Listing { call: &call, list, behind: behind.as_deref() };
+    let page = if list.filter.is_empty() {
+        page::read(&listing, request.limit).await?
+    } else {
+        page::read_on(&listing, request.limit, BOUND).await?
+    };
+    let Page { entries, behind, read, rounds, .. } = page;
+    tracing::debug!(items = entries.len(), read, rounds, "page");
+    let mut behind = behind;
+    for entry in &entries {
+        if !items.push(&entry.sort, &decode_invoice(&entry.item)?)? {
+            behind = items.last().map(ToOwned::to_owned);
+            break;
+        }
+    }
+    let cursor = behind.map(|behind| cursors.seal(&behind, &binding)).transpose()?;
+    items.answer(cursor.as_deref(), &request.given)
+}

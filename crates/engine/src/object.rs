@@ -1,0 +1,419 @@
+//! Bytes of an S3 object: ranged GETs, each of which goes on where a broken body ended.
+//!
+//! A long range is read by several (`ahead`). S3 sends the checksum of an object with a whole object alone, so that the SDK
+//! compares it where one GET covers the object: up to a part of 4 MiB. Of longer ones no checksum is compared here; each GET
+//! still asks for the planned version, looks whether it was given that, and must bring every byte of its range.
+
+use std::future::Future;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt, TryFutureExt};
+use futures::stream::{self, BoxStream, Stream, StreamExt};
+use tokio::time;
+
+use super::ahead::{Ahead, Clock, Limits};
+use notaflux_aws::backoff::Backoff;
+use notaflux_records::error::BoxError;
+use notaflux_records::source::{Identity, Origin, Source};
+use notaflux_records::{Place, ReadError};
+
+/// Name of the metadata of an object that names its layout.
+const LAYOUT_METADATA: &str = "layout";
+
+/// How long to try.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// Delays between tries.
+    pub backoff: Backoff,
+    /// Time without a single byte of progress after which reading gives up. It is counted for each GET by itself, and only
+    /// while its bytes are waited for.
+    pub give_up_after: Duration,
+    /// Time that a request may take to its first byte, and a body between two chunks, before it counts as broken; counted in
+    /// the same way.
+    pub idle_limit: Duration,
+}
+
+impl Default for Patience {
+    /// Delays up to 100 ms, doubling to the 20 s that the AWS SDKs use as their cap; 5 minutes without progress, a third of
+    /// the longest life of a Lambda function; 30 s of silence, many times what S3 takes to its first byte.
+    fn default() -> Self {
+        Self {
+            backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(20) },
+            give_up_after: Duration::from_mins(5),
+            idle_limit: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Opens the S3 object, in this version or else in its newest, as it is now.
+///
+/// # Errors
+/// No such bucket, key or version; access denied; bad credentials; a service that cannot be reached.
+pub async fn open(
+    client: Client,
+    bucket: impl Into<String>,
+    key: impl Into<String>,
+    version_id: Option<String>,
+) -> Result<Source, ReadError> {
+    open_with(client, bucket, key, version_id, Patience::default()).await
+}
+
+/// [`open`] with other time limits than the default ones.
+///
+/// # Errors
+/// As [`open`].
+pub async fn open_with(
+    client: Client,
+    bucket: impl Into<String>,
+    key: impl Into<String>,
+    version_id: Option<String>,
+    patience: Patience,
+) -> Result<Source, ReadError> {
+    let object = ObjectSource::find(client, bucket.into(), key.into(), version_id, patience).await?;
+    Ok(Source::from_origin(Arc::clone(&object.identity), Arc::new(object)))
+}
+
+/// One version of an S3 object.
+#[derive(Debug, Clone)]
+struct ObjectSource {
+    client: Client,
+    identity: Arc<Identity>,
+    bucket: Arc<str>,
+    key: Arc<str>,
+    patience: Patience,
+}
+
+impl Origin for ObjectSource {
+    fn newest(&self) -> BoxFuture<'_, Result<Identity, ReadError>> {
+        let (client, patience) = (self.client.clone(), self.patience);
+        let found = Self::find(client, self.bucket.to_string(), self.key.to_string(), None, patience);
+        found.map_ok(|newest| Identity::clone(&newest.identity)).boxed()
+    }
+
+    fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, ReadError>> {
+        self.stream_within(range, Limits::default()).boxed()
+    }
+}
+
+impl ObjectSource {
+    async fn find(
+        client: Client,
+        bucket: String,
+        key: String,
+        version_id: Option<String>,
+        patience: Patience,
+    ) -> Result<Self, ReadError> {
+        let asked =
+            Identity { bucket: Some(bucket.clone()), key: Some(key.clone()), version_id, ..Identity::default() };
+        let (bucket, key) = (bucket.into(), key.into());
+        let mut object = Self { client, identity: Arc::new(asked), bucket, key, patience };
+        object.identity = Arc::new(persist(patience, || object.head()).await?);
+        Ok(object)
+    }
+
+    fn stream_within(
+        &self,
+        range: Range<u64>,
+        limits: Limits,
+    ) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
+        let object = self.clone();
+        Ahead::new(range, limits, move |part, clock| object.part(part, clock).boxed())
+    }
+
+    /// What one GET after the other gives of a range.
+    fn part(&self, range: Range<u64>, clock: Clock) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + use<> {
+        let stall = Stall::new(self.patience, clock);
+        let reader = Reader { object: self.clone(), next: range.start, end: range.end, body: None, stall };
+        stream::try_unfold(reader, |mut reader| async move {
+            let chunk = reader.chunk().await?;
+            Ok(chunk.map(|chunk| (chunk, reader)))
+        })
+    }
+
+    async fn head(&self) -> Result<Identity, ReadError> {
+        let request = self.client.head_object().bucket(&*self.bucket).key(&*self.key);
+        let request = request.set_version_id(self.identity.version_id.clone()).customize();
+        let sent = self.in_time(0, &Clock::start(), request.config_override(no_retries()).send()).await?;
+        let head = match sent {
+            Ok(head) => head,
+            Err(error) => {
+                // The answer to a HEAD has no body, so that it cannot say whether key or bucket is missing, or what is
+                // wrong with the credentials. A GET can.
+                return match self.failure(0, error) {
+                    error if error.is_permanent() => Err(self.get(0..1, &Clock::start()).await.err().unwrap_or(error)),
+                    error => Err(error),
+                };
+            }
+        };
+        let modified = head.last_modified.and_then(|time| jiff::Timestamp::from_nanosecond(time.as_nanos()).ok());
+        let size_bytes = head.content_length.and_then(|length| u64::try_from(length).ok());
+        let size_bytes = size_bytes.ok_or_else(|| self.refused("the service does not tell the object's length"))?;
+        let version_id = head.version_id.or_else(|| self.identity.version_id.clone());
+        let layout =
+            head.metadata.and_then(|mut metadata| metadata.remove(LAYOUT_METADATA)).filter(|name| !name.is_empty());
+        Ok(Identity { version_id, etag: head.e_tag, modified, size_bytes, layout, ..Identity::clone(&self.identity) })
+    }
+
+    /// A body that begins at `range.start`.
+    async fn get(&self, range: Range<u64>, clock: &Clock) -> Result<ByteStream, ReadError> {
+        let request = self.client.get_object().bucket(&*self.bucket).key(&*self.key);
+        let request = request.set_version_id(self.identity.version_id.clone()).set_if_match(self.identity.etag.clone());
+        let request = request.range(format!("bytes={}-{}", range.start, range.end.saturating_sub(1)));
+        let request = request.customize().config_override(no_retries());
+        let sent = self.in_time(range.start, clock, request.send()).await?;
+        let answer = sent.map_err(|error| self.failure(range.start, error))?;
+        self.check(&answer, range.start)?;
+        Ok(answer.body)
+    }
+
+    /// Whether the answer is of the planned version and begins where it was asked to: not every server heeds If-Match and
+    /// Range.
+    fn check(&self, answer: &GetObjectOutput, start: u64) -> Result<(), ReadError> {
+        if let (Some(expected), Some(found)) = (&self.identity.etag, &answer.e_tag)
+            && expected != found
+        {
+            return Err(self.changed(found));
+        }
+        let Some(range) = &answer.content_range else {
+            return if start == 0 { Ok(()) } else { Err(self.refused("the service does not answer by ranges")) };
+        };
+        let parsed = parse_content_range(range);
+        let (first, total) = parsed.ok_or_else(|| self.refused(&format!("content-range {range:?}")))?;
+        if first != start {
+            return Err(self.refused(&format!("asked for byte {start}, given {range:?}")));
+        }
+        match total {
+            Some(total) if self.identity.etag.is_some() && total != self.identity.size_bytes => {
+                Err(self.changed(&format!("{total} bytes")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn in_time<T>(&self, byte: u64, clock: &Clock, request: impl Future<Output = T>) -> Result<T, ReadError> {
+        let mut request = pin!(request);
+        let end = clock.now() + self.patience.idle_limit;
+        loop {
+            match time::timeout(end.saturating_sub(clock.now()), request.as_mut()).await {
+                Ok(answer) => return Ok(answer),
+                Err(source) if clock.now() >= end => return Err(self.broken(byte, source)),
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn place(&self, byte: u64) -> Place {
+        Place::of(&self.identity).at_stored_byte(byte)
+    }
+
+    fn broken(&self, byte: u64, source: impl Into<BoxError>) -> ReadError {
+        ReadError::Unavailable { place: Box::new(self.place(byte)), waited: Duration::ZERO, source: source.into() }
+    }
+
+    fn refused(&self, detail: &str) -> ReadError {
+        ReadError::Refused { object: self.identity.to_string(), detail: detail.to_owned() }
+    }
+
+    fn changed(&self, found: &str) -> ReadError {
+        let Identity { etag, size_bytes, .. } = &*self.identity;
+        let expected = format!("{} of {size_bytes} bytes", etag.as_deref().unwrap_or("a version"));
+        ReadError::Changed { object: self.identity.to_string(), expected, found: found.to_owned() }
+    }
+
+    fn failure<E>(&self, byte: u64, error: SdkError<E, HttpResponse>) -> ReadError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let object = self.identity.to_string();
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default().to_owned();
+        let said = error.message().map_or_else(|| code.clone(), |message| format!("{code}: {message}"));
+        let detail = match status {
+            Some(status) if said.is_empty() => format!("HTTP {status}"),
+            _ => said,
+        };
+        match (status, code.as_str()) {
+            (_, "NoSuchBucket") => ReadError::NoBucket { bucket: self.bucket.to_string() },
+            (_, "NoSuchVersion") => ReadError::NotFound { object, what: "version" },
+            (Some(404), _) => ReadError::NotFound { object, what: "key" },
+            (Some(412), _) => self.changed("another version"),
+            (Some(416), _) => self.changed("a shorter one"),
+            (_, "InvalidObjectState") => self.refused("it lies in an archive tier: restore it first"),
+            (_, code) if is_about_credentials(code) => ReadError::Credentials { object, detail },
+            (Some(401 | 403), _) => {
+                let remedy = "allow s3:GetObject on it (s3:GetObjectVersion where a version is named)";
+                ReadError::Denied { object, detail, remedy }
+            }
+            (_, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "OperationAborted") => {
+                self.broken(byte, DisplayErrorContext(error).to_string())
+            }
+            (Some(301 | 307 | 308), _) => self.refused(&format!("{detail}: the bucket lies in another region")),
+            (Some(400..=499), _) if !matches!(status, Some(408 | 425 | 429)) => self.refused(&detail),
+            _ => self.undelivered(byte, &error),
+        }
+    }
+
+    /// A request that had no answer, or one that says to try again.
+    fn undelivered<E>(&self, byte: u64, error: &SdkError<E, HttpResponse>) -> ReadError
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let detail = DisplayErrorContext(error).to_string();
+        let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
+        // The SDK tells missing credentials only in the text of a cause.
+        if !answered && detail.to_ascii_lowercase().contains("credentials") {
+            return ReadError::Credentials { object: self.identity.to_string(), detail };
+        }
+        match error {
+            SdkError::ConstructionFailure(_) => self.refused(&detail),
+            SdkError::DispatchFailure(failure) if failure.is_user() => self.refused(&detail),
+            _ => self.broken(byte, detail),
+        }
+    }
+}
+
+/// Error codes of S3 that are about who asks, not about what.
+fn is_about_credentials(code: &str) -> bool {
+    matches!(
+        code,
+        "InvalidAccessKeyId"
+            | "SignatureDoesNotMatch"
+            | "ExpiredToken"
+            | "InvalidToken"
+            | "TokenRefreshRequired"
+            | "UnrecognizedClientException"
+            | "RequestTimeTooSkewed"
+    )
+}
+
+fn no_retries() -> aws_sdk_s3::config::Builder {
+    aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
+}
+
+/// First byte and total of `bytes 5-9/10`; the total may be `*`.
+fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let first = range.split_once('-')?.0.trim().parse().ok()?;
+    let total = if total == "*" { None } else { Some(total.trim().parse().ok()?) };
+    Some((first, total))
+}
+
+struct Reader {
+    object: ObjectSource,
+    next: u64,
+    end: u64,
+    body: Option<ByteStream>,
+    stall: Stall,
+}
+
+impl Reader {
+    async fn chunk(&mut self) -> Result<Option<Bytes>, ReadError> {
+        while self.next < self.end {
+            match self.step().await {
+                Ok(chunk) if chunk.is_empty() => {}
+                Ok(chunk) => {
+                    self.stall.end();
+                    self.next += chunk.len() as u64;
+                    return Ok(Some(chunk));
+                }
+                Err(error) => {
+                    self.body = None;
+                    self.stall.wait(error).await?;
+                }
+            }
+        }
+        self.finish().await?;
+        Ok(None)
+    }
+
+    async fn step(&mut self) -> Result<Bytes, ReadError> {
+        let clock = &self.stall.clock;
+        let body = match &mut self.body {
+            Some(body) => body,
+            empty => empty.insert(self.object.get(self.next..self.end, clock).await?),
+        };
+        let chunk = self.object.in_time(self.next, clock, body.next()).await?;
+        let chunk = chunk.ok_or_else(|| self.object.broken(self.next, "the body ended early"))?;
+        let mut chunk = chunk.map_err(|error| self.object.broken(self.next, DisplayErrorContext(error).to_string()))?;
+        // A server that does not heed the end of a range gives more than was asked for.
+        let room = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
+        chunk.truncate(room);
+        Ok(chunk)
+    }
+
+    /// Lets the SDK compare the checksum of a whole body, where there is one: it tells only behind the last byte.
+    async fn finish(&mut self) -> Result<(), ReadError> {
+        let Some(mut body) = self.body.take() else { return Ok(()) };
+        let Ok(Some(Err(error))) = self.object.in_time(self.end, &self.stall.clock, body.next()).await else {
+            return Ok(());
+        };
+        let found = DisplayErrorContext(error).to_string();
+        if found.to_ascii_lowercase().contains("checksum") {
+            return Err(ReadError::corrupt(self.object.place(self.end), "the checksum that S3 keeps", found));
+        }
+        Ok(())
+    }
+}
+
+/// A time without progress: from its first failure to the next byte.
+struct Stall {
+    patience: Patience,
+    clock: Clock,
+    since: Option<Duration>,
+    attempt: u32,
+}
+
+impl Stall {
+    fn new(patience: Patience, clock: Clock) -> Self {
+        Self { patience, clock, since: None, attempt: 0 }
+    }
+
+    /// There is progress.
+    fn end(&mut self) {
+        (self.since, self.attempt) = (None, 0);
+    }
+
+    /// Sleeps before the next try; gives the error back if there shall be none.
+    async fn wait(&mut self, error: ReadError) -> Result<(), ReadError> {
+        let now = self.clock.now();
+        let elapsed = now.saturating_sub(*self.since.get_or_insert(now));
+        match error {
+            ReadError::Unavailable { place, source, .. } if elapsed >= self.patience.give_up_after => {
+                Err(ReadError::Unavailable { place, waited: elapsed, source })
+            }
+            ReadError::Unavailable { place, source, .. } => {
+                tracing::debug!(%place, cause = %source, attempt = self.attempt, "reading is tried again");
+                time::sleep(self.patience.backoff.delay(self.attempt, fastrand::f64())).await;
+                self.attempt = self.attempt.saturating_add(1);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}
+
+async fn persist<T, F>(patience: Patience, mut request: impl FnMut() -> F) -> Result<T, ReadError>
+where
+    F: Future<Output = Result<T, ReadError>>,
+{
+    let mut stall = Stall::new(patience, Clock::start());
+    loop {
+        match request().await {
+            Ok(answer) => return Ok(answer),
+            Err(error) => stall.wait(error).await?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

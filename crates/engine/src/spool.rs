@@ -1,0 +1,93 @@
+//! Standard input, put into the work store: an ingestion reads its source twice.
+
+use std::io::ErrorKind;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::sync::CancellationToken;
+
+use super::error::Error;
+use super::object;
+use super::store::WorkStore;
+use notaflux_records::source::Source;
+
+/// Bytes of a part. S3 takes 10,000 parts of at least 5 MiB: 80 GB of input with these.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Where it lies in the work store.
+pub const FOLDER: &str = "spool/";
+
+/// Copies `input` to the end into a new object of the work store.
+///
+/// # Errors
+/// Input that breaks; the work store; `stop`, before the end. What was uploaded of it is removed.
+pub async fn spool(
+    store: &WorkStore,
+    input: impl AsyncRead + Unpin,
+    stop: &CancellationToken,
+) -> Result<Source, Error> {
+    let key = format!("{FOLDER}{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let upload = store.client.create_multipart_upload().bucket(&store.bucket).key(&key).send().await;
+    let upload = upload.map_err(|error| store.error(&key, error))?;
+    let id = upload.upload_id.unwrap_or_default();
+    if let Err(error) = copy(store, &key, &id, input, stop).await {
+        let abort = store.client.abort_multipart_upload().bucket(&store.bucket).key(&key).upload_id(&id).send().await;
+        if let Err(error) = abort {
+            tracing::warn!(key, %error, "an upload that broke could not be removed");
+        }
+        return Err(error);
+    }
+    Ok(object::open(store.client.clone(), store.bucket.clone(), key, None).await?)
+}
+
+/// Removes what earlier processes have spooled and left behind when they were killed: nobody can name it again. Only for
+/// who is alone with the store.
+///
+/// # Errors
+/// The work store.
+pub async fn remove_abandoned(store: &WorkStore) -> Result<(), Error> {
+    let uploads = store.client.list_multipart_uploads().bucket(&store.bucket).prefix(FOLDER).send().await;
+    for upload in uploads.map_err(|error| store.error(FOLDER, error))?.uploads.unwrap_or_default() {
+        let abort = store.client.abort_multipart_upload().bucket(&store.bucket).set_key(upload.key);
+        abort.set_upload_id(upload.upload_id).send().await.map_err(|error| store.error(FOLDER, error))?;
+    }
+    let listed = store.client.list_objects_v2().bucket(&store.bucket).prefix(FOLDER).send().await;
+    for object in listed.map_err(|error| store.error(FOLDER, error))?.contents.unwrap_or_default() {
+        store.remove(object.key().unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
+async fn copy(
+    store: &WorkStore,
+    key: &str,
+    id: &str,
+    mut input: impl AsyncRead + Unpin,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    let mut parts = Vec::new();
+    let mut more = true;
+    while more {
+        let mut part = Vec::new();
+        let mut limited = (&mut input).take(PART_BYTES);
+        let read = stop
+            .run_until_cancelled(limited.read_to_end(&mut part))
+            .await
+            .unwrap_or_else(|| Err(ErrorKind::Interrupted.into()));
+        let length = read.map_err(|error| Error::Spool { source: error })?;
+        more = length as u64 == PART_BYTES;
+        // The last part may be empty: an upload needs one.
+        let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX);
+        let body = ByteStream::from(Bytes::from(part));
+        let put =
+            store.client.upload_part().bucket(&store.bucket).key(key).upload_id(id).part_number(number).body(body);
+        let put = put.send().await.map_err(|error| store.error(key, error))?;
+        parts.push(CompletedPart::builder().set_e_tag(put.e_tag).part_number(number).build());
+    }
+    let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+    let complete = store.client.complete_multipart_upload().bucket(&store.bucket).key(key).upload_id(id);
+    complete.multipart_upload(parts).send().await.map_err(|error| store.error(key, error))?;
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! The work store: plans, blocks, lists of superseded records and rejects, as objects in a bucket without events.
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+/// Objects of ingestions in one bucket.
+#[derive(Debug, Clone)]
+pub struct WorkStore {
+    pub(super) client: Client,
+    pub(super) bucket: String,
+}
+
+/// Why the work store failed.
+#[derive(Debug, thiserror::Error)]
+#[error("work store s3://{bucket}/{key}: {message}")]
+pub struct StoreError {
+    bucket: String,
+    key: String,
+    message: String,
+    refused: bool,
+    missing: bool,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StoreError {
+    /// Whether it would fail again: no such bucket, access denied, bad credentials.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        self.refused
+    }
+}
+
+impl WorkStore {
+    /// The work store in `bucket`.
+    #[must_use]
+    pub fn new(client: Client, bucket: String) -> Self {
+        Self { client, bucket }
+    }
+
+    /// Where the objects under `prefix` lie, for people.
+    #[must_use]
+    pub fn location(&self, prefix: &str) -> String {
+        format!("s3://{}/{prefix}", self.bucket)
+    }
+
+    /// The keys that begin with `prefix`, and the sizes of their objects in bytes.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let mut pages = list.into_paginator().send();
+        let mut found = Vec::new();
+        while let Some(page) = pages.next().await {
+            let objects = page.map_err(|error| self.error(prefix, error))?.contents.unwrap_or_default();
+            let named = objects.into_iter().map(|object| {
+                let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
+                (object.key.unwrap_or_default(), size)
+            });
+            found.extend(named);
+        }
+        Ok(found)
+    }
+
+    /// Removes an object, if it is there.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        sent.map(drop).map_err(|error| self.error(key, error))
+    }
+
+    /// Writes an object, over one that is there.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn put(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
+        let body = ByteStream::from(body);
+        let sent = self.client.put_object().bucket(&self.bucket).key(key).body(body).send().await;
+        sent.map(drop).map_err(|error| self.error(key, error))
+    }
+
+    /// Writes an object unless one is there. Gives what is there afterwards.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries.
+    pub async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<Bytes, StoreError> {
+        let stream = ByteStream::from(body.clone());
+        let put = self.client.put_object().bucket(&self.bucket).key(key).body(stream).if_none_match("*");
+        match put.send().await {
+            Ok(_) => Ok(body),
+            // 412: it was there. 409: another conditional write is under way, so it will be.
+            Err(error) if matches!(error.raw_response().map(|raw| raw.status().as_u16()), Some(409 | 412)) => {
+                self.get(key).await
+            }
+            Err(error) => Err(self.error(key, error)),
+        }
+    }
+
+    /// Reads a whole object, if it is there. For objects of known, small size.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries; a body that breaks.
+    pub async fn get_if_there(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        match self.get(key).await {
+            Err(error) if error.missing => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Reads a whole object. For objects of known, small size.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries; a body that breaks.
+    pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.read(key, None).await
+    }
+
+    /// Reads `length` bytes from `start`, fewer where the object ends.
+    ///
+    /// # Errors
+    /// What S3 answers after the SDK's retries; a body that breaks.
+    pub async fn get_range(&self, key: &str, start: u64, length: u64) -> Result<Bytes, StoreError> {
+        if length == 0 {
+            return Ok(Bytes::new());
+        }
+        self.read(key, Some(format!("bytes={start}-{}", start + length - 1))).await
+    }
+
+    async fn read(&self, key: &str, range: Option<String>) -> Result<Bytes, StoreError> {
+        let mut tries = 0;
+        loop {
+            let get = self.client.get_object().bucket(&self.bucket).key(key).set_range(range.clone());
+            let output = get.send().await.map_err(|error| self.error(key, error))?;
+            match output.body.collect().await {
+                Ok(body) => return Ok(body.into_bytes()),
+                // The SDK does not try again once the head has arrived.
+                Err(error) if tries < BODY_TRIES => {
+                    tries += 1;
+                    tracing::debug!(key, %error, "body broke, reading again");
+                }
+                Err(error) => return Err(self.broken(key, error)),
+            }
+        }
+    }
+
+    fn broken(&self, key: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+        let message = format!("the body broke {BODY_TRIES} times: {error}");
+        let (bucket, key) = (self.bucket.clone(), key.to_owned());
+        StoreError { bucket, key, message, refused: false, missing: false, source: Some(Box::new(error)) }
+    }
+
+    pub(super) fn error<E>(&self, key: &str, error: SdkError<E, aws_sdk_s3::config::http::HttpResponse>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let refused = notaflux_aws::is_refusal(&error);
+        let mut message = notaflux_aws::describe_error(&error);
+        if error.code() == Some("NoSuchBucket") {
+            message.push_str("; create the bucket, or name another with --work-bucket");
+        }
+        let missing = error.code() == Some("NoSuchKey");
+        let (bucket, key) = (self.bucket.clone(), key.to_owned());
+        StoreError { bucket, key, message, refused, missing, source: Some(Box::new(error)) }
+    }
+}
+
+/// How often a body that breaks is read again.
+const BODY_TRIES: u32 = 5;

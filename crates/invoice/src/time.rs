@@ -1,0 +1,514 @@
+//! Local date-times: as given, with an offset only where the source has one.
+
+use std::fmt;
+
+use arrayvec::ArrayString;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::tz::Offset;
+use serde::{Deserialize, Serialize, Serializer};
+use thiserror::Error;
+
+use super::text::{all_digits, trimmed};
+
+/// Characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
+pub const TIMESTAMP_LIMIT: usize = 25;
+
+/// Characters of the plain form without an offset.
+const LOCAL_LENGTH: usize = 19;
+
+/// A date and time as the source gives it. Fractions of a second are not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timestamp {
+    /// Date and time on the clock of the source.
+    pub local: DateTime,
+    /// Offset from UTC, where the source has one.
+    pub offset: Option<Offset>,
+}
+
+/// In which order a date stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DateConvention {
+    /// `31/12/2024`; `-` and `.` may part it too.
+    DayMonthYear,
+    /// `12/31/2024`; `-` and `.` may part it too.
+    MonthDayYear,
+    /// `2024-12-31`.
+    Iso,
+    /// `31122024`.
+    Packed,
+}
+
+impl DateConvention {
+    /// Every convention.
+    pub const ALL: [Self; 4] = [Self::DayMonthYear, Self::MonthDayYear, Self::Iso, Self::Packed];
+
+    /// The word that layouts and plans use.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DayMonthYear => "day_month_year",
+            Self::MonthDayYear => "month_day_year",
+            Self::Iso => "iso",
+            Self::Packed => "packed",
+        }
+    }
+
+    /// An example, for messages.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::DayMonthYear => "31/12/2024 23:59:59",
+            Self::MonthDayYear => "12/31/2024 23:59:59",
+            Self::Iso => "2024-12-31T23:59:59",
+            Self::Packed => "31122024",
+        }
+    }
+}
+
+/// A fixed offset from UTC, written `-03:00`: what a source without offsets is given by its layout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct UtcOffset(Offset);
+
+impl UtcOffset {
+    /// Reads `-03:00`, `-0300`, `-03` or `Z`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = Cursor(text.as_bytes());
+        let minutes = rest.offset()??;
+        if !rest.0.is_empty() {
+            return None;
+        }
+        Offset::from_seconds(minutes * 60).ok().map(Self)
+    }
+}
+
+impl TryFrom<String> for UtcOffset {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("expected an offset from UTC like \"-03:00\"")
+    }
+}
+
+impl fmt::Display for UtcOffset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&offset_text(self.0)).unwrap_or_default())
+    }
+}
+
+impl Serialize for UtcOffset {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Why a text is no date. Reads as what was expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TimestampError {
+    /// It is written in another way.
+    #[error("expected a date like {}", .0.example())]
+    Malformed(DateConvention),
+    /// It is written rightly, but neither calendar nor clock has it.
+    #[error("expected a date that exists, like {}", .0.example())]
+    Nonexistent(DateConvention),
+}
+
+impl Timestamp {
+    /// Reads `text` by `convention`. Behind the date there may be a time, `hh:mm`, `hh:mm:ss` or with a fraction, after
+    /// a space or `T`, and then an offset: `Z`, `-03:00`, `-0300` or `-03`. A date alone means midnight.
+    ///
+    /// # Errors
+    /// Another way of writing, or a date or time that does not exist.
+    pub fn parse(text: &str, convention: DateConvention) -> Result<Self, TimestampError> {
+        let parts = Parts::read(trimmed(text).as_bytes(), convention);
+        let parts = parts.ok_or(TimestampError::Malformed(convention))?;
+        parts.timestamp().ok_or(TimestampError::Nonexistent(convention))
+    }
+
+    /// Takes text in the form that [`Timestamp::to_plain`] writes, and no other.
+    #[must_use]
+    pub fn from_plain(text: &str) -> Option<Self> {
+        let has_offset = match text.len() {
+            LOCAL_LENGTH => false,
+            TIMESTAMP_LIMIT => true,
+            _ => return None,
+        };
+        let read = Self::parse(text, DateConvention::Iso).ok()?;
+        // Where lengths agree, only `T`, and an offset as hours and minutes, make all the difference that is left.
+        (read.offset.is_some() == has_offset && read.to_plain() == *text).then_some(read)
+    }
+
+    /// `2019-11-12T00:00:00`, with `-03:00` behind it where an offset is known.
+    #[must_use]
+    pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
+        let mut plain = ArrayString::from_byte_string(&self.plain_bytes()).unwrap_or_default();
+        plain.truncate(self.plain_length());
+        plain
+    }
+
+    /// Bytes of the plain form.
+    #[inline]
+    #[must_use]
+    pub fn plain_length(&self) -> usize {
+        if self.offset.is_some() { TIMESTAMP_LIMIT } else { LOCAL_LENGTH }
+    }
+
+    /// The plain form with an offset, whether or not it has one.
+    #[must_use]
+    pub fn plain_bytes(&self) -> [u8; TIMESTAMP_LIMIT] {
+        let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(self.local);
+        let [sign, o1, o2, mark, p1, p2] = offset_text(self.offset.unwrap_or(Offset::UTC));
+        [
+            y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2, sign, o1, o2, mark,
+            p1, p2,
+        ]
+    }
+
+    /// With this offset, where it has none.
+    #[must_use]
+    pub fn or_offset(self, offset: Option<UtcOffset>) -> Self {
+        Self { offset: self.offset.or(offset.map(|UtcOffset(offset)| offset)), ..self }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// The plain form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_plain())
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_plain())
+    }
+}
+
+/// The digits of a date, `yyyymmdd`, and of a time, `hhmmss`, without the machinery of `fmt`: every record has several.
+#[must_use]
+pub fn digits(local: DateTime) -> ([u8; 8], [u8; 6]) {
+    let (date, time) = (local.date(), local.time());
+    let year = date.year().unsigned_abs();
+    let of = |number: i8| two_digits(u16::from(number.unsigned_abs()));
+    let ([y1, y2], [y3, y4]) = (two_digits(year / 100), two_digits(year % 100));
+    let ([m1, m2], [d1, d2]) = (of(date.month()), of(date.day()));
+    let ([h1, h2], [n1, n2], [s1, s2]) = (of(time.hour()), of(time.minute()), of(time.second()));
+    ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2])
+}
+
+/// `-03:00`.
+fn offset_text(offset: Offset) -> [u8; 6] {
+    let minutes = offset.seconds() / 60;
+    let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
+    let ([h1, h2], [m1, m2]) = (two_digits(size / 60), two_digits(size % 60));
+    [if minutes < 0 { b'-' } else { b'+' }, h1, h2, b':', m1, m2]
+}
+
+/// The last two digits of a number.
+fn two_digits(number: u16) -> [u8; 2] {
+    let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
+    [digit(number / 10), digit(number)]
+}
+
+/// What stands written, before calendar and clock are asked.
+#[derive(Debug, Default, PartialEq)]
+struct Parts {
+    year: i16,
+    month: i8,
+    day: i8,
+    hour: i8,
+    minute: i8,
+    second: i8,
+    offset_minutes: Option<i32>,
+}
+
+impl Parts {
+    fn read(text: &[u8], convention: DateConvention) -> Option<Self> {
+        Self::read_common(text, convention).or_else(|| Self::read_any(text, convention))
+    }
+
+    /// What most dates are, `31/12/2024 23:59:59`, at one look.
+    fn read_common(text: &[u8], convention: DateConvention) -> Option<Self> {
+        let &[d1, d2, slash, m1, m2, slash_2, y1, y2, y3, y4, space, h1, h2, colon, n1, n2, colon_2, s1, s2] = text
+        else {
+            return None;
+        };
+        let pairs = [[d1, d2], [m1, m2], [y1, y2], [y3, y4], [h1, h2], [n1, n2], [s1, s2]];
+        let marks = [slash, slash_2, space, colon, colon_2];
+        if marks != *b"// ::" || !all_digits(pairs.as_flattened()) {
+            return None;
+        }
+        let [first, second, century, year, hour, minute, second_of] =
+            pairs.map(|[tens, ones]| ((tens - b'0') * 10 + (ones - b'0')).cast_signed());
+        let (day, month) = match convention {
+            DateConvention::DayMonthYear => (first, second),
+            DateConvention::MonthDayYear => (second, first),
+            DateConvention::Iso | DateConvention::Packed => return None,
+        };
+        let year = i16::from(century) * 100 + i16::from(year);
+        Some(Self { year, month, day, hour, minute, second: second_of, offset_minutes: None })
+    }
+
+    fn read_any(text: &[u8], convention: DateConvention) -> Option<Self> {
+        let mut rest = Cursor(text);
+        let mut parts = Self::default();
+        match convention {
+            DateConvention::DayMonthYear => (parts.day, parts.month, parts.year) = rest.date_by_day_or_month()?,
+            DateConvention::MonthDayYear => (parts.month, parts.day, parts.year) = rest.date_by_day_or_month()?,
+            DateConvention::Iso => {
+                parts.year = rest.year()?;
+                rest.one_of(b"-")?;
+                parts.month = rest.two()?;
+                rest.one_of(b"-")?;
+                parts.day = rest.two()?;
+            }
+            DateConvention::Packed => (parts.day, parts.month, parts.year) = (rest.two()?, rest.two()?, rest.year()?),
+        }
+        if rest.0.is_empty() { Some(parts) } else { parts.read_clock(rest) }
+    }
+
+    fn read_clock(mut self, mut rest: Cursor<'_>) -> Option<Self> {
+        rest.one_of(b" T")?;
+        rest.skip_spaces();
+        self.hour = rest.one_or_two()?;
+        rest.one_of(b":")?;
+        self.minute = rest.two()?;
+        if rest.one_of(b":").is_some() {
+            self.second = rest.two()?;
+            if rest.one_of(b".,").is_some() {
+                rest.some_digits()?;
+            }
+        }
+        rest.skip_spaces();
+        self.offset_minutes = rest.offset()?;
+        rest.0.is_empty().then_some(self)
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        // Year 0 and before are no year of an invoice, and `Date` has them.
+        let date = Date::new(self.year, self.month, self.day).ok().filter(|date| date.year() > 0)?;
+        let time = Time::new(self.hour, self.minute, self.second, 0).ok()?;
+        let offset = match self.offset_minutes {
+            Some(minutes) => Some(Offset::from_seconds(minutes * 60).ok()?),
+            None => None,
+        };
+        Some(Timestamp { local: DateTime::from_parts(date, time), offset })
+    }
+}
+
+/// What is left to read.
+struct Cursor<'a>(&'a [u8]);
+
+impl Cursor<'_> {
+    fn one_of(&mut self, marks: &[u8]) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        marks.contains(&first).then(|| {
+            self.0 = rest;
+            first
+        })
+    }
+
+    fn skip_spaces(&mut self) {
+        while self.one_of(b" ").is_some() {}
+    }
+
+    fn digit(&mut self) -> Option<i8> {
+        let (first, rest) = self.0.split_first()?;
+        let value = first.checked_sub(b'0').filter(|value| *value < 10)?;
+        self.0 = rest;
+        i8::try_from(value).ok()
+    }
+
+    fn two(&mut self) -> Option<i8> {
+        Some(self.digit()? * 10 + self.digit()?)
+    }
+
+    fn one_or_two(&mut self) -> Option<i8> {
+        let first = self.digit()?;
+        Some(self.digit().map_or(first, |second| first * 10 + second))
+    }
+
+    fn year(&mut self) -> Option<i16> {
+        Some(i16::from(self.two()?) * 100 + i16::from(self.two()?))
+    }
+
+    fn date_by_day_or_month(&mut self) -> Option<(i8, i8, i16)> {
+        let first = self.one_or_two()?;
+        let mark = self.one_of(b"/-.")?;
+        let second = self.one_or_two()?;
+        self.one_of(&[mark])?;
+        Some((first, second, self.year()?))
+    }
+
+    fn some_digits(&mut self) -> Option<()> {
+        self.digit()?;
+        while self.digit().is_some() {}
+        Some(())
+    }
+
+    /// Minutes east of UTC; the inner `None` where nothing is left to read.
+    #[allow(clippy::option_option, reason = "no offset and a malformed one are two things")]
+    fn offset(&mut self) -> Option<Option<i32>> {
+        if self.0.is_empty() {
+            return Some(None);
+        }
+        let sign = match self.one_of(b"Z+-")? {
+            b'Z' => return Some(Some(0)),
+            b'-' => -1,
+            _ => 1,
+        };
+        let hours = i32::from(self.two()?);
+        let minutes = if self.0.is_empty() {
+            0
+        } else {
+            // The colon may be left out.
+            let _colon = self.one_of(b":");
+            i32::from(self.two()?)
+        };
+        (hours < 24 && minutes < 60).then_some(Some(sign * (hours * 60 + minutes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use DateConvention::{DayMonthYear, Iso, MonthDayYear, Packed};
+
+    #[test]
+    fn dates_in_every_convention() {
+        for (text, convention, plain) in [
+            ("12/11/2019 13:01:52", DayMonthYear, "2019-11-12T13:01:52"),
+            ("12/11/2019 13:01", DayMonthYear, "2019-11-12T13:01:00"),
+            (" 12/11/2019 ", DayMonthYear, "2019-11-12T00:00:00"),
+            ("1/2/2019 8:05", DayMonthYear, "2019-02-01T08:05:00"),
+            ("12-11-2019", DayMonthYear, "2019-11-12T00:00:00"),
+            ("12.11.2019", DayMonthYear, "2019-11-12T00:00:00"),
+            ("12/1/2010 8:26", MonthDayYear, "2010-12-01T08:26:00"),
+            ("2026-02-20", Iso, "2026-02-20T00:00:00"),
+            ("2026-02-20 10:11:12", Iso, "2026-02-20T10:11:12"),
+            ("2026-02-20T10:11:12", Iso, "2026-02-20T10:11:12"),
+            ("2026-02-20T10:11:12-03:00", Iso, "2026-02-20T10:11:12-03:00"),
+            ("2026-02-20T10:11:12-0330", Iso, "2026-02-20T10:11:12-03:30"),
+            ("2026-02-20T10:11:12+02", Iso, "2026-02-20T10:11:12+02:00"),
+            ("2026-02-20T10:11:12Z", Iso, "2026-02-20T10:11:12+00:00"),
+            ("2026-02-20T10:11:12.123456789-00:30", Iso, "2026-02-20T10:11:12-00:30"),
+            ("2026-02-20 10:11:12.5", Iso, "2026-02-20T10:11:12"),
+            ("29/02/2024 23:59:59", DayMonthYear, "2024-02-29T23:59:59"),
+            ("01/01/1900 00:00:00", DayMonthYear, "1900-01-01T00:00:00"),
+            ("31122024", Packed, "2024-12-31T00:00:00"),
+        ] {
+            assert_eq!(Timestamp::parse(text, convention).unwrap().to_string(), plain, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_refused() {
+        for (text, convention) in [
+            ("", DayMonthYear),
+            ("12/11/19", DayMonthYear),
+            ("2019-11-12", DayMonthYear),
+            ("12/11-2019", DayMonthYear),
+            ("12/11/2019x", DayMonthYear),
+            ("12/11/2019 13", DayMonthYear),
+            ("12/11/2019 13:01:52 PM", DayMonthYear),
+            ("12/11/2019", Iso),
+            ("2019-1-12", Iso),
+            ("2019-11-12T10:00:00+24:00", Iso),
+            ("2019-11-12T10:00:00.", Iso),
+            ("2019-11-12T10:00:00-3", Iso),
+            ("3112202", Packed),
+            ("311220244", Packed),
+        ] {
+            assert_eq!(Timestamp::parse(text, convention), Err(TimestampError::Malformed(convention)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_told_apart() {
+        for text in ["31/02/2024", "29/02/2023", "00/01/2024", "01/13/2024", "01/01/0000", "01/01/2024 24:00:00"] {
+            let expected = Err(TimestampError::Nonexistent(DayMonthYear));
+            assert_eq!(Timestamp::parse(text, DayMonthYear), expected, "{text}");
+        }
+        let error = Timestamp::parse("31/02/2024", DayMonthYear).unwrap_err();
+        assert_eq!(error.to_string(), "expected a date that exists, like 31/12/2024 23:59:59");
+    }
+
+    #[test]
+    fn an_offset_is_given_only_where_there_is_none() {
+        let brasilia = UtcOffset::parse("-03:00");
+        for (text, plain) in
+            [("2026-02-20", "2026-02-20T00:00:00-03:00"), ("2026-02-20T10:11:12Z", "2026-02-20T10:11:12+00:00")]
+        {
+            assert_eq!(Timestamp::parse(text, Iso).unwrap().or_offset(brasilia).to_string(), plain);
+        }
+        assert_eq!(Timestamp::parse("2026-02-20", Iso).unwrap().or_offset(None).offset, None);
+        for (text, plain) in [("-0300", "-03:00"), ("+05:30", "+05:30"), ("Z", "+00:00")] {
+            assert_eq!(UtcOffset::parse(text).unwrap().to_string(), plain);
+        }
+        for text in ["", "3", "-03:00x", "BRT", "+24:00"] {
+            assert_eq!(UtcOffset::parse(text), None, "{text}");
+        }
+        let json = serde_json::to_string(&brasilia).unwrap();
+        assert_eq!(json, r#""-03:00""#);
+        assert_eq!(serde_json::from_str::<Option<UtcOffset>>(&json).unwrap(), brasilia);
+    }
+
+    #[test]
+    fn only_the_plain_form_is_plain() {
+        for text in [
+            "2026-02-20",
+            "2026-02-20 10:11:12",
+            "2026-02-20T10:11:12Z",
+            "2026-02-20T10:11:12-0300",
+            "2026-02-20T10:11:12.00000",
+            " 026-02-20T10:11:12",
+            "2026-02-30T10:11:12",
+            "2026-02-20T10:11:12-99:00",
+        ] {
+            assert_eq!(Timestamp::from_plain(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn at_one_look_it_is_what_it_is_at_a_closer_one(
+            mut text in "[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}", at in 0_usize..40, byte in "[-0-9/:. TZ+]",
+        ) {
+            if at < text.len() {
+                text.replace_range(at..=at, &byte);
+            }
+            for convention in DateConvention::ALL {
+                if let Some(common) = Parts::read_common(text.as_bytes(), convention) {
+                    prop_assert_eq!(Parts::read_any(text.as_bytes(), convention), Some(common), "{}", text);
+                }
+            }
+        }
+
+        #[test]
+        fn the_plain_form_comes_back(
+            (year, month, day) in (1_i16..=9999, 1_i8..=12, 1_i8..=28),
+            (hour, minute, second) in (0_i8..24, 0_i8..60, 0_i8..60),
+            offset_minutes in proptest::option::of(-1439_i32..=1439),
+        ) {
+            let offset = offset_minutes.map(|minutes| Offset::from_seconds(minutes * 60).unwrap());
+            let timestamp = Timestamp { local: DateTime::new(year, month, day, hour, minute, second, 0).unwrap(), offset };
+            prop_assert_eq!(Timestamp::from_plain(&timestamp.to_plain()), Some(timestamp));
+            prop_assert_eq!(Timestamp::parse(&timestamp.to_plain(), Iso), Ok(timestamp));
+        }
+
+        #[test]
+        fn nothing_panics(text in "[0-9/:.TZ +-]{0,30}") {
+            for convention in [DayMonthYear, MonthDayYear, Iso, Packed] {
+                if let Ok(read) = Timestamp::parse(&text, convention) {
+                    prop_assert_eq!(Timestamp::from_plain(&read.to_plain()), Some(read));
+                }
+            }
+        }
+    }
+}

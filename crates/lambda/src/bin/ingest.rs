@@ -1,0 +1,7 @@
+//! The ingest function.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    notaflux_lambda::ingest::main()
+}

@@ -1,0 +1,7 @@
+//! The query function.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    notaflux_lambda::query::main()
+}

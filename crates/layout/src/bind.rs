@@ -1,0 +1,455 @@
+//! The fields of a layout bound to the columns of one header: names are looked up here, once, and never again by row.
+
+use std::collections::{HashMap, HashSet};
+
+use serde::Serialize;
+use thiserror::Error;
+
+use super::cell::{Absent, AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, Test, TextCell, TrailerCell};
+use super::columns::{
+    Columns, EventColumns, IdColumns, InvoiceColumns, LineColumns, LineKeyColumns, NaturalKeyColumns, PartyColumns,
+    Yielded,
+};
+use super::spec::{
+    AmountSpec, DateSpec, EventSpec, Field, IdSpec, InvoiceSpec, KeySpec, LineSpec, Named, NaturalKeySpec, PartySpec,
+    Source, StatusSpec, Tables, Take, TaxIdSpec, TextSpec,
+};
+use super::{Conventions, Layout, fold};
+use notaflux_invoice::{Status, TaxIdColumn};
+
+/// Bytes of a name that is made of a column's.
+const MADE_NAME_LIMIT: usize = 60;
+
+/// Why a layout cannot be bound to a header.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MappingError {
+    /// Columns that the layout cannot do without.
+    #[error("layout {layout} needs columns that the header lacks: {}", columns.join(", "))]
+    MissingColumns {
+        /// The layout's name.
+        layout: String,
+        /// The columns, as the layout writes them.
+        columns: Vec<String>,
+    },
+    /// A layout of paths into JSON, for a table.
+    #[error("layout {layout} is one of paths into JSON (format = \"json\"), and this is a table")]
+    NoTable {
+        /// The layout's name.
+        layout: String,
+    },
+    /// Columns that the layout reads and the header has more than once: which one is meant cannot be known.
+    #[error("layout {layout} reads columns that the header has more than once: {}", columns.join(", "))]
+    RepeatedColumns {
+        /// The layout's name.
+        layout: String,
+        /// The columns, as the layout writes them.
+        columns: Vec<String>,
+    },
+}
+
+/// One column of a header, and what becomes of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Bound {
+    /// Its name, as the header has it.
+    pub column: String,
+    /// The fields that are read from it, such as `issuer.tax_id`, `extra.final_consumer` or `line.total`; none where it is
+    /// not read.
+    pub fields: Vec<String>,
+}
+
+/// What became of the binding of a layout to a header.
+#[derive(Debug)]
+pub(super) struct Binding {
+    pub(super) columns: Columns,
+    /// Every column of the header, in order.
+    pub(super) bound: Box<[Bound]>,
+    /// How many of them stand in the record itself, before those of its lines.
+    pub(super) record_columns: usize,
+    /// Fields of the layout for which the header has no column.
+    pub(super) unbound: Box<[String]>,
+}
+
+/// Binds the fields of `layout` to the columns of `header`.
+pub(super) fn bind(
+    layout: &Layout,
+    header: &[impl AsRef<str>],
+    conventions: Conventions,
+) -> Result<Binding, MappingError> {
+    let mut binder = Binder::new(layout, header, conventions);
+    binder.require();
+    binder.bind()
+}
+
+/// Binds the fields of `layout` to the paths of JSON that it names: each is a column, whether or not a record has it.
+pub(super) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Binding, MappingError> {
+    let binder = Binder { is_open: true, ..Binder::new(layout, &[""; 0], conventions) };
+    binder.bind()
+}
+
+struct Binder<'a> {
+    layout: &'a Layout,
+    conventions: Conventions,
+    /// By folded name: the columns of that name.
+    columns: HashMap<String, Vec<usize>>,
+    bound: Vec<Bound>,
+    unbound: Vec<String>,
+    /// Names that the layout reads and more than one column has.
+    repeated: Vec<String>,
+    /// Columns that the layout cannot do without.
+    missing: Vec<String>,
+    /// Whether any name that the layout reads is a column.
+    is_open: bool,
+    /// Paths that those of lines begin with; none outside of lines that stand in a list of their own.
+    within: Vec<String>,
+}
+
+impl<'a> Binder<'a> {
+    fn bind(mut self) -> Result<Binding, MappingError> {
+        let layout = self.layout;
+        let spec = &layout.spec;
+        let trailer = spec.trailer.as_ref().and_then(|trailer| {
+            let cell = self.cell("trailer", &trailer.column, &[]);
+            trailer.test().map(|test| TrailerCell { cell, test: Test::new(test) })
+        });
+        let id = self.id(&spec.id);
+        let mut record_columns = None;
+        let mut yielded = match &layout.tables {
+            Tables::Invoice(invoice) => Yielded::Invoice(Box::new(self.invoice(invoice))),
+            Tables::Line(line) => Yielded::Line(self.line(line)),
+            Tables::Event(event) => Yielded::Event(self.event(event)),
+            Tables::InvoiceLine(invoice, line) => {
+                Yielded::InvoiceLine(Box::new(self.invoice(invoice)), self.line(line))
+            }
+            Tables::InvoiceWithLines(invoice, line) => {
+                let invoice = Box::new(self.invoice(invoice));
+                record_columns = Some(self.bound.len());
+                self.within = line.each.iter().flat_map(|each| each.0.clone()).collect();
+                Yielded::InvoiceWithLines(invoice, self.line(line))
+            }
+        };
+        if spec.keep_other_columns && !self.is_open {
+            self.keep_others(&mut yielded);
+        }
+        self.done(Columns { id, yielded, trailer }, record_columns)
+    }
+
+    fn new(layout: &'a Layout, header: &[impl AsRef<str>], conventions: Conventions) -> Self {
+        let mut columns = HashMap::<String, Vec<usize>>::new();
+        for (at, name) in header.iter().enumerate() {
+            columns.entry(fold::column(name.as_ref())).or_default().push(at);
+        }
+        let bound = header.iter().map(|name| Bound { column: name.as_ref().trim().to_owned(), fields: Vec::new() });
+        let (unbound, repeated, missing) = (Vec::new(), Vec::new(), Vec::new());
+        let (bound, within) = (bound.collect(), Vec::new());
+        Self { layout, conventions, columns, bound, unbound, repeated, missing, is_open: false, within }
+    }
+
+    /// Notes what the layout requires and the header lacks.
+    fn require(&mut self) {
+        for source in &self.layout.spec.requires {
+            if !source.0.iter().any(|name| self.columns.contains_key(&fold::column(name))) {
+                self.missing.push(alternatives(source));
+            }
+        }
+    }
+
+    /// Notes that the layout cannot do without this, where the header lacks it.
+    fn need(&mut self, cell: &Cell, source: &Source) {
+        if cell.is_nowhere() {
+            let names = alternatives(source);
+            if !self.missing.contains(&names) {
+                self.missing.push(names);
+            }
+        }
+    }
+
+    fn id(&mut self, spec: &IdSpec) -> IdColumns {
+        let access_key = self.key("access_key", spec.access_key.as_ref());
+        let nfse_key = self.key("nfse_key", spec.nfse_key.as_ref());
+        let has_key = [&access_key, &nfse_key].into_iter().flatten().any(|key| !key.cell.is_nowhere());
+        let natural = spec.natural_key.as_ref().and_then(|natural| self.natural_key(natural, has_key));
+        if natural.is_none() && !has_key {
+            let keys = [&spec.access_key, &spec.nfse_key].into_iter().flatten();
+            let names: Vec<String> = keys.map(|Field(key)| alternatives(&key.from)).collect();
+            if !names.is_empty() && spec.natural_key.is_none() {
+                self.missing.push(names.join(" or "));
+            }
+        }
+        IdColumns { access_key, nfse_key, natural }
+    }
+
+    fn key(&mut self, field: &str, spec: Option<&Field<KeySpec>>) -> Option<KeyCell> {
+        let Field(spec) = spec?;
+        Some(KeyCell { cell: self.cell(field, &spec.from, &spec.absent), take: spec.take })
+    }
+
+    /// The natural key; none where the header lacks a part of it and `has_key` says that another key may name an invoice.
+    fn natural_key(&mut self, spec: &NaturalKeySpec, has_key: bool) -> Option<NaturalKeyColumns> {
+        let from: Vec<Cell> = spec.from.iter().map(|source| self.cell("id", source, &[])).collect();
+        let optional = spec.optional.iter().map(|source| self.cell("id", source, &[])).collect();
+        if from.iter().any(Cell::is_nowhere) {
+            if !has_key {
+                for (cell, source) in from.iter().zip(&spec.from) {
+                    self.need(cell, source);
+                }
+            }
+            return None;
+        }
+        Some(NaturalKeyColumns { name: spec.name.as_str().into(), from: from.into(), optional })
+    }
+
+    fn invoice(&mut self, spec: &InvoiceSpec) -> InvoiceColumns {
+        let issued_at = self.date("issued_at", Some(&spec.issued_at));
+        self.need(&issued_at.cell, &spec.issued_at.0.from);
+        InvoiceColumns {
+            model: self.text("model", spec.model.as_ref()),
+            series: self.text("series", spec.series.as_ref()),
+            number: self.text("number", spec.number.as_ref()),
+            operation: self.text("operation", spec.operation.as_ref()),
+            issued_at,
+            issuer: self.party("issuer", &spec.issuer),
+            issuer_from_key: spec.issuer_from_key,
+            recipient: self.party("recipient", &spec.recipient),
+            status: self.status(spec.status.as_ref()),
+            status_at: self.date("status_at", spec.status_at.as_ref()),
+            total: self.amount("total", spec.total.as_ref()),
+            currency: self.text("currency", spec.currency.as_ref()),
+            extra: self.extra("extra", &spec.extra),
+        }
+    }
+
+    fn party(&mut self, role: &str, spec: &PartySpec) -> PartyColumns {
+        let field = |name: &str| format!("{role}.{name}");
+        PartyColumns {
+            tax_ids: self.tax_ids(&field("tax_id"), spec),
+            name: self.text(&field("name"), spec.name.as_ref()),
+            state_registration: self.text(&field("state_registration"), spec.state_registration.as_ref()),
+            uf: self.text(&field("uf"), spec.uf.as_ref()),
+            city: self.text(&field("city"), spec.city.as_ref()),
+        }
+    }
+
+    fn line(&mut self, spec: &LineSpec) -> LineColumns {
+        LineColumns {
+            key: self.line_key(spec),
+            code: self.text("line.code", spec.code.as_ref()),
+            description: self.text("line.description", spec.description.as_ref()),
+            ncm: self.text("line.ncm", spec.ncm.as_ref()),
+            cfop: self.text("line.cfop", spec.cfop.as_ref()),
+            quantity: self.amount("line.quantity", spec.quantity.as_ref()),
+            unit: self.text("line.unit", spec.unit.as_ref()),
+            unit_price: self.amount("line.unit_price", spec.unit_price.as_ref()),
+            total: self.amount("line.total", spec.total.as_ref()),
+            extra: self.extra("line.extra", &spec.extra),
+        }
+    }
+
+    fn line_key(&mut self, spec: &LineSpec) -> LineKeyColumns {
+        if spec.number.is_none() && spec.key.is_empty() {
+            return LineKeyColumns::Position;
+        }
+        if let Some(Field(number)) = &spec.number {
+            let cell = self.cell("line.number", &number.from, &number.absent);
+            self.need(&cell, &number.from);
+            return LineKeyColumns::Number(cell);
+        }
+        let mut cells = Vec::with_capacity(spec.key.len());
+        for source in &spec.key {
+            let cell = self.cell("line.key", source, &[]);
+            self.need(&cell, source);
+            cells.push(cell);
+        }
+        LineKeyColumns::Natural(cells.into())
+    }
+
+    fn event(&mut self, spec: &EventSpec) -> EventColumns {
+        let text = self.text("event.text", Some(&spec.text));
+        self.need(&text.cell, &spec.text.0.from);
+        let at = self.date("event.at", Some(&spec.at));
+        self.need(&at.cell, &spec.at.0.from);
+        EventColumns {
+            text,
+            at,
+            description: self.text("event.description", spec.description.as_ref()),
+            reason: self.text("event.reason", spec.reason.as_ref()),
+        }
+    }
+
+    /// Those that the header has: one that it lacks costs nothing by row.
+    fn extra(&mut self, of: &str, spec: &Named<TextSpec>) -> Vec<(String, TextCell)> {
+        let mut extra = Vec::with_capacity(spec.0.len());
+        for (name, field) in &spec.0 {
+            let cell = self.text_of(&format!("{of}.{name}"), field);
+            if !cell.cell.is_nowhere() {
+                extra.push((name.clone(), cell));
+            }
+        }
+        extra
+    }
+
+    fn text(&mut self, field: &str, spec: Option<&Field<TextSpec>>) -> TextCell {
+        spec.map_or_else(TextCell::nowhere, |Field(spec)| self.text_of(field, spec))
+    }
+
+    fn text_of(&mut self, field: &str, spec: &TextSpec) -> TextCell {
+        TextCell { cell: self.cell(field, &spec.from, &spec.absent), take: spec.take, pad: spec.pad }
+    }
+
+    fn tax_ids(&mut self, field: &str, spec: &PartySpec) -> Box<[TaxIdCell]> {
+        let mut cells = Vec::new();
+        if let Some(Field(TaxIdSpec { from, absent, take, holds })) = &spec.tax_id {
+            cells.push(TaxIdCell { cell: self.cell(field, from, absent), take: *take, holds: *holds });
+        }
+        for (from, holds) in [(&spec.cnpj, TaxIdColumn::Cnpj), (&spec.cpf, TaxIdColumn::Cpf)] {
+            if let Some(from) = from {
+                cells.push(TaxIdCell { cell: self.cell(field, from, &[]), take: Take::Integer, holds });
+            }
+        }
+        cells.into()
+    }
+
+    fn date(&mut self, field: &str, spec: Option<&Field<DateSpec>>) -> DateCell {
+        let convention = self.conventions.date;
+        let Some(Field(spec)) = spec else {
+            return DateCell { cell: Cell::nowhere(), convention, pinned: true, absent: Box::default() };
+        };
+        DateCell {
+            cell: self.cell(field, &spec.from, &spec.absent),
+            convention: spec.convention.unwrap_or(convention),
+            pinned: spec.convention.is_some(),
+            absent: self.layout.spec.absent_dates.as_slice().into(),
+        }
+    }
+
+    fn amount(&mut self, field: &str, spec: Option<&Field<AmountSpec>>) -> AmountCell {
+        let convention = self.conventions.decimal;
+        let Some(Field(spec)) = spec else { return AmountCell { cell: Cell::nowhere(), convention, pinned: true } };
+        AmountCell {
+            cell: self.cell(field, &spec.from, &spec.absent),
+            convention: spec.convention.unwrap_or(convention),
+            pinned: spec.convention.is_some(),
+        }
+    }
+
+    fn status(&mut self, spec: Option<&StatusSpec>) -> StatusCell {
+        let Some(spec) = spec else {
+            return StatusCell::new(Cell::nowhere(), Box::default(), Status::Unknown, Status::Unknown);
+        };
+        let cell = self.cell("status", &spec.from, &spec.absent);
+        let rules = spec.rules.iter().filter_map(|rule| Some((Test::new(rule.test()?), rule.status))).collect();
+        StatusCell::new(cell, rules, spec.otherwise, spec.blank)
+    }
+
+    fn cell(&mut self, field: &str, from: &Source, absent: &[String]) -> Cell {
+        let mut columns = Vec::with_capacity(from.0.len());
+        if self.is_open {
+            columns = self.opened(from);
+        }
+        for name in from.0.iter().filter(|_| !self.is_open) {
+            match self.columns.get(&fold::column(name)).map(Vec::as_slice) {
+                None | Some([]) => {}
+                Some([column]) => columns.push(*column),
+                Some(_) if self.repeated.contains(name) => {}
+                Some(_) => self.repeated.push(name.clone()),
+            }
+        }
+        for &column in &columns {
+            self.note(column, field);
+        }
+        if columns.is_empty() {
+            self.unbound.push(field.to_owned());
+        }
+        let in_header = columns.first().and_then(|&column| self.bound.get(column)).map(|bound| &*bound.column);
+        let name = in_header.or(from.0.first().map(String::as_str)).unwrap_or_default().into();
+        Cell { columns: columns.into(), absent: Absent::new(self.layout.spec.absent.iter().chain(absent)), name }
+    }
+
+    /// The columns of all paths that `from` names, made where they are not there yet.
+    fn opened(&mut self, from: &Source) -> Vec<usize> {
+        let paths: Vec<String> = match self.within.as_slice() {
+            [] => from.0.clone(),
+            lists => from.0.iter().flat_map(|name| lists.iter().map(move |list| format!("{list}.{name}"))).collect(),
+        };
+        let mut columns = Vec::with_capacity(paths.len());
+        for path in paths {
+            let known = self.columns.entry(fold::column(&path)).or_default();
+            if known.is_empty() {
+                known.push(self.bound.len());
+                self.bound.push(Bound { column: path, fields: Vec::new() });
+            }
+            columns.extend(known.iter().copied().take(1));
+        }
+        columns
+    }
+
+    fn note(&mut self, column: usize, field: &str) {
+        if let Some(bound) = self.bound.get_mut(column) {
+            bound.fields.push(field.to_owned());
+        }
+    }
+
+    /// Keeps the columns that nothing reads in what the row yields, under names made of theirs.
+    fn keep_others(&mut self, yielded: &mut Yielded) {
+        let (of, extra) = match yielded {
+            Yielded::Invoice(invoice) => ("extra", &mut invoice.extra),
+            Yielded::Line(line) | Yielded::InvoiceLine(_, line) => ("line.extra", &mut line.extra),
+            Yielded::Event(_) | Yielded::InvoiceWithLines(..) => return,
+        };
+        let mut taken: HashSet<String> = extra.iter().map(|(name, _)| name.clone()).collect();
+        for column in 0..self.bound.len() {
+            let Some(bound) = self.bound.get(column).filter(|bound| bound.fields.is_empty()) else { continue };
+            let name = unlike(&mut taken, &made_name(&bound.column, column));
+            let absent = Absent::new(self.layout.spec.absent.iter());
+            let cell = Cell { columns: [column].into(), absent, name: bound.column.as_str().into() };
+            self.note(column, &format!("{of}.{name}"));
+            extra.push((name, TextCell { cell, take: Take::Whole, pad: 0 }));
+        }
+    }
+
+    fn done(self, columns: Columns, record_columns: Option<usize>) -> Result<Binding, MappingError> {
+        let layout = self.layout.name().to_owned();
+        if !self.missing.is_empty() {
+            return Err(MappingError::MissingColumns { layout, columns: self.missing });
+        }
+        if !self.repeated.is_empty() {
+            return Err(MappingError::RepeatedColumns { layout, columns: self.repeated });
+        }
+        let record_columns = record_columns.unwrap_or(self.bound.len());
+        Ok(Binding { columns, bound: self.bound.into(), record_columns, unbound: self.unbound.into() })
+    }
+}
+
+/// `A`, or `A or B` where one of several does.
+pub(super) fn alternatives(Source(names): &Source) -> String {
+    names.join(" or ")
+}
+
+/// The folded name of a column in snake case, cut at [`MADE_NAME_LIMIT`]; `column_7` where nothing is left of it.
+pub(super) fn made_name(column: &str, at: usize) -> String {
+    let mut made = String::new();
+    for char in fold::column(column).chars() {
+        if char.is_ascii_alphanumeric() {
+            made.push(char);
+        } else if !made.is_empty() && !made.ends_with('_') {
+            made.push('_');
+        }
+        if made.len() >= MADE_NAME_LIMIT {
+            break;
+        }
+    }
+    match made.trim_end_matches('_') {
+        "" => format!("column_{}", at + 1),
+        made => made.to_owned(),
+    }
+}
+
+/// `name`, or with a number behind it where it is taken.
+pub(super) fn unlike(taken: &mut HashSet<String>, name: &str) -> String {
+    let mut free = name.to_owned();
+    let mut number = 1;
+    while !taken.insert(free.clone()) {
+        number += 1;
+        free = format!("{name}_{number}");
+    }
+    free
+}

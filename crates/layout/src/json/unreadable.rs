@@ -1,0 +1,75 @@
+//! Why an element gives no row, in words.
+
+use std::fmt;
+
+use jiter::{JiterError, JiterErrorType, JsonErrorType};
+
+use super::super::reject::Quoted;
+use super::super::{Reason, Reject};
+
+/// Why an element gives no row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Byte of the element at which it shows.
+    pub at: usize,
+    /// What it would be a reject for, with a message that does not say where.
+    pub reject: Reject,
+    /// What should have stood there and what does, where the element is no JSON and it is not certain that it ends where it
+    /// seems to: a quote or a bracket may be missing.
+    pub broken: Option<(&'static str, String)>,
+}
+
+impl Unreadable {
+    pub(super) fn reject(at: usize, reason: Reason, message: String) -> Self {
+        Self { at, reject: Reject { reason, message }, broken: None }
+    }
+
+    /// What a layout of columns of a table makes of JSON.
+    pub(crate) fn table() -> Self {
+        Self::reject(0, Reason::InvalidJson, "expected a row of a table, found JSON".to_owned())
+    }
+
+    #[cold]
+    pub(super) fn of(error: &JiterError, text: &str) -> Self {
+        let at = error.index.min(text.len());
+        let found = text.get(at..).and_then(|rest| rest.chars().next());
+        let found =
+            found.map_or_else(|| "the end".to_owned(), |found| Quoted(found.encode_utf8(&mut [0; 4])).to_string());
+        let (expected, is_bounded) = match &error.error_type {
+            JiterErrorType::JsonError(kind) => expected(kind),
+            JiterErrorType::WrongType { .. } => ("another value", true),
+        };
+        let reject = Reject { reason: Reason::InvalidJson, message: format!("expected {expected}, found {found}") };
+        Self { at, reject, broken: (!is_bounded).then_some((expected, found)) }
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "byte {}: {}", self.at, self.reject.message)
+    }
+}
+
+/// What was expected, and whether the element surely ends where its brackets say, whatever stands here.
+const fn expected(kind: &JsonErrorType) -> (&'static str, bool) {
+    match kind {
+        JsonErrorType::InvalidEscape => ("an escape that JSON has, such as \\n or \\u00e7", true),
+        JsonErrorType::InvalidUnicodeCodePoint => ("UTF-8", true),
+        JsonErrorType::LoneLeadingSurrogateInHexEscape | JsonErrorType::UnexpectedEndOfHexEscape => {
+            ("both halves of a surrogate pair", true)
+        }
+        JsonErrorType::InvalidNumber => ("a number of JSON", true),
+        JsonErrorType::NumberOutOfRange => ("a number of at most 4300 digits", true),
+        JsonErrorType::RecursionLimitExceeded => ("at most 200 lists and objects within one another", true),
+        JsonErrorType::EofWhileParsingList | JsonErrorType::ExpectedListCommaOrEnd => ("\",\" or \"]\"", false),
+        JsonErrorType::EofWhileParsingObject | JsonErrorType::ExpectedObjectCommaOrEnd => ("\",\" or \"}\"", false),
+        JsonErrorType::EofWhileParsingString => ("the end of the string", false),
+        JsonErrorType::ControlCharacterWhileParsingString => ("no line break or control character in a string", false),
+        JsonErrorType::ExpectedColon => ("\":\"", false),
+        JsonErrorType::ExpectedSomeIdent => ("true, false or null", false),
+        JsonErrorType::KeyMustBeAString => ("a key in quotes", false),
+        JsonErrorType::TrailingComma => ("something behind the comma", false),
+        JsonErrorType::TrailingCharacters => ("the end of the value", false),
+        _ => ("a value", false),
+    }
+}

@@ -1,0 +1,118 @@
+//! What names the invoice that a row is, or belongs to.
+
+use std::borrow::Cow;
+
+use super::Mapping;
+use crate::columns::NaturalKeyColumns;
+use crate::{Reason, Reject, Row};
+use notaflux_invoice::{AccessKey, NfseKey, TaxId};
+use notaflux_sha256::{Sha256, hex};
+
+/// Bytes of the hash of a natural key that are its id, in hexadecimal: 128 bits.
+const NATURAL_ID_BYTES: usize = 16;
+
+/// The id of an invoice, and the key that it is.
+#[derive(Debug, Clone)]
+pub(super) struct Id<'r> {
+    pub(super) text: Cow<'r, str>,
+    pub(super) key: Key,
+}
+
+/// What an id was made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Key {
+    Access(AccessKey),
+    Nfse(NfseKey),
+    Natural,
+}
+
+impl Key {
+    pub(super) fn access_key(&self) -> Option<&AccessKey> {
+        match self {
+            Self::Access(key) => Some(key),
+            Self::Nfse(_) | Self::Natural => None,
+        }
+    }
+
+    /// Whom the key names as issuer.
+    pub(super) fn issuer_tax_id(&self) -> Option<TaxId> {
+        match self {
+            Self::Access(key) => Some(key.issuer_tax_id()),
+            Self::Nfse(key) => Some(key.issuer_tax_id()),
+            Self::Natural => None,
+        }
+    }
+
+    /// Year and month of issue.
+    pub(super) fn year_month(&self) -> Option<(u16, u8)> {
+        match self {
+            Self::Access(key) => Some(key.year_month()),
+            Self::Nfse(key) => Some(key.year_month()),
+            Self::Natural => None,
+        }
+    }
+
+    /// Whether its check digit is right; true of what has none.
+    pub(super) fn check_digit_ok(&self) -> bool {
+        match self {
+            Self::Access(key) => key.check_digit_ok(),
+            Self::Nfse(key) => key.check_digit_ok(),
+            Self::Natural => true,
+        }
+    }
+}
+
+impl Mapping {
+    /// The id by the first key of the layout that has a value.
+    pub(super) fn id<'r>(&self, row: &Row<'r>) -> Result<Id<'r>, Reject> {
+        let columns = &self.columns.id;
+        if let Some((text, cell)) = columns.access_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
+            return match AccessKey::parse(&text) {
+                Ok(key) => Ok(Id { text, key: Key::Access(key) }),
+                Err(error) => Err(self.reject_first(Reason::InvalidAccessKey, &cell.cell, row, &error)),
+            };
+        }
+        if let Some((text, cell)) = columns.nfse_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
+            return match NfseKey::parse(&text) {
+                Ok(key) => Ok(Id { text, key: Key::Nfse(key) }),
+                Err(error) => Err(self.reject_first(Reason::InvalidNfseKey, &cell.cell, row, &error)),
+            };
+        }
+        match &columns.natural {
+            Some(natural) => Ok(Id { text: Cow::Owned(self.natural_id(natural, row)?), key: Key::Natural }),
+            None => Err(self.no_key()),
+        }
+    }
+
+    /// The first 32 hexadecimal digits of the SHA-256 of the key's name and values, a NUL between any two.
+    fn natural_id(&self, columns: &NaturalKeyColumns, row: &Row<'_>) -> Result<String, Reject> {
+        let mut hasher = Sha256::new();
+        hasher.update(&*columns.name);
+        let needed = columns.from.iter().map(|cell| (cell, true));
+        for (cell, is_needed) in needed.chain(columns.optional.iter().map(|cell| (cell, false))) {
+            hasher.update([0]);
+            match cell.read(row) {
+                Some(found) if found.text.contains('\0') => {
+                    return Err(self.reject(Reason::InvalidNaturalKey, found, &"expected a text without a NUL"));
+                }
+                Some(found) => hasher.update(found.text),
+                None if is_needed => return Err(Reject::missing(&cell.name, "a value, which names the invoice")),
+                None => {}
+            }
+        }
+        let digest = hasher.finish();
+        let mut id = String::with_capacity(2 * NATURAL_ID_BYTES);
+        id.extend(hex(&digest).take(2 * NATURAL_ID_BYTES));
+        Ok(id)
+    }
+
+    #[cold]
+    fn no_key(&self) -> Reject {
+        let columns = &self.columns.id;
+        if let Some(cell) = columns.access_key.as_ref().filter(|cell| !cell.cell.is_nowhere()) {
+            return Reject::missing(&cell.cell.name, "an access key of 44 characters");
+        }
+        let name = columns.nfse_key.as_ref().map(|cell| &*cell.cell.name).unwrap_or_default();
+        Reject::missing(name, "an NFS-e key of 50 digits")
+    }
+}

@@ -1,0 +1,101 @@
+//! A row to a line.
+
+use std::borrow::Cow;
+
+use super::id::Id;
+use super::{Mapping, extra, oddity};
+use crate::cell::{Cell, Found, taken};
+use crate::columns::{LineColumns, LineKeyColumns};
+use crate::spec::Take;
+use crate::{Reason, Reject, Row};
+use notaflux_invoice::line::LINE_NUMBER_LIMIT;
+use notaflux_invoice::text::all_digits;
+use notaflux_invoice::{Line, LineKey};
+
+/// What stands between the values of a line's natural key: the unit separator of ASCII.
+const SEPARATOR: char = '\u{1f}';
+
+/// Bytes that a natural key of several columns seldom exceeds.
+const KEY_CAPACITY: usize = 96;
+
+impl Mapping {
+    /// The line that `row` is; `position` says which one of its invoice, from 1.
+    pub(super) fn line<'r>(
+        &'r self,
+        columns: &'r LineColumns,
+        id: Id<'r>,
+        row: &Row<'r>,
+        position: u32,
+    ) -> Result<Line<'r>, Reject> {
+        let key = match &columns.key {
+            LineKeyColumns::Number(cell) => LineKey::Number(self.line_number(cell, row)?),
+            LineKeyColumns::Natural(cells) => LineKey::Natural(self.line_key(cells, row)?),
+            LineKeyColumns::Position => LineKey::Number(position),
+        };
+        let mut line = Line {
+            invoice: id.text,
+            key,
+            code: columns.code.read(row),
+            description: columns.description.read(row),
+            ncm: columns.ncm.read(row),
+            cfop: columns.cfop.read(row),
+            quantity: self.amount(&columns.quantity, row)?,
+            unit: columns.unit.read(row),
+            unit_price: self.amount(&columns.unit_price, row)?,
+            total: self.amount(&columns.total, row)?,
+            extra: extra(&columns.extra, row),
+            warnings: Vec::new(),
+        };
+        let warnings = oddity::of_key(&id.key);
+        self.object(warnings, &oddity::Odd { id: &line.invoice, invoice: None })?;
+        line.warnings = warnings.iter().collect();
+        Ok(line)
+    }
+
+    fn line_number(&self, cell: &Cell, row: &Row<'_>) -> Result<u32, Reject> {
+        let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, "the number of a line"))?;
+        let digits = taken(found.text, Take::Integer);
+        // `u32::from_str` takes a sign too.
+        let number = all_digits(digits.as_bytes()).then(|| digits.parse().ok()).flatten();
+        number.filter(|number| (1..=LINE_NUMBER_LIMIT).contains(number)).ok_or_else(|| {
+            let expected = format_args!("expected the number of a line, 1 to {LINE_NUMBER_LIMIT}");
+            self.reject(Reason::InvalidLineNumber, found, &expected)
+        })
+    }
+
+    /// The values of the key's columns with [`SEPARATOR`] between them, of which at least one must be there.
+    fn line_key<'r>(&self, cells: &[Cell], row: &Row<'r>) -> Result<Cow<'r, str>, Reject> {
+        if let [cell] = cells {
+            let found = cell.read(row).ok_or_else(|| no_line_key(cells))?;
+            self.check_line_key(found)?;
+            return Ok(Cow::Borrowed(found.text));
+        }
+        let mut joined = String::with_capacity(KEY_CAPACITY);
+        let mut any = false;
+        for (at, cell) in cells.iter().enumerate() {
+            if at > 0 {
+                joined.push(SEPARATOR);
+            }
+            let Some(found) = cell.read(row) else { continue };
+            self.check_line_key(found)?;
+            any = true;
+            joined.push_str(found.text);
+        }
+        if any { Ok(Cow::Owned(joined)) } else { Err(no_line_key(cells)) }
+    }
+
+    /// Rejects what would make two keys one: the separator, and the NUL that parts the keys of an ingestion.
+    fn check_line_key(&self, found: Found<'_>) -> Result<(), Reject> {
+        if found.text.contains([SEPARATOR, '\0']) {
+            let expected = "expected a text without a NUL or a unit separator";
+            return Err(self.reject(Reason::InvalidNaturalKey, found, &expected));
+        }
+        Ok(())
+    }
+}
+
+#[cold]
+fn no_line_key(cells: &[Cell]) -> Reject {
+    let names: Vec<&str> = cells.iter().map(|cell| &*cell.name).collect();
+    Reject::missing(&names.join(", "), "a value, which tells the line from others")
+}

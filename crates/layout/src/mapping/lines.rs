@@ -1,0 +1,47 @@
+//! A record of JSON to an invoice with its lines.
+
+use std::collections::HashSet;
+
+use super::id::Id;
+use super::{InvoiceRow, Mapping};
+use crate::columns::{InvoiceColumns, LineColumns};
+use crate::{Reason, Record, Reject, Row};
+use notaflux_invoice::{Line, LineKey};
+
+impl Mapping {
+    pub(super) fn invoice_with_lines<'r>(
+        &'r self,
+        of_invoice: &'r InvoiceColumns,
+        of_line: &'r LineColumns,
+        id: Id<'r>,
+        row: &'r Row<'r>,
+    ) -> Result<Record<'r, InvoiceRow<'r>>, Reject> {
+        let mut lines = Vec::with_capacity(row.lines().len());
+        for (position, line) in (1..).zip(row.lines()) {
+            let line = self.line(of_line, id.clone(), &line, position);
+            lines.push(line.map_err(|reject| of_line_number(position, &reject))?);
+        }
+        if let Some((position, key)) = repeated(&lines) {
+            let message = match key {
+                LineKey::Number(number) => format!("expected a number that no other line has, found {number} again"),
+                LineKey::Natural(_) => "expected a key that no other line has, found one again".to_owned(),
+            };
+            return Err(of_line_number(position, &Reject { reason: Reason::InvalidLineNumber, message }));
+        }
+        let mut invoice = self.invoice(of_invoice, id, row)?;
+        invoice.line_count = u32::try_from(lines.len()).ok();
+        Ok(Record::InvoiceWithLines(Box::new((invoice, lines))))
+    }
+}
+
+/// What is wrong with a line of the record.
+#[cold]
+fn of_line_number(position: u32, reject: &Reject) -> Reject {
+    Reject { reason: reject.reason, message: format!("its line {position}: {}", reject.message) }
+}
+
+/// The first line whose key another one before it has: both would be one item.
+fn repeated<'l>(lines: &'l [Line<'_>]) -> Option<(u32, &'l LineKey<'l>)> {
+    let mut seen = HashSet::with_capacity(lines.len());
+    (1..).zip(lines).map(|(position, line)| (position, &line.key)).find(|(_, key)| !seen.insert(*key))
+}

@@ -1,0 +1,404 @@
+//! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
+
+use encoding_rs::{CoderResult, WINDOWS_1252};
+use wide::u8x16;
+
+use super::json::Workspace;
+use notaflux_records::record::Fields;
+
+/// Room for the text of one record, used again for the next.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(super) text: String,
+    /// The text of a row of Latin-1.
+    latin: Latin,
+    /// Whether the row before was not UTF-8.
+    was_other: bool,
+    /// Where each field stands in the text of the row.
+    spans: Vec<Span>,
+    pub(super) json: Workspace,
+}
+
+/// Where a value stands in the text of its row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Span {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Whether it is a number of JSON.
+    pub(super) is_number: bool,
+}
+
+impl Span {
+    /// Records have limits far below 4 GB.
+    pub(super) fn new(start: usize, end: usize) -> Self {
+        let bound = |byte| u32::try_from(byte).unwrap_or(u32::MAX);
+        Self { start: bound(start), end: bound(end), is_number: false }
+    }
+
+    pub(super) fn of<'t>(&self, text: &'t str) -> Option<&'t str> {
+        text.get(self.start as usize..self.end as usize)
+    }
+}
+
+/// The fields of one record as text, borrowed from the record or, where it was not UTF-8, from a [`Scratch`].
+///
+/// A record of JSON with lines in it has the fields of the record alone; each of its [`Row::lines`] has those too, and behind
+/// them its own.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    pub(super) text: &'a str,
+    pub(super) spans: &'a [Span],
+    /// The fields of a line.
+    pub(super) line: &'a [Span],
+    /// Those of all lines, `line_columns` each.
+    pub(super) lines: &'a [Span],
+    pub(super) line_columns: usize,
+    /// Names and values that no column is for.
+    pub(super) others: &'a [(Span, Span)],
+}
+
+impl<'a> Row<'a> {
+    /// Takes `fields` as they are where the record is UTF-8 throughout, every field for itself; otherwise decodes all of
+    /// it as windows-1252, in which every byte means something.
+    #[must_use]
+    pub fn decode(fields: Fields<'a>, scratch: &'a mut Scratch) -> Self {
+        let bytes = fields.text();
+        // Behind a row that was no UTF-8 the next is likely to be none: it is decoded at once, and that tells it.
+        let decoded = scratch.was_other.then(|| scratch.latin.decode(bytes));
+        let text = if scratch.was_other { scratch.latin.same_as_utf_8(bytes) } else { utf_8(bytes) };
+        if let Some(text) = text
+            && scratch.note_spans_of_text(text, fields)
+        {
+            scratch.was_other = false;
+            return Self::of(text, &scratch.spans);
+        }
+        scratch.was_other = true;
+        let is_latin = decoded.unwrap_or_else(|| scratch.latin.decode(bytes));
+        if is_latin { scratch.decoded(fields) } else { scratch.decode_windows_1252(fields) }
+    }
+
+    fn of(text: &'a str, spans: &'a [Span]) -> Self {
+        Self { text, spans, line: &[], lines: &[], line_columns: 0, others: &[] }
+    }
+
+    /// Number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.spans.len() + self.line.len()
+    }
+
+    /// Whether there is no field at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The text of field `index`, from 0.
+    #[inline]
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&'a str> {
+        self.span(index)?.of(self.text)
+    }
+
+    /// Whether field `index` is a number of JSON.
+    #[inline]
+    pub(super) fn is_number(&self, index: usize) -> bool {
+        self.span(index).is_some_and(|span| span.is_number)
+    }
+
+    #[inline]
+    fn span(&self, index: usize) -> Option<&'a Span> {
+        match self.spans.get(index) {
+            Some(span) => Some(span),
+            None => self.line.get(index - self.spans.len()),
+        }
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'a str> {
+        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+    }
+
+    /// The lines that the record holds, each with the fields of the record before its own.
+    #[must_use]
+    pub fn lines(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
+        let record = *self;
+        self.lines.chunks_exact(self.line_columns.max(1)).map(move |line| Row {
+            line,
+            lines: &[],
+            others: &[],
+            ..record
+        })
+    }
+
+    /// Names and values of the record that no column is for, where the layout keeps them.
+    pub(super) fn others(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
+        let text = self.text;
+        let read = move |span: &Span| span.of(text).unwrap_or_default();
+        self.others.iter().map(move |(name, value)| (read(name), read(value)))
+    }
+}
+
+impl Scratch {
+    /// Notes where the fields stand; false where one ends in the middle of a character, since bytes of two fields that make
+    /// UTF-8 only together are not UTF-8.
+    fn note_spans_of_text(&mut self, text: &str, fields: Fields<'_>) -> bool {
+        self.spans.clear();
+        self.spans.extend(fields.bounds().iter().map(|field| Span::new(field.start, field.end)));
+        fields.bounds().iter().all(|field| text.is_char_boundary(field.end))
+    }
+
+    /// The row whose text was decoded as Latin-1.
+    fn decoded(&mut self, fields: Fields<'_>) -> Row<'_> {
+        self.spans.clear();
+        let mut wide = 0;
+        self.spans.extend(fields.bounds().iter().map(|field| {
+            // Before a field there is none that does not stand before the end of the last.
+            let start = field.start + wide;
+            wide = self.latin.wide_before(field.end);
+            Span::new(start, field.end + wide)
+        }));
+        Row::of(self.latin.text(), &self.spans)
+    }
+
+    fn decode_windows_1252(&mut self, fields: Fields<'_>) -> Row<'_> {
+        self.spans.clear();
+        self.text.clear();
+        for field in fields.iter() {
+            let start = self.text.len();
+            decode_windows_1252(field, &mut self.text);
+            self.spans.push(Span::new(start, self.text.len()));
+        }
+        Row::of(&self.text, &self.spans)
+    }
+}
+
+/// Bytes of Latin-1 that are looked at together: as many as an integer has bits.
+const BLOCK_BYTES: usize = 64;
+
+/// A block and the bytes behind it that are put down with its own.
+const WINDOW_BYTES: usize = 2 * BLOCK_BYTES;
+
+/// Latin-1 as UTF-8.
+#[derive(Debug, Default)]
+struct Latin {
+    /// The text, and room behind it.
+    text: Vec<u8>,
+    length: usize,
+    blocks: Vec<Block>,
+    /// How many bytes became two.
+    wide: usize,
+}
+
+/// Which bytes of a block are two now.
+#[derive(Debug)]
+struct Block {
+    /// How many stand before it.
+    wide_before: usize,
+    /// Those of its own, the first byte by the lowest bit.
+    wide: u64,
+}
+
+impl Latin {
+    /// False where a byte of 0x80 to 0x9f, which is rare and another in windows-1252, stands in it.
+    ///
+    /// A block at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
+    fn decode(&mut self, latin: &[u8]) -> bool {
+        self.blocks.clear();
+        self.wide = 0;
+        let room = 2 * latin.len() + WINDOW_BYTES;
+        if self.text.len() < room {
+            self.text.resize(room, 0);
+        }
+        let (mut at, mut is_latin) = (0, true);
+        while let Some(window) = latin.get(at..).and_then(<[u8]>::first_chunk) {
+            is_latin &= self.decode_block(at, window);
+            at += BLOCK_BYTES;
+        }
+        // What is left is less than a window.
+        let mut last = [0; WINDOW_BYTES + BLOCK_BYTES];
+        let rest = latin.get(at..).unwrap_or_default();
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        for nth in [0, BLOCK_BYTES] {
+            if let Some(window) = last.get(nth..).and_then(<[u8]>::first_chunk) {
+                is_latin &= self.decode_block(at + nth, window);
+            }
+        }
+        self.length = latin.len() + self.wide;
+        is_latin
+    }
+
+    /// Puts down the block at `at`, which a window begins with, as it is, and behind each byte of it that becomes two what follows
+    /// it in the window again.
+    #[inline]
+    fn decode_block(&mut self, at: usize, window: &[u8; WINDOW_BYTES]) -> bool {
+        let (blocks, _) = window.as_chunks::<BLOCK_BYTES>();
+        let Some(block) = blocks.first() else { return true };
+        let (quarters, _) = block.as_chunks::<16>();
+        let mut wide = (0..)
+            .step_by(16)
+            .zip(quarters)
+            .fold(0, |wide, (by, quarter)| wide | u64::from(u8x16::new(*quarter).to_bitmask()) << by);
+        let mut wide_before = self.wide;
+        self.blocks.push(Block { wide_before, wide });
+        let text = self.text.as_mut_slice();
+        if let Some(room) = text.get_mut(at + wide_before..).and_then(<[u8]>::first_chunk_mut) {
+            *room = *block;
+        }
+        let mut is_latin = true;
+        while wide != 0 {
+            let nth = wide.trailing_zeros() as usize;
+            wide &= wide - 1;
+            let from = window.get(nth..).and_then(<[u8]>::first_chunk::<{ 1 + BLOCK_BYTES }>);
+            let to = text.get_mut(at + nth + wide_before..).and_then(<[u8]>::first_chunk_mut::<{ 2 + BLOCK_BYTES }>);
+            debug_assert!(from.is_some() && to.is_some(), "there is room for all of it");
+            if let (Some([byte, behind @ ..]), Some([lead, trail, room @ ..])) = (from, to) {
+                is_latin &= *byte >= 0xa0;
+                (*lead, *trail, *room) = (0xc0 | byte >> 6, 0x80 | byte & 0x3f, *behind);
+            }
+            wide_before += 1;
+        }
+        self.wide = wide_before;
+        is_latin
+    }
+
+    /// What was decoded, if it is UTF-8 as it is: mostly the first byte that is not ASCII shows that it is not.
+    fn same_as_utf_8<'t>(&self, latin: &'t [u8]) -> Option<&'t str> {
+        if let Some((nth, block)) = self.blocks.iter().enumerate().find(|(_, block)| block.wide != 0) {
+            let first = nth * BLOCK_BYTES + block.wide.trailing_zeros() as usize;
+            str::from_utf8(latin.get(first..)?).ok()?;
+        }
+        utf_8(latin)
+    }
+
+    fn text(&self) -> &str {
+        self.text.get(..self.length).and_then(utf_8).unwrap_or_default()
+    }
+
+    /// How many bytes became two before the one that stood at `at`.
+    #[inline]
+    fn wide_before(&self, at: usize) -> usize {
+        let within = |block: &Block| (block.wide & ((1 << (at % BLOCK_BYTES)) - 1)).count_ones() as usize;
+        self.blocks.get(at / BLOCK_BYTES).map_or(0, |block| block.wide_before + within(block))
+    }
+}
+
+fn utf_8(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
+}
+
+pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
+    // A single byte becomes three at most (the euro sign).
+    text.reserve(bytes.len() * 3);
+    let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
+    let (result, read, _) = decoder.decode_to_string(bytes, text, true);
+    debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use notaflux_records::record::FieldsBuf;
+
+    fn decoded(fields: &[&[u8]]) -> (Vec<String>, bool) {
+        let record: FieldsBuf = fields.iter().collect();
+        let mut scratch = Scratch::default();
+        let row = Row::decode(record.as_fields(), &mut scratch);
+        let borrowed = std::ptr::eq(row.text.as_ptr(), record.as_fields().text().as_ptr());
+        (row.iter().map(str::to_owned).collect(), borrowed)
+    }
+
+    fn texts(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|&text| text.to_owned()).collect()
+    }
+
+    #[test]
+    fn utf_8_is_borrowed() {
+        let fields: [&[u8]; 3] = ["São".as_bytes(), b"", "€".as_bytes()];
+        assert_eq!(decoded(&fields), (texts(&["São", "", "€"]), true));
+    }
+
+    #[test]
+    fn anything_else_is_windows_1252() {
+        let fields: [&[u8]; 4] = [b"S\xe3o \x80", b"ascii", b"", b"\x93x\x94\x81"];
+        assert_eq!(decoded(&fields), (texts(&["São €", "ascii", "", "“x”\u{81}"]), false));
+    }
+
+    #[test]
+    fn one_field_that_is_not_utf_8_decides_for_the_record() {
+        let fields: [&[u8]; 2] = ["Ã".as_bytes(), b"\xc3"];
+        assert_eq!(decoded(&fields), (texts(&["Ãƒ", "Ã"]), false));
+    }
+
+    #[test]
+    fn a_character_across_two_fields_is_none() {
+        let fields: [&[u8]; 2] = [b"COPACABAN\xc3", b"\xa9 LTDA"];
+        assert_eq!(decoded(&fields), (texts(&["COPACABANÃ", "© LTDA"]), false));
+    }
+
+    #[test]
+    fn no_fields_and_no_text() {
+        assert_eq!(decoded(&[]), (Vec::new(), true));
+        assert_eq!(decoded(&[b""]), (texts(&[""]), true));
+    }
+
+    /// Bytes as texts have them: mostly ASCII.
+    fn byte() -> impl Strategy<Value = u8> {
+        prop_oneof![3 => 0x20_u8..0x7f, 1 => any::<u8>()]
+    }
+
+    #[test]
+    fn wherever_it_ends_and_whatever_came_before_it_is_decoded() {
+        let mut scratch = Scratch::default();
+        for length in 0..200 {
+            for at in 0..length {
+                let mut latin = vec![b'a'; length];
+                latin[at] = 0xe3;
+                let utf_8 = str::from_utf8(&latin[..at]).unwrap().to_owned() + "ã" + &"a".repeat(length - at - 1);
+                for text in [&latin, utf_8.as_bytes()] {
+                    let fields: FieldsBuf = [text].into_iter().collect();
+                    assert_eq!(Row::decode(fields.as_fields(), &mut scratch).get(0), Some(&*utf_8), "{at} of {length}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fields_are_what_each_would_be_alone(
+            fields in prop::collection::vec(prop::collection::vec(byte(), 0..200), 0..9),
+            latin in any::<bool>(),
+            was_other in any::<bool>(),
+            apart in any::<bool>(),
+        ) {
+            let byte = |byte: u8| if latin && matches!(byte, 0x80..=0x9f) { byte + 0x20 } else { byte };
+            let fields: Vec<Vec<u8>> = fields.into_iter().map(|field| field.into_iter().map(byte).collect()).collect();
+            // Fields as they stand between delimiters, or one right behind the other.
+            let mut text = Vec::new();
+            let mut bounds = Vec::new();
+            for field in &fields {
+                let start = text.len();
+                text.extend_from_slice(field);
+                bounds.push(start..text.len());
+                text.extend(apart.then_some(b';'));
+            }
+            let mut scratch = Scratch::default();
+            // What a record before left behind must not show.
+            scratch.text.push_str("left");
+            scratch.latin.decode(b"\xe9");
+            scratch.was_other = was_other;
+            scratch.spans.push(Span::new(0, 4));
+            let row = Row::decode(Fields::new(&text, &bounds), &mut scratch);
+            let utf_8 = fields.iter().all(|field| std::str::from_utf8(field).is_ok());
+            prop_assert_eq!(row.len(), fields.len());
+            prop_assert_eq!(row.get(fields.len()), None);
+            for (at, field) in fields.iter().enumerate() {
+                let latin = encoding_rs::WINDOWS_1252.decode_without_bom_handling(field).0;
+                let expected = if utf_8 { String::from_utf8_lossy(field) } else { latin };
+                prop_assert_eq!(row.get(at), Some(expected.as_ref()));
+            }
+        }
+    }
+}
