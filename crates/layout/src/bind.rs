@@ -2,23 +2,23 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
 use thiserror::Error;
 
-use super::cell::{Absent, AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, Test, TextCell, TrailerCell};
-use super::columns::{
+use crate::bound::Bound;
+use crate::cell::{Absent, AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, Test, TextCell, TrailerCell};
+use crate::columns::{
     Columns, EventColumns, IdColumns, InvoiceColumns, LineColumns, LineKeyColumns, NaturalKeyColumns, PartyColumns,
     Yielded,
 };
-use super::spec::{
+use crate::conventions::Conventions;
+use crate::fold;
+use crate::layout::Layout;
+use crate::names::{made_name, unlike};
+use crate::spec::{
     AmountSpec, DateSpec, EventSpec, Field, IdSpec, InvoiceSpec, KeySpec, LineSpec, Named, NaturalKeySpec, PartySpec,
     Source, StatusSpec, Tables, Take, TaxIdSpec, TextSpec,
 };
-use super::{Conventions, Layout, fold};
 use notaflux_invoice::{Status, TaxIdColumn};
-
-/// Bytes of a name that is made of a column's.
-const MADE_NAME_LIMIT: usize = 60;
 
 /// Why a layout cannot be bound to a header.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -47,30 +47,20 @@ pub enum MappingError {
     },
 }
 
-/// One column of a header, and what becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Bound {
-    /// Its name, as the header has it.
-    pub column: String,
-    /// The fields that are read from it, such as `issuer.tax_id`, `extra.final_consumer` or `line.total`; none where it is
-    /// not read.
-    pub fields: Vec<String>,
-}
-
 /// What became of the binding of a layout to a header.
 #[derive(Debug)]
-pub(super) struct Binding {
-    pub(super) columns: Columns,
+pub(crate) struct Binding {
+    pub(crate) columns: Columns,
     /// Every column of the header, in order.
-    pub(super) bound: Box<[Bound]>,
+    pub(crate) bound: Box<[Bound]>,
     /// How many of them stand in the record itself, before those of its lines.
-    pub(super) record_columns: usize,
+    pub(crate) record_columns: usize,
     /// Fields of the layout for which the header has no column.
-    pub(super) unbound: Box<[String]>,
+    pub(crate) unbound: Box<[String]>,
 }
 
 /// Binds the fields of `layout` to the columns of `header`.
-pub(super) fn bind(
+pub(crate) fn bind(
     layout: &Layout,
     header: &[impl AsRef<str>],
     conventions: Conventions,
@@ -81,7 +71,7 @@ pub(super) fn bind(
 }
 
 /// Binds the fields of `layout` to the paths of JSON that it names: each is a column, whether or not a record has it.
-pub(super) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Binding, MappingError> {
+pub(crate) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Binding, MappingError> {
     let binder = Binder { is_open: true, ..Binder::new(layout, &[""; 0], conventions) };
     binder.bind()
 }
@@ -148,7 +138,7 @@ impl<'a> Binder<'a> {
     fn require(&mut self) {
         for source in &self.layout.spec.requires {
             if !source.0.iter().any(|name| self.columns.contains_key(&fold::column(name))) {
-                self.missing.push(alternatives(source));
+                self.missing.push(source.alternatives());
             }
         }
     }
@@ -156,7 +146,7 @@ impl<'a> Binder<'a> {
     /// Notes that the layout cannot do without this, where the header lacks it.
     fn need(&mut self, cell: &Cell, source: &Source) {
         if cell.is_nowhere() {
-            let names = alternatives(source);
+            let names = source.alternatives();
             if !self.missing.contains(&names) {
                 self.missing.push(names);
             }
@@ -170,7 +160,7 @@ impl<'a> Binder<'a> {
         let natural = spec.natural_key.as_ref().and_then(|natural| self.natural_key(natural, has_key));
         if natural.is_none() && !has_key {
             let keys = [&spec.access_key, &spec.nfse_key].into_iter().flatten();
-            let names: Vec<String> = keys.map(|Field(key)| alternatives(&key.from)).collect();
+            let names: Vec<String> = keys.map(|Field(key)| key.from.alternatives()).collect();
             if !names.is_empty() && spec.natural_key.is_none() {
                 self.missing.push(names.join(" or "));
             }
@@ -417,39 +407,4 @@ impl<'a> Binder<'a> {
         let record_columns = record_columns.unwrap_or(self.bound.len());
         Ok(Binding { columns, bound: self.bound.into(), record_columns, unbound: self.unbound.into() })
     }
-}
-
-/// `A`, or `A or B` where one of several does.
-pub(super) fn alternatives(Source(names): &Source) -> String {
-    names.join(" or ")
-}
-
-/// The folded name of a column in snake case, cut at [`MADE_NAME_LIMIT`]; `column_7` where nothing is left of it.
-pub(super) fn made_name(column: &str, at: usize) -> String {
-    let mut made = String::new();
-    for char in fold::column(column).chars() {
-        if char.is_ascii_alphanumeric() {
-            made.push(char);
-        } else if !made.is_empty() && !made.ends_with('_') {
-            made.push('_');
-        }
-        if made.len() >= MADE_NAME_LIMIT {
-            break;
-        }
-    }
-    match made.trim_end_matches('_') {
-        "" => format!("column_{}", at + 1),
-        made => made.to_owned(),
-    }
-}
-
-/// `name`, or with a number behind it where it is taken.
-pub(super) fn unlike(taken: &mut HashSet<String>, name: &str) -> String {
-    let mut free = name.to_owned();
-    let mut number = 1;
-    while !taken.insert(free.clone()) {
-        number += 1;
-        free = format!("{name}_{number}");
-    }
-    free
 }

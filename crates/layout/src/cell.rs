@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 
 use jiff::civil::Date;
 
-use super::spec::{Take, TakeKey, TestSpec};
-use super::{Row, fold};
+use crate::fold;
+use crate::row::Row;
+use crate::spec::{Take, TakeKey, TestSpec};
 use notaflux_invoice::text::{all_digits, is_plain};
 use notaflux_invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 
@@ -24,43 +25,43 @@ const KNOWN_STATUS_BYTES: usize = 128;
 
 /// Where one field stands in a row.
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(crate) struct Cell {
     /// Columns to look in, in order; none where the header has none of them.
-    pub(super) columns: Box<[usize]>,
-    pub(super) absent: Absent,
+    pub(crate) columns: Box<[usize]>,
+    pub(crate) absent: Absent,
     /// What messages call it: the first of its columns that the header has, or what the layout calls the first.
-    pub(super) name: Box<str>,
+    pub(crate) name: Box<str>,
 }
 
 /// A value and where it stood.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Found<'r> {
-    pub(super) column: usize,
-    pub(super) text: &'r str,
+pub(crate) struct Found<'r> {
+    pub(crate) column: usize,
+    pub(crate) text: &'r str,
     /// Whether it is a number of JSON, whose convention is always the same.
-    pub(super) is_number: bool,
+    pub(crate) is_number: bool,
 }
 
 impl Cell {
     /// Of a field that the layout does not have.
-    pub(super) fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         Self { columns: Box::default(), absent: Absent::default(), name: Box::default() }
     }
 
     /// Whether no row can have a value there.
-    pub(super) fn is_nowhere(&self) -> bool {
+    pub(crate) fn is_nowhere(&self) -> bool {
         self.columns.is_empty()
     }
 
     /// The first value of the cell's columns, without spaces around it.
     #[inline]
-    pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
+    pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
         self.values(row).next()
     }
 
     /// Its text alone: two registers, where a [`Found`] goes by way of memory.
     #[inline]
-    pub(super) fn text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
+    pub(crate) fn text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
         // Nearly every cell has one column.
         let text = self.text_at(row, *self.columns.first()?);
         if text.is_none() && self.columns.len() > 1 { self.text_of_others(row) } else { text }
@@ -73,7 +74,7 @@ impl Cell {
 
     /// The values of the cell's columns, in order.
     #[inline]
-    pub(super) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = Found<'r>> {
+    pub(crate) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = Found<'r>> {
         self.columns.iter().filter_map(move |&column| self.found(row, column))
     }
 
@@ -99,7 +100,7 @@ impl Cell {
 
 /// Texts that mean "no value".
 #[derive(Debug, Default)]
-pub(super) struct Absent {
+pub(crate) struct Absent {
     /// By ASCII code, a bit each: characters, in either case, that one of the words begins with.
     first: [u64; 2],
     /// Folded.
@@ -107,7 +108,7 @@ pub(super) struct Absent {
 }
 
 impl Absent {
-    pub(super) fn new<'a>(words: impl Iterator<Item = &'a String>) -> Self {
+    pub(crate) fn new<'a>(words: impl Iterator<Item = &'a String>) -> Self {
         let words: Box<[String]> = words.map(|word| fold::folded(word).collect()).collect();
         let mut first = [0_u64; 2];
         for byte in words.iter().filter_map(|word| word.bytes().next()) {
@@ -134,28 +135,28 @@ impl Absent {
 
 /// A text.
 #[derive(Debug)]
-pub(super) struct TextCell {
-    pub(super) cell: Cell,
-    pub(super) take: Take,
-    pub(super) pad: usize,
+pub(crate) struct TextCell {
+    pub(crate) cell: Cell,
+    pub(crate) take: Take,
+    pub(crate) pad: usize,
 }
 
 impl TextCell {
     /// Of a field that the layout does not have.
-    pub(super) fn nowhere() -> Self {
+    pub(crate) fn nowhere() -> Self {
         Self { cell: Cell::nowhere(), take: Take::Whole, pad: 0 }
     }
 
     /// The text, borrowed unless zeros had to be added.
     #[inline]
-    pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
+    pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
         let text = self.cell.text(row)?;
         Some(padded(taken(text, self.take), self.pad))
     }
 
     /// Hands the text to `take`, where there is one.
     #[inline]
-    pub(super) fn hand(&self, row: &Row<'_>, take: impl FnOnce(&str)) {
+    pub(crate) fn hand(&self, row: &Row<'_>, take: impl FnOnce(&str)) {
         if let Some(text) = self.cell.text(row) {
             let text = taken(text, self.take);
             if text.len() >= self.pad { take(text) } else { take(&padded(text, self.pad)) }
@@ -165,7 +166,7 @@ impl TextCell {
 
 /// The part of `text` that a layout takes.
 #[inline]
-pub(super) fn taken(text: &str, take: Take) -> &str {
+pub(crate) fn taken(text: &str, take: Take) -> &str {
     match take {
         Take::Whole => text,
         Take::Code => code(text),
@@ -208,14 +209,14 @@ fn is_digits(text: &str) -> bool {
 
 /// A key that names a document.
 #[derive(Debug)]
-pub(super) struct KeyCell {
-    pub(super) cell: Cell,
-    pub(super) take: TakeKey,
+pub(crate) struct KeyCell {
+    pub(crate) cell: Cell,
+    pub(crate) take: TakeKey,
 }
 
 impl KeyCell {
     /// The characters of the key, borrowed where they stand together.
-    pub(super) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
+    pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
         let text = self.cell.text(row)?;
         Some(match self.take {
             TakeKey::Whole => Cow::Borrowed(text),
@@ -239,50 +240,50 @@ fn bare(text: &str) -> Cow<'_, str> {
 
 /// A CNPJ or CPF.
 #[derive(Debug)]
-pub(super) struct TaxIdCell {
-    pub(super) cell: Cell,
-    pub(super) take: Take,
-    pub(super) holds: TaxIdColumn,
+pub(crate) struct TaxIdCell {
+    pub(crate) cell: Cell,
+    pub(crate) take: Take,
+    pub(crate) holds: TaxIdColumn,
 }
 
 /// A date.
 #[derive(Debug)]
-pub(super) struct DateCell {
-    pub(super) cell: Cell,
-    pub(super) convention: DateConvention,
+pub(crate) struct DateCell {
+    pub(crate) cell: Cell,
+    pub(crate) convention: DateConvention,
     /// Whether the layout names the convention of this field, whatever the source shows.
-    pub(super) pinned: bool,
+    pub(crate) pinned: bool,
     /// Days that mean "no date".
-    pub(super) absent: Box<[Date]>,
+    pub(crate) absent: Box<[Date]>,
 }
 
 /// An amount.
 #[derive(Debug)]
-pub(super) struct AmountCell {
-    pub(super) cell: Cell,
-    pub(super) convention: DecimalConvention,
+pub(crate) struct AmountCell {
+    pub(crate) cell: Cell,
+    pub(crate) convention: DecimalConvention,
     /// Whether the layout names the convention of this field, whatever the source shows.
-    pub(super) pinned: bool,
+    pub(crate) pinned: bool,
 }
 
 /// What tells the status.
 #[derive(Debug)]
-pub(super) struct StatusCell {
-    pub(super) cell: Cell,
-    pub(super) rules: Box<[(Test, Status)]>,
-    pub(super) otherwise: Status,
-    pub(super) blank: Status,
+pub(crate) struct StatusCell {
+    pub(crate) cell: Cell,
+    pub(crate) rules: Box<[(Test, Status)]>,
+    pub(crate) otherwise: Status,
+    pub(crate) blank: Status,
     /// The first texts that were read and what each says: a source has few.
     known: [OnceLock<(Box<str>, Status)>; KNOWN_STATUSES],
 }
 
 impl StatusCell {
-    pub(super) fn new(cell: Cell, rules: Box<[(Test, Status)]>, otherwise: Status, blank: Status) -> Self {
+    pub(crate) fn new(cell: Cell, rules: Box<[(Test, Status)]>, otherwise: Status, blank: Status) -> Self {
         Self { cell, rules, otherwise, blank, known: Default::default() }
     }
 
     /// What `text` says of the status.
-    pub(super) fn of(&self, text: &str) -> Status {
+    pub(crate) fn of(&self, text: &str) -> Status {
         let known: &[_] = if text.len() <= KNOWN_STATUS_BYTES { &self.known } else { &[] };
         for known in known {
             let (known, status) = known.get_or_init(|| (text.into(), self.worked_out(text)));
@@ -301,14 +302,14 @@ impl StatusCell {
 
 /// Folded texts that a cell is compared with.
 #[derive(Debug)]
-pub(super) enum Test {
+pub(crate) enum Test {
     Is(Box<[String]>),
     Begins(Box<[String]>),
     Contains(Box<[String]>),
 }
 
 impl Test {
-    pub(super) fn new(spec: TestSpec<'_>) -> Self {
+    pub(crate) fn new(spec: TestSpec<'_>) -> Self {
         let folded = spec.texts().iter().map(|text| fold::folded(text).collect()).collect();
         match spec {
             TestSpec::Is(_) => Self::Is(folded),
@@ -328,14 +329,14 @@ impl Test {
 
 /// What tells rows that are no records.
 #[derive(Debug)]
-pub(super) struct TrailerCell {
-    pub(super) cell: Cell,
-    pub(super) test: Test,
+pub(crate) struct TrailerCell {
+    pub(crate) cell: Cell,
+    pub(crate) test: Test,
 }
 
 impl TrailerCell {
     #[inline]
-    pub(super) fn fits(&self, row: &Row<'_>) -> bool {
+    pub(crate) fn fits(&self, row: &Row<'_>) -> bool {
         self.cell.text(row).is_some_and(|text| self.test.fits(&fold::cell(text)))
     }
 }

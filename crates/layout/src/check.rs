@@ -6,8 +6,8 @@ use std::hash::Hash;
 
 use toml::de::{DeTable, DeValue};
 
-use super::fold;
-use super::spec::{InvoiceSpec, LayoutFormat, LayoutSpec, LineSpec, NaturalKeySpec, Source, Tables, TestSpec};
+use crate::fold;
+use crate::spec::{InvoiceSpec, LayoutFormat, LayoutSpec, LineSpec, NaturalKeySpec, Source, Tables, TestSpec};
 
 /// Most bytes of a name.
 const NAME_LIMIT: usize = 64;
@@ -16,11 +16,11 @@ const PAD_LIMIT: usize = 50;
 
 /// What cannot be meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(crate) struct Wrong {
     /// The keys that lead there, outermost first.
     path: Vec<&'static str>,
     /// What is wrong with it.
-    pub(super) what: String,
+    pub(crate) what: String,
 }
 
 impl Wrong {
@@ -29,7 +29,7 @@ impl Wrong {
     }
 
     /// The line of `text` on which it stands, from 1: the line of the innermost of its keys that the file has.
-    pub(super) fn line(&self, text: &str) -> Option<usize> {
+    pub(crate) fn line(&self, text: &str) -> Option<usize> {
         let table = DeTable::parse(text).ok()?;
         let mut at = None;
         let mut tables = Some(table.get_ref());
@@ -46,12 +46,12 @@ impl Wrong {
 }
 
 /// The line of `text` in which byte `at` stands, from 1.
-pub(super) fn line_of(text: &str, at: usize) -> usize {
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
 /// The tables that say what a row yields, taken out of `spec`.
-pub(super) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
+pub(crate) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
     match (spec.invoice.take(), spec.line.take(), spec.event.take()) {
         (Some(invoice), None, None) => Ok(Tables::Invoice(invoice)),
         (None, Some(line), None) => Ok(Tables::Line(line)),
@@ -70,7 +70,7 @@ pub(super) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
 }
 
 /// The first thing that cannot be meant.
-pub(super) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
+pub(crate) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
     check_head(spec)?;
     check_conventions(spec)?;
     check_id(spec)?;
@@ -251,13 +251,13 @@ fn check_pads(path: &[&'static str], mut pads: impl Iterator<Item = usize>) -> R
 }
 
 /// Whether `text` can be a name: of small letters, digits and `also`.
-pub(super) fn is_word(text: &str, also: char) -> bool {
+pub(crate) fn is_word(text: &str, also: char) -> bool {
     let letter = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == also;
     (1..=NAME_LIMIT).contains(&text.len()) && text.chars().all(letter)
 }
 
 /// Whether `text` can be an ISO 4217 code.
-pub(super) fn is_currency(text: &str) -> bool {
+pub(crate) fn is_currency(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 

@@ -1,18 +1,21 @@
 //! What a layout reads of a row, by what the row yields.
 
-use super::cell::{AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, TextCell, TrailerCell};
+use std::borrow::Cow;
+
+use crate::cell::{AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, TextCell, TrailerCell};
+use crate::row::Row;
 
 /// All that is read of a row.
 #[derive(Debug)]
-pub(super) struct Columns {
-    pub(super) id: IdColumns,
-    pub(super) yielded: Yielded,
-    pub(super) trailer: Option<TrailerCell>,
+pub(crate) struct Columns {
+    pub(crate) id: IdColumns,
+    pub(crate) yielded: Yielded,
+    pub(crate) trailer: Option<TrailerCell>,
 }
 
 /// What a row yields, and the columns for it.
 #[derive(Debug)]
-pub(super) enum Yielded {
+pub(crate) enum Yielded {
     Invoice(Box<InvoiceColumns>),
     Line(LineColumns),
     Event(EventColumns),
@@ -22,62 +25,62 @@ pub(super) enum Yielded {
 
 /// What names an invoice. Those that are given are tried in this order.
 #[derive(Debug)]
-pub(super) struct IdColumns {
-    pub(super) access_key: Option<KeyCell>,
-    pub(super) nfse_key: Option<KeyCell>,
-    pub(super) natural: Option<NaturalKeyColumns>,
+pub(crate) struct IdColumns {
+    pub(crate) access_key: Option<KeyCell>,
+    pub(crate) nfse_key: Option<KeyCell>,
+    pub(crate) natural: Option<NaturalKeyColumns>,
 }
 
 #[derive(Debug)]
-pub(super) struct NaturalKeyColumns {
-    pub(super) name: Box<str>,
-    pub(super) from: Box<[Cell]>,
-    pub(super) optional: Box<[Cell]>,
+pub(crate) struct NaturalKeyColumns {
+    pub(crate) name: Box<str>,
+    pub(crate) from: Box<[Cell]>,
+    pub(crate) optional: Box<[Cell]>,
 }
 
 #[derive(Debug)]
-pub(super) struct InvoiceColumns {
-    pub(super) model: TextCell,
-    pub(super) series: TextCell,
-    pub(super) number: TextCell,
-    pub(super) operation: TextCell,
-    pub(super) issued_at: DateCell,
-    pub(super) issuer: PartyColumns,
-    pub(super) issuer_from_key: bool,
-    pub(super) recipient: PartyColumns,
-    pub(super) status: StatusCell,
-    pub(super) status_at: DateCell,
-    pub(super) total: AmountCell,
-    pub(super) currency: TextCell,
-    pub(super) extra: Vec<(String, TextCell)>,
+pub(crate) struct InvoiceColumns {
+    pub(crate) model: TextCell,
+    pub(crate) series: TextCell,
+    pub(crate) number: TextCell,
+    pub(crate) operation: TextCell,
+    pub(crate) issued_at: DateCell,
+    pub(crate) issuer: PartyColumns,
+    pub(crate) issuer_from_key: bool,
+    pub(crate) recipient: PartyColumns,
+    pub(crate) status: StatusCell,
+    pub(crate) status_at: DateCell,
+    pub(crate) total: AmountCell,
+    pub(crate) currency: TextCell,
+    pub(crate) extra: Vec<(String, TextCell)>,
 }
 
 #[derive(Debug)]
-pub(super) struct PartyColumns {
+pub(crate) struct PartyColumns {
     /// The first that has a value counts.
-    pub(super) tax_ids: Box<[TaxIdCell]>,
-    pub(super) name: TextCell,
-    pub(super) state_registration: TextCell,
-    pub(super) uf: TextCell,
-    pub(super) city: TextCell,
+    pub(crate) tax_ids: Box<[TaxIdCell]>,
+    pub(crate) name: TextCell,
+    pub(crate) state_registration: TextCell,
+    pub(crate) uf: TextCell,
+    pub(crate) city: TextCell,
 }
 
 #[derive(Debug)]
-pub(super) struct LineColumns {
-    pub(super) key: LineKeyColumns,
-    pub(super) code: TextCell,
-    pub(super) description: TextCell,
-    pub(super) ncm: TextCell,
-    pub(super) cfop: TextCell,
-    pub(super) quantity: AmountCell,
-    pub(super) unit: TextCell,
-    pub(super) unit_price: AmountCell,
-    pub(super) total: AmountCell,
-    pub(super) extra: Vec<(String, TextCell)>,
+pub(crate) struct LineColumns {
+    pub(crate) key: LineKeyColumns,
+    pub(crate) code: TextCell,
+    pub(crate) description: TextCell,
+    pub(crate) ncm: TextCell,
+    pub(crate) cfop: TextCell,
+    pub(crate) quantity: AmountCell,
+    pub(crate) unit: TextCell,
+    pub(crate) unit_price: AmountCell,
+    pub(crate) total: AmountCell,
+    pub(crate) extra: Vec<(String, TextCell)>,
 }
 
 #[derive(Debug)]
-pub(super) enum LineKeyColumns {
+pub(crate) enum LineKeyColumns {
     Number(Cell),
     Natural(Box<[Cell]>),
     /// Lines are numbered as they stand in their invoice.
@@ -85,16 +88,16 @@ pub(super) enum LineKeyColumns {
 }
 
 #[derive(Debug)]
-pub(super) struct EventColumns {
-    pub(super) text: TextCell,
-    pub(super) at: DateCell,
-    pub(super) description: TextCell,
-    pub(super) reason: TextCell,
+pub(crate) struct EventColumns {
+    pub(crate) text: TextCell,
+    pub(crate) at: DateCell,
+    pub(crate) description: TextCell,
+    pub(crate) reason: TextCell,
 }
 
 impl Columns {
     /// Every amount.
-    pub(super) fn amounts(&self) -> Vec<&AmountCell> {
+    pub(crate) fn amounts(&self) -> Vec<&AmountCell> {
         match &self.yielded {
             Yielded::Invoice(invoice) => vec![&invoice.total],
             Yielded::Line(line) => line.amounts().into(),
@@ -106,7 +109,7 @@ impl Columns {
     }
 
     /// Every date.
-    pub(super) fn dates(&self) -> Vec<&DateCell> {
+    pub(crate) fn dates(&self) -> Vec<&DateCell> {
         match &self.yielded {
             Yielded::Invoice(invoice) | Yielded::InvoiceLine(invoice, _) | Yielded::InvoiceWithLines(invoice, _) => {
                 vec![&invoice.issued_at, &invoice.status_at]
@@ -119,7 +122,7 @@ impl Columns {
 
 impl PartyColumns {
     /// What messages call its tax id.
-    pub(super) fn tax_id_name(&self) -> &str {
+    pub(crate) fn tax_id_name(&self) -> &str {
         self.tax_ids.first().map(|cell| &*cell.cell.name).unwrap_or_default()
     }
 }
@@ -128,4 +131,17 @@ impl LineColumns {
     fn amounts(&self) -> [&AmountCell; 3] {
         [&self.quantity, &self.unit_price, &self.total]
     }
+}
+
+/// The further columns that a layout keeps, those that have a value.
+pub(crate) fn extra<'r>(cells: &'r [(String, TextCell)], row: &Row<'r>) -> Vec<(Cow<'r, str>, Cow<'r, str>)> {
+    let others = row.others();
+    let mut extra = Vec::with_capacity(cells.len() + others.len());
+    for (name, cell) in cells {
+        if let Some(text) = cell.read(row) {
+            extra.push((Cow::Borrowed(name.as_str()), text));
+        }
+    }
+    extra.extend(others.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))));
+    extra
 }

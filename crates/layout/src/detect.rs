@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::bind::alternatives;
-use super::json::{self, PathTree};
-use super::reject::Quoted;
-use super::{Layout, fold};
+use crate::built_in::built_in;
+use crate::fold;
+use crate::json::shown::show;
+use crate::layout::Layout;
+use crate::path::PathTree;
+use crate::reject::Quoted;
+use crate::spec::Source;
 
 /// Column names of an unknown header that a message shows.
 const SHOWN_LIMIT: usize = 40;
@@ -21,7 +24,7 @@ const NEAREST_SHOWN: usize = 3;
 /// What a header is taken for.
 #[derive(Debug, Clone)]
 pub enum Detection {
-    /// It has all the columns that this layout asks for, and no other layout's; [`Mapping::fit`](super::Mapping::fit)
+    /// It has all the columns that this layout asks for, and no other layout's; [`Mapping::fit`](crate::Mapping::fit)
     /// tells how well it fits.
     Fits(Arc<Layout>),
     /// It has those of several layouts, named here: someone has to choose.
@@ -48,6 +51,12 @@ pub struct Tried {
     pub unwanted: Vec<String>,
     /// How many columns it asks for.
     pub required: usize,
+}
+
+/// Compares `header` with the built-in layouts; [`Detection::of`] compares with others.
+#[must_use]
+pub fn detect(header: &[impl AsRef<str>]) -> Detection {
+    Detection::of(header, &[], built_in())
 }
 
 impl Detection {
@@ -77,7 +86,7 @@ impl Detection {
             let tree = PathTree::of_columns(layout, names.iter().copied());
             let mut seen = HashSet::new();
             for element in elements {
-                json::show(&tree, element, &mut |shown| seen.extend(shown.column));
+                show(&tree, element, &mut |shown| seen.extend(shown.column));
             }
             // Of names that lead to one place the first has it.
             let has =
@@ -145,7 +154,7 @@ fn paths_of(elements: &[&[u8]]) -> Vec<String> {
     let tree = PathTree::empty();
     let (mut paths, mut seen) = (Vec::new(), HashSet::new());
     for element in elements {
-        json::show(&tree, element, &mut |shown| {
+        show(&tree, element, &mut |shown| {
             if !shown.text.is_empty() && paths.len() < PATHS_LIMIT && seen.insert(shown.path.to_owned()) {
                 paths.push(shown.path.to_owned());
             }
@@ -157,7 +166,7 @@ fn paths_of(elements: &[&[u8]]) -> Vec<String> {
 impl Tried {
     /// Of a layout that is for something else altogether.
     fn none_of(layout: &Layout) -> Self {
-        let missing: Vec<String> = layout.spec.requires.iter().map(alternatives).collect();
+        let missing: Vec<String> = layout.spec.requires.iter().map(Source::alternatives).collect();
         Self { layout: layout.name().to_owned(), required: missing.len(), missing, unwanted: Vec::new() }
     }
 
@@ -167,7 +176,7 @@ impl Tried {
         for source in &layout.spec.requires {
             required += 1;
             if !source.0.iter().any(|name| has(name)) {
-                missing.push(alternatives(source));
+                missing.push(source.alternatives());
             }
         }
         let unwanted: Vec<String> = layout.spec.without.iter().filter(|name| has(name)).cloned().collect();

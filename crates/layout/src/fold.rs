@@ -7,14 +7,14 @@ const FOLDED_CELL_LIMIT: usize = 256;
 
 /// A column's name folded: without a byte order mark, the quotes that it can leave behind, a leading `*`, case, accents
 /// and needless spaces.
-pub(super) fn column(name: &str) -> String {
+pub(crate) fn column(name: &str) -> String {
     let without_mark = name.strip_prefix('\u{feff}').or_else(|| name.strip_prefix("ï»¿"));
     let name = without_mark.map_or(name, |name| name.trim_matches('"'));
     folded(name.trim().trim_start_matches('*')).collect()
 }
 
 /// A cell folded, on the stack, cut at [`FOLDED_CELL_LIMIT`].
-pub(super) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
+pub(crate) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
     let mut kept = ArrayString::new();
     for char in folded(text) {
         if kept.try_push(char).is_err() {
@@ -25,12 +25,12 @@ pub(super) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
 }
 
 /// Whether `text` folds to `word`, which is folded already.
-pub(super) fn is(text: &str, word: &str) -> bool {
+pub(crate) fn is(text: &str, word: &str) -> bool {
     folded(text).eq(word.chars())
 }
 
 /// The characters of `text` in small letters, without accents, every run of spaces one space, none at the ends.
-pub(super) fn folded(text: &str) -> impl Iterator<Item = char> {
+pub(crate) fn folded(text: &str) -> impl Iterator<Item = char> {
     let mut after_space = false;
     text.trim().chars().filter_map(move |char| {
         let char = fold(char)?;

@@ -6,7 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Layout, fold};
+use crate::fold;
+use crate::layout::Layout;
 
 /// Keys that hold the attributes of what they stand in, without the prefix of one: `$` of xml2js, `_attributes` of xml-js.
 const ATTRIBUTES: [&str; 2] = ["", "_attributes"];
@@ -30,7 +31,7 @@ const TEXTS: [&str; 12] = [
 
 /// The keys that a layout names, as a tree.
 #[derive(Debug)]
-pub(super) struct PathTree {
+pub(crate) struct PathTree {
     nodes: Vec<Node>,
     /// Folded keys around the record that are looked through.
     through: Vec<String>,
@@ -40,11 +41,11 @@ pub(super) struct PathTree {
 
 /// A place in a [`PathTree`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct NodeId(usize);
+pub(crate) struct NodeId(usize);
 
 /// Where a key leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// To a place that the layout names, or that leads to one.
     Into(NodeId),
     /// Nowhere: the key is looked through.
@@ -63,10 +64,10 @@ struct Node {
 
 impl PathTree {
     /// Where the whole record stands.
-    pub(super) const ROOT: NodeId = NodeId(0);
+    pub(crate) const ROOT: NodeId = NodeId(0);
 
     /// The tree of these columns of `layout`, in order: paths, or keys of the record itself where the layout has no paths.
-    pub(super) fn of_columns<'a>(layout: &Layout, columns: impl Iterator<Item = &'a str>) -> Self {
+    pub(crate) fn of_columns<'a>(layout: &Layout, columns: impl Iterator<Item = &'a str>) -> Self {
         static TREES: AtomicU64 = AtomicU64::new(1);
         let id = TREES.fetch_add(1, Ordering::Relaxed);
         let through = layout.spec.through.iter().map(|key| fold::column(key)).collect();
@@ -87,12 +88,12 @@ impl PathTree {
     }
 
     /// A tree of no columns.
-    pub(super) fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Self { nodes: vec![Node::default()], through: Vec::new(), id: 0 }
     }
 
     /// The column that the layout's `path` is.
-    pub(super) fn column_of(&self, path: &str, is_path: bool) -> Option<usize> {
+    pub(crate) fn column_of(&self, path: &str, is_path: bool) -> Option<usize> {
         let at = keys_of(path, is_path).into_iter().try_fold(Self::ROOT, |at, key| match self.step(at, key) {
             Step::Into(next) => Some(next),
             Step::Stay => Some(at),
@@ -102,27 +103,27 @@ impl PathTree {
     }
 
     /// Number of the tree, which no other one has.
-    pub(super) const fn id(&self) -> u64 {
+    pub(crate) const fn id(&self) -> u64 {
         self.id
     }
 
     /// How many places it has.
-    pub(super) const fn len(&self) -> usize {
+    pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
     }
 
     /// The column whose values stand at this place.
-    pub(super) fn column(&self, at: NodeId) -> Option<usize> {
+    pub(crate) fn column(&self, at: NodeId) -> Option<usize> {
         self.nodes.get(at.0)?.column
     }
 
     /// Whether each object at this place is a line of the record.
-    pub(super) fn is_line(&self, at: NodeId) -> bool {
+    pub(crate) fn is_line(&self, at: NodeId) -> bool {
         self.nodes.get(at.0).is_some_and(|node| node.is_line)
     }
 
     /// Where `key` leads to from `at`. Folds it: whoever asks often remembers.
-    pub(super) fn step(&self, at: NodeId, key: &str) -> Step {
+    pub(crate) fn step(&self, at: NodeId, key: &str) -> Step {
         let Some(node) = self.nodes.get(at.0) else { return Step::Past };
         let child = |folded: &str| node.children.iter().find(|(name, _)| name == folded).map(|(_, child)| *child);
         let folded = fold::column(without_prefix(key));
@@ -158,7 +159,7 @@ impl PathTree {
 }
 
 impl NodeId {
-    pub(super) const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         self.0
     }
 }

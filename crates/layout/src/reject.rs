@@ -141,24 +141,24 @@ impl<'de> Deserialize<'de> for Reason {
 impl Reject {
     /// `expected` tells what `column` should have held; `found` is what it holds.
     #[cold]
-    pub(super) fn of_cell(reason: Reason, column: &str, expected: impl fmt::Display, found: &str) -> Self {
+    pub(crate) fn of_cell(reason: Reason, column: &str, expected: impl fmt::Display, found: &str) -> Self {
         Self { reason, message: format!("{column}: {expected}, found {}", Quoted(found)) }
     }
 
     #[cold]
-    pub(super) fn missing(column: &str, expected: &str) -> Self {
+    pub(crate) fn missing(column: &str, expected: &str) -> Self {
         Self { reason: Reason::MissingField, message: format!("{column}: expected {expected}, found nothing") }
     }
 
     #[cold]
-    pub(super) fn column_count(expected: usize, found: usize) -> Self {
+    pub(crate) fn column_count(expected: usize, found: usize) -> Self {
         let message = format!("expected {expected} columns as in the header, found {found}");
         Self { reason: Reason::WrongColumnCount, message }
     }
 }
 
 /// A cell in quotes, its line breaks shown as `\n`, cut where it is long.
-pub(super) struct Quoted<'a>(pub(super) &'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,44 +1,9 @@
 //! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
 
-use encoding_rs::{CoderResult, WINDOWS_1252};
-use wide::u8x16;
-
-use super::json::Workspace;
+use crate::latin::{decode_windows_1252, utf_8};
+use crate::scratch::Scratch;
+use crate::span::Span;
 use notaflux_records::record::Fields;
-
-/// Room for the text of one record, used again for the next.
-#[derive(Debug, Default)]
-pub struct Scratch {
-    pub(super) text: String,
-    /// The text of a row of Latin-1.
-    latin: Latin,
-    /// Whether the row before was not UTF-8.
-    was_other: bool,
-    /// Where each field stands in the text of the row.
-    spans: Vec<Span>,
-    pub(super) json: Workspace,
-}
-
-/// Where a value stands in the text of its row.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Span {
-    pub(super) start: u32,
-    pub(super) end: u32,
-    /// Whether it is a number of JSON.
-    pub(super) is_number: bool,
-}
-
-impl Span {
-    /// Records have limits far below 4 GB.
-    pub(super) fn new(start: usize, end: usize) -> Self {
-        let bound = |byte| u32::try_from(byte).unwrap_or(u32::MAX);
-        Self { start: bound(start), end: bound(end), is_number: false }
-    }
-
-    pub(super) fn of<'t>(&self, text: &'t str) -> Option<&'t str> {
-        text.get(self.start as usize..self.end as usize)
-    }
-}
 
 /// The fields of one record as text, borrowed from the record or, where it was not UTF-8, from a [`Scratch`].
 ///
@@ -46,15 +11,15 @@ impl Span {
 /// them its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
-    pub(super) text: &'a str,
-    pub(super) spans: &'a [Span],
+    pub(crate) text: &'a str,
+    pub(crate) spans: &'a [Span],
     /// The fields of a line.
-    pub(super) line: &'a [Span],
+    pub(crate) line: &'a [Span],
     /// Those of all lines, `line_columns` each.
-    pub(super) lines: &'a [Span],
-    pub(super) line_columns: usize,
+    pub(crate) lines: &'a [Span],
+    pub(crate) line_columns: usize,
     /// Names and values that no column is for.
-    pub(super) others: &'a [(Span, Span)],
+    pub(crate) others: &'a [(Span, Span)],
 }
 
 impl<'a> Row<'a> {
@@ -102,7 +67,7 @@ impl<'a> Row<'a> {
 
     /// Whether field `index` is a number of JSON.
     #[inline]
-    pub(super) fn is_number(&self, index: usize) -> bool {
+    pub(crate) fn is_number(&self, index: usize) -> bool {
         self.span(index).is_some_and(|span| span.is_number)
     }
 
@@ -132,7 +97,7 @@ impl<'a> Row<'a> {
     }
 
     /// Names and values of the record that no column is for, where the layout keeps them.
-    pub(super) fn others(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
+    pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
         let text = self.text;
         let read = move |span: &Span| span.of(text).unwrap_or_default();
         self.others.iter().map(move |(name, value)| (read(name), read(value)))
@@ -171,128 +136,6 @@ impl Scratch {
         }
         Row::of(&self.text, &self.spans)
     }
-}
-
-/// Bytes of Latin-1 that are looked at together: as many as an integer has bits.
-const BLOCK_BYTES: usize = 64;
-
-/// A block and the bytes behind it that are put down with its own.
-const WINDOW_BYTES: usize = 2 * BLOCK_BYTES;
-
-/// Latin-1 as UTF-8.
-#[derive(Debug, Default)]
-struct Latin {
-    /// The text, and room behind it.
-    text: Vec<u8>,
-    length: usize,
-    blocks: Vec<Block>,
-    /// How many bytes became two.
-    wide: usize,
-}
-
-/// Which bytes of a block are two now.
-#[derive(Debug)]
-struct Block {
-    /// How many stand before it.
-    wide_before: usize,
-    /// Those of its own, the first byte by the lowest bit.
-    wide: u64,
-}
-
-impl Latin {
-    /// False where a byte of 0x80 to 0x9f, which is rare and another in windows-1252, stands in it.
-    ///
-    /// A block at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
-    fn decode(&mut self, latin: &[u8]) -> bool {
-        self.blocks.clear();
-        self.wide = 0;
-        let room = 2 * latin.len() + WINDOW_BYTES;
-        if self.text.len() < room {
-            self.text.resize(room, 0);
-        }
-        let (mut at, mut is_latin) = (0, true);
-        while let Some(window) = latin.get(at..).and_then(<[u8]>::first_chunk) {
-            is_latin &= self.decode_block(at, window);
-            at += BLOCK_BYTES;
-        }
-        // What is left is less than a window.
-        let mut last = [0; WINDOW_BYTES + BLOCK_BYTES];
-        let rest = latin.get(at..).unwrap_or_default();
-        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        for nth in [0, BLOCK_BYTES] {
-            if let Some(window) = last.get(nth..).and_then(<[u8]>::first_chunk) {
-                is_latin &= self.decode_block(at + nth, window);
-            }
-        }
-        self.length = latin.len() + self.wide;
-        is_latin
-    }
-
-    /// Puts down the block at `at`, which a window begins with, as it is, and behind each byte of it that becomes two what follows
-    /// it in the window again.
-    #[inline]
-    fn decode_block(&mut self, at: usize, window: &[u8; WINDOW_BYTES]) -> bool {
-        let (blocks, _) = window.as_chunks::<BLOCK_BYTES>();
-        let Some(block) = blocks.first() else { return true };
-        let (quarters, _) = block.as_chunks::<16>();
-        let mut wide = (0..)
-            .step_by(16)
-            .zip(quarters)
-            .fold(0, |wide, (by, quarter)| wide | u64::from(u8x16::new(*quarter).to_bitmask()) << by);
-        let mut wide_before = self.wide;
-        self.blocks.push(Block { wide_before, wide });
-        let text = self.text.as_mut_slice();
-        if let Some(room) = text.get_mut(at + wide_before..).and_then(<[u8]>::first_chunk_mut) {
-            *room = *block;
-        }
-        let mut is_latin = true;
-        while wide != 0 {
-            let nth = wide.trailing_zeros() as usize;
-            wide &= wide - 1;
-            let from = window.get(nth..).and_then(<[u8]>::first_chunk::<{ 1 + BLOCK_BYTES }>);
-            let to = text.get_mut(at + nth + wide_before..).and_then(<[u8]>::first_chunk_mut::<{ 2 + BLOCK_BYTES }>);
-            debug_assert!(from.is_some() && to.is_some(), "there is room for all of it");
-            if let (Some([byte, behind @ ..]), Some([lead, trail, room @ ..])) = (from, to) {
-                is_latin &= *byte >= 0xa0;
-                (*lead, *trail, *room) = (0xc0 | byte >> 6, 0x80 | byte & 0x3f, *behind);
-            }
-            wide_before += 1;
-        }
-        self.wide = wide_before;
-        is_latin
-    }
-
-    /// What was decoded, if it is UTF-8 as it is: mostly the first byte that is not ASCII shows that it is not.
-    fn same_as_utf_8<'t>(&self, latin: &'t [u8]) -> Option<&'t str> {
-        if let Some((nth, block)) = self.blocks.iter().enumerate().find(|(_, block)| block.wide != 0) {
-            let first = nth * BLOCK_BYTES + block.wide.trailing_zeros() as usize;
-            str::from_utf8(latin.get(first..)?).ok()?;
-        }
-        utf_8(latin)
-    }
-
-    fn text(&self) -> &str {
-        self.text.get(..self.length).and_then(utf_8).unwrap_or_default()
-    }
-
-    /// How many bytes became two before the one that stood at `at`.
-    #[inline]
-    fn wide_before(&self, at: usize) -> usize {
-        let within = |block: &Block| (block.wide & ((1 << (at % BLOCK_BYTES)) - 1)).count_ones() as usize;
-        self.blocks.get(at / BLOCK_BYTES).map_or(0, |block| block.wide_before + within(block))
-    }
-}
-
-fn utf_8(bytes: &[u8]) -> Option<&str> {
-    simdutf8::basic::from_utf8(bytes).ok()
-}
-
-pub(super) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
-    // A single byte becomes three at most (the euro sign).
-    text.reserve(bytes.len() * 3);
-    let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
-    let (result, read, _) = decoder.decode_to_string(bytes, text, true);
-    debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
 }
 
 #[cfg(test)]

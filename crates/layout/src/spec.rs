@@ -7,54 +7,54 @@ use serde::Deserialize;
 
 use notaflux_invoice::{DateConvention, DecimalConvention, Status, UtcOffset, Warning};
 
-pub(super) use field::{
+pub(crate) use field::{
     AmountSpec, DateSpec, Field, KeySpec, Named, OneOrMore, Source, Take, TakeKey, TaxIdSpec, TextSpec,
 };
 
 /// A whole layout file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LayoutSpec {
-    pub(super) name: String,
-    pub(super) title: String,
+pub(crate) struct LayoutSpec {
+    pub(crate) name: String,
+    pub(crate) title: String,
     #[serde(default)]
-    pub(super) format: LayoutFormat,
+    pub(crate) format: LayoutFormat,
     /// Of JSON: keys around the record that are looked through.
     #[serde(default)]
-    pub(super) through: Vec<String>,
+    pub(crate) through: Vec<String>,
     /// Of JSON: where the list of records stands, as a path from the root; without it, where records are found.
-    pub(super) records: Option<Source>,
+    pub(crate) records: Option<Source>,
     /// Columns that a header of this layout has; of a list, one.
-    pub(super) requires: Vec<Source>,
+    pub(crate) requires: Vec<Source>,
     /// Columns that no header of this layout has.
     #[serde(default)]
-    pub(super) without: Vec<String>,
+    pub(crate) without: Vec<String>,
     /// Texts that mean "no value", in every column.
     #[serde(default)]
-    pub(super) absent: Vec<String>,
+    pub(crate) absent: Vec<String>,
     /// Days that mean "no date", however they are written.
     #[serde(default)]
-    pub(super) absent_dates: Vec<Date>,
+    pub(crate) absent_dates: Vec<Date>,
     #[serde(default = "real")]
-    pub(super) currency: String,
+    pub(crate) currency: String,
     #[serde(default)]
-    pub(super) conventions: ConventionsSpec,
+    pub(crate) conventions: ConventionsSpec,
     /// Warnings that keep a record out.
     #[serde(default)]
-    pub(super) reject: Vec<Warning>,
-    pub(super) trailer: Option<TrailerSpec>,
+    pub(crate) reject: Vec<Warning>,
+    pub(crate) trailer: Option<TrailerSpec>,
     #[serde(default)]
-    pub(super) keep_other_columns: bool,
-    pub(super) id: IdSpec,
-    pub(super) invoice: Option<Box<InvoiceSpec>>,
-    pub(super) line: Option<Box<LineSpec>>,
-    pub(super) event: Option<Box<EventSpec>>,
+    pub(crate) keep_other_columns: bool,
+    pub(crate) id: IdSpec,
+    pub(crate) invoice: Option<Box<InvoiceSpec>>,
+    pub(crate) line: Option<Box<LineSpec>>,
+    pub(crate) event: Option<Box<EventSpec>>,
 }
 
 /// What the names of a layout are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum LayoutFormat {
+pub(crate) enum LayoutFormat {
     /// Columns of a table, or keys of flat JSON objects.
     #[default]
     Table,
@@ -64,7 +64,7 @@ pub(super) enum LayoutFormat {
 
 /// The tables that say what a row yields.
 #[derive(Debug)]
-pub(super) enum Tables {
+pub(crate) enum Tables {
     Invoice(Box<InvoiceSpec>),
     Line(Box<LineSpec>),
     Event(Box<EventSpec>),
@@ -80,10 +80,10 @@ fn real() -> String {
 /// How amounts and dates may be written; of several ways, the source shows which.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct ConventionsSpec {
-    pub(super) decimal: OneOrMore<DecimalConvention>,
-    pub(super) date: OneOrMore<DateConvention>,
-    pub(super) time_zone: Option<UtcOffset>,
+pub(crate) struct ConventionsSpec {
+    pub(crate) decimal: OneOrMore<DecimalConvention>,
+    pub(crate) date: OneOrMore<DateConvention>,
+    pub(crate) time_zone: Option<UtcOffset>,
 }
 
 impl Default for ConventionsSpec {
@@ -100,119 +100,119 @@ impl Default for ConventionsSpec {
 /// Rows that are no records: their cell in `column` says so.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct TrailerSpec {
-    pub(super) column: Source,
-    pub(super) is: Option<OneOrMore<String>>,
-    pub(super) begins: Option<OneOrMore<String>>,
-    pub(super) contains: Option<OneOrMore<String>>,
+pub(crate) struct TrailerSpec {
+    pub(crate) column: Source,
+    pub(crate) is: Option<OneOrMore<String>>,
+    pub(crate) begins: Option<OneOrMore<String>>,
+    pub(crate) contains: Option<OneOrMore<String>>,
 }
 
 /// What names the invoice that a row is, or belongs to.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(clippy::struct_field_names, reason = "they are the words of the layout file")]
-pub(super) struct IdSpec {
-    pub(super) access_key: Option<Field<KeySpec>>,
-    pub(super) nfse_key: Option<Field<KeySpec>>,
-    pub(super) natural_key: Option<NaturalKeySpec>,
+pub(crate) struct IdSpec {
+    pub(crate) access_key: Option<Field<KeySpec>>,
+    pub(crate) nfse_key: Option<Field<KeySpec>>,
+    pub(crate) natural_key: Option<NaturalKeySpec>,
 }
 
 /// Columns whose values together name an invoice. Layouts that share `name` and columns share ids.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct NaturalKeySpec {
-    pub(super) name: String,
+pub(crate) struct NaturalKeySpec {
+    pub(crate) name: String,
     /// Each must have a value.
-    pub(super) from: Vec<Source>,
+    pub(crate) from: Vec<Source>,
     /// Each may be blank.
     #[serde(default)]
-    pub(super) optional: Vec<Source>,
+    pub(crate) optional: Vec<Source>,
 }
 
 /// Where the fields of an invoice come from. Names are CONTRACT's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct InvoiceSpec {
-    pub(super) model: Option<Field<TextSpec>>,
-    pub(super) series: Option<Field<TextSpec>>,
-    pub(super) number: Option<Field<TextSpec>>,
-    pub(super) operation: Option<Field<TextSpec>>,
-    pub(super) issued_at: Field<DateSpec>,
+pub(crate) struct InvoiceSpec {
+    pub(crate) model: Option<Field<TextSpec>>,
+    pub(crate) series: Option<Field<TextSpec>>,
+    pub(crate) number: Option<Field<TextSpec>>,
+    pub(crate) operation: Option<Field<TextSpec>>,
+    pub(crate) issued_at: Field<DateSpec>,
     #[serde(default)]
-    pub(super) issuer: PartySpec,
+    pub(crate) issuer: PartySpec,
     /// Whether the key tells the issuer's tax id where no column does.
     #[serde(default)]
-    pub(super) issuer_from_key: bool,
+    pub(crate) issuer_from_key: bool,
     #[serde(default)]
-    pub(super) recipient: PartySpec,
-    pub(super) status: Option<StatusSpec>,
-    pub(super) status_at: Option<Field<DateSpec>>,
-    pub(super) total: Option<Field<AmountSpec>>,
-    pub(super) currency: Option<Field<TextSpec>>,
+    pub(crate) recipient: PartySpec,
+    pub(crate) status: Option<StatusSpec>,
+    pub(crate) status_at: Option<Field<DateSpec>>,
+    pub(crate) total: Option<Field<AmountSpec>>,
+    pub(crate) currency: Option<Field<TextSpec>>,
     #[serde(default)]
-    pub(super) extra: Named<TextSpec>,
+    pub(crate) extra: Named<TextSpec>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PartySpec {
+pub(crate) struct PartySpec {
     /// Looked at in this order.
-    pub(super) tax_id: Option<Field<TaxIdSpec>>,
-    pub(super) cnpj: Option<Source>,
-    pub(super) cpf: Option<Source>,
-    pub(super) name: Option<Field<TextSpec>>,
-    pub(super) state_registration: Option<Field<TextSpec>>,
-    pub(super) uf: Option<Field<TextSpec>>,
-    pub(super) city: Option<Field<TextSpec>>,
+    pub(crate) tax_id: Option<Field<TaxIdSpec>>,
+    pub(crate) cnpj: Option<Source>,
+    pub(crate) cpf: Option<Source>,
+    pub(crate) name: Option<Field<TextSpec>>,
+    pub(crate) state_registration: Option<Field<TextSpec>>,
+    pub(crate) uf: Option<Field<TextSpec>>,
+    pub(crate) city: Option<Field<TextSpec>>,
 }
 
 /// Where the fields of a line come from. Names are CONTRACT's.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct LineSpec {
+pub(crate) struct LineSpec {
     /// Of JSON: the list, or the one object, within the record that each line stands in. Names of fields are paths from there.
-    pub(super) each: Option<Source>,
-    pub(super) number: Option<Field<TextSpec>>,
+    pub(crate) each: Option<Source>,
+    pub(crate) number: Option<Field<TextSpec>>,
     /// Columns whose values tell a line from the others of its invoice, where none numbers them.
     #[serde(default)]
-    pub(super) key: Vec<Source>,
-    pub(super) code: Option<Field<TextSpec>>,
-    pub(super) description: Option<Field<TextSpec>>,
-    pub(super) ncm: Option<Field<TextSpec>>,
-    pub(super) cfop: Option<Field<TextSpec>>,
-    pub(super) quantity: Option<Field<AmountSpec>>,
-    pub(super) unit: Option<Field<TextSpec>>,
-    pub(super) unit_price: Option<Field<AmountSpec>>,
-    pub(super) total: Option<Field<AmountSpec>>,
+    pub(crate) key: Vec<Source>,
+    pub(crate) code: Option<Field<TextSpec>>,
+    pub(crate) description: Option<Field<TextSpec>>,
+    pub(crate) ncm: Option<Field<TextSpec>>,
+    pub(crate) cfop: Option<Field<TextSpec>>,
+    pub(crate) quantity: Option<Field<AmountSpec>>,
+    pub(crate) unit: Option<Field<TextSpec>>,
+    pub(crate) unit_price: Option<Field<AmountSpec>>,
+    pub(crate) total: Option<Field<AmountSpec>>,
     #[serde(default)]
-    pub(super) extra: Named<TextSpec>,
+    pub(crate) extra: Named<TextSpec>,
 }
 
 /// Where the fields of an event come from. Names are CONTRACT's; kind and code are told by the text.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct EventSpec {
-    pub(super) text: Field<TextSpec>,
-    pub(super) at: Field<DateSpec>,
-    pub(super) description: Option<Field<TextSpec>>,
-    pub(super) reason: Option<Field<TextSpec>>,
+pub(crate) struct EventSpec {
+    pub(crate) text: Field<TextSpec>,
+    pub(crate) at: Field<DateSpec>,
+    pub(crate) description: Option<Field<TextSpec>>,
+    pub(crate) reason: Option<Field<TextSpec>>,
 }
 
 /// How the text of one column tells the status.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StatusSpec {
-    pub(super) from: Source,
+pub(crate) struct StatusSpec {
+    pub(crate) from: Source,
     #[serde(default)]
-    pub(super) absent: Vec<String>,
+    pub(crate) absent: Vec<String>,
     /// The first that fits the text counts.
     #[serde(default)]
-    pub(super) rules: Vec<StatusRule>,
+    pub(crate) rules: Vec<StatusRule>,
     /// Where no rule fits.
-    pub(super) otherwise: Status,
+    pub(crate) otherwise: Status,
     /// Where there is no text.
     #[serde(default = "unknown")]
-    pub(super) blank: Status,
+    pub(crate) blank: Status,
 }
 
 fn unknown() -> Status {
@@ -222,16 +222,16 @@ fn unknown() -> Status {
 /// What a text says of the status.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StatusRule {
-    pub(super) is: Option<OneOrMore<String>>,
-    pub(super) begins: Option<OneOrMore<String>>,
-    pub(super) contains: Option<OneOrMore<String>>,
-    pub(super) status: Status,
+pub(crate) struct StatusRule {
+    pub(crate) is: Option<OneOrMore<String>>,
+    pub(crate) begins: Option<OneOrMore<String>>,
+    pub(crate) contains: Option<OneOrMore<String>>,
+    pub(crate) status: Status,
 }
 
 /// Texts that a cell is compared with, whatever case and accents.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum TestSpec<'a> {
+pub(crate) enum TestSpec<'a> {
     /// All of it.
     Is(&'a [String]),
     /// Its beginning.
@@ -242,7 +242,7 @@ pub(super) enum TestSpec<'a> {
 
 impl TestSpec<'_> {
     /// What stands in the layout file, in whichever way.
-    pub(super) fn texts(&self) -> &[String] {
+    pub(crate) fn texts(&self) -> &[String] {
         let (Self::Is(texts) | Self::Begins(texts) | Self::Contains(texts)) = self;
         texts
     }
@@ -250,14 +250,14 @@ impl TestSpec<'_> {
 
 impl TrailerSpec {
     /// What is compared; none where the file says nothing, or two things.
-    pub(super) fn test(&self) -> Option<TestSpec<'_>> {
+    pub(crate) fn test(&self) -> Option<TestSpec<'_>> {
         only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }
 }
 
 impl StatusRule {
     /// What is compared; none where the file says nothing, or two things.
-    pub(super) fn test(&self) -> Option<TestSpec<'_>> {
+    pub(crate) fn test(&self) -> Option<TestSpec<'_>> {
         only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }
 }

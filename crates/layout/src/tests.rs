@@ -2,8 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
+use std::sync::Arc;
+
 use super::*;
-use notaflux_invoice::{Invoice, InvoiceFields, Role, Status, TaxIdKind, TextField, Warning};
+use crate::built_in::BUILT_IN;
+use crate::layout::sha256_hex;
+use notaflux_invoice::{
+    DateConvention, DecimalConvention, Invoice, InvoiceFields, Role, Status, TaxIdKind, TextField, Warning,
+};
 use notaflux_records::record::FieldsBuf;
 
 mod built_in;

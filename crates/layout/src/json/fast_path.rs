@@ -9,10 +9,10 @@ use std::ops::Range;
 use jiter::Jiter;
 use wide::u8x16;
 
-use super::super::path::{NodeId, PathTree, Step};
-use super::super::row::Span;
-use super::keys::Keys;
-use super::values::Values;
+use crate::json::keys::Keys;
+use crate::json::values::Values;
+use crate::path::{NodeId, PathTree, Step};
+use crate::span::Span;
 
 /// Most lists and objects within one another: twice those of an NF-e, and fewer than the parser allows.
 const NESTING_LIMIT: usize = 32;
@@ -24,7 +24,7 @@ const NUMBER_LIMIT_BYTES: usize = 40;
 const BLOCK_BYTES: usize = 32;
 
 /// Reads the element into `values`; none, and anything in `values`, where it gives up.
-pub(super) fn read(values: &mut Values<'_>, steps: &mut [Keys]) -> Option<()> {
+pub(crate) fn read(values: &mut Values<'_>, steps: &mut [Keys]) -> Option<()> {
     FastPath { bytes: values.base.as_bytes(), values, steps, nesting: 0 }.element()
 }
 

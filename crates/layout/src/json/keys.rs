@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::path::{NodeId, PathTree, Step};
-use super::unescape;
+use crate::json::text::unescape;
+use crate::path::{NodeId, PathTree, Step};
 
 /// Keys that are remembered of one place: documents have some dozens, and whatever means harm has many.
 const REMEMBERED_LIMIT: usize = 256;
@@ -15,9 +15,9 @@ const LEAD_LIMIT_BYTES: usize = 2 * REMEMBERED_KEY_LIMIT_BYTES;
 
 /// The keys that were seen at one place, in the order in which they came first.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(crate) struct Keys {
     /// As they stand in the source, with their escapes, and where they lead to.
-    pub(super) seen: Vec<(Box<[u8]>, Step)>,
+    pub(crate) seen: Vec<(Box<[u8]>, Step)>,
     places: HashMap<Box<[u8]>, usize>,
     /// Of each that was seen, what stood last time from the comma before it up to its value; nothing of some.
     leads: Vec<(Vec<u8>, Step)>,
@@ -25,7 +25,7 @@ pub(super) struct Keys {
 
 impl Keys {
     /// Where `key`, as it stands in the source, leads to. `next`: which one is expected in this object, 0 where it begins.
-    pub(super) fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8], next: &mut usize) -> Step {
+    pub(crate) fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8], next: &mut usize) -> Step {
         let is_expected = self.seen.get(*next).is_some_and(|(expected, _)| **expected == *key);
         let place = if is_expected { Some(*next) } else { self.places.get(key).copied() };
         if let Some((place, (_, step))) = place.and_then(|place| Some((place, self.seen.get(place)?))) {
@@ -44,7 +44,7 @@ impl Keys {
     /// Where the key that is expected leads to, and how many bytes it is up to its value, where all of them are those that stood
     /// there last time.
     #[inline]
-    pub(super) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, Step)> {
+    pub(crate) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, Step)> {
         let (lead, step) = self.leads.get(*next)?;
         if lead.is_empty() || !begins_with(rest, lead) {
             return None;
@@ -54,7 +54,7 @@ impl Keys {
     }
 
     /// Notes what led to the value of `key`, behind which the one that is `next` is expected.
-    pub(super) fn note_lead(&mut self, key: &[u8], lead: &[u8], next: usize) {
+    pub(crate) fn note_lead(&mut self, key: &[u8], lead: &[u8], next: usize) {
         let Some(place) = next.checked_sub(1) else { return };
         let Some((seen, step)) = self.seen.get(place) else { return };
         if **seen != *key || lead.len() > LEAD_LIMIT_BYTES {

@@ -4,11 +4,18 @@ use std::collections::HashSet;
 
 use jiter::{Jiter, JiterError, Peek};
 
-use super::super::bind::{made_name, unlike};
-use super::super::path::{NodeId, PathTree, Step};
-use super::super::row::Span;
-use super::{NESTING_LIMIT, OTHERS_LIMIT_BYTES, SHOWN_PATH_LIMIT, decoded};
+use crate::json::parser::NESTING_LIMIT;
+use crate::json::text::decoded;
+use crate::names::{made_name, unlike};
+use crate::path::{NodeId, PathTree, Step};
+use crate::span::Span;
 use notaflux_invoice::text::trimmed;
+
+/// Bytes of further values after which no more are kept: more than any item of the table can hold.
+const OTHERS_LIMIT_BYTES: usize = 1024 * 1024;
+
+/// Bytes of a path that is shown.
+pub(crate) const SHOWN_PATH_LIMIT: usize = 200;
 
 /// A value as it stands in an element, or a key whose value comes next.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +112,7 @@ pub(crate) fn is_other(shown: &Shown<'_>) -> bool {
 }
 
 /// Keeps the values that no column is for, under names made of their paths, but for those of objects in lists and of lines.
-pub(super) fn keep_others(tree: &PathTree, base: &str, extra: &mut String, others: &mut Vec<(Span, Span)>) {
+pub(crate) fn keep_others(tree: &PathTree, base: &str, extra: &mut String, others: &mut Vec<(Span, Span)>) {
     let (mut taken, mut values, mut bytes) = (HashSet::new(), Vec::new(), 0);
     show(tree, base.as_bytes(), &mut |shown| {
         if is_other(&shown) && bytes < OTHERS_LIMIT_BYTES {

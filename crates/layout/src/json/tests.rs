@@ -6,9 +6,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::*;
+use crate::json::shown::SHOWN_PATH_LIMIT;
+use crate::json::values::LINES_LIMIT;
 use crate::tests::map;
-use crate::{Layout, LayoutError, Mapping, Record, Reject};
+use crate::{Layout, LayoutError, Mapping, Reason, Record, Reject, Scratch, Unreadable};
 
 /// Everything that a layout may read, and lines.
 pub(super) const LAYOUT: &str = r#"

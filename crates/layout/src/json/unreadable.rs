@@ -4,8 +4,7 @@ use std::fmt;
 
 use jiter::{JiterError, JiterErrorType, JsonErrorType};
 
-use super::super::reject::Quoted;
-use super::super::{Reason, Reject};
+use crate::reject::{Quoted, Reason, Reject};
 
 /// Why an element gives no row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub struct Unreadable {
 }
 
 impl Unreadable {
-    pub(super) fn reject(at: usize, reason: Reason, message: String) -> Self {
+    pub(crate) fn reject(at: usize, reason: Reason, message: String) -> Self {
         Self { at, reject: Reject { reason, message }, broken: None }
     }
 
@@ -30,7 +29,7 @@ impl Unreadable {
     }
 
     #[cold]
-    pub(super) fn of(error: &JiterError, text: &str) -> Self {
+    pub(crate) fn of(error: &JiterError, text: &str) -> Self {
         let at = error.index.min(text.len());
         let found = text.get(at..).and_then(|rest| rest.chars().next());
         let found =

@@ -1,29 +1,40 @@
 //! The values of one element, as they are taken into the columns of a row.
 
-use super::super::path::{NodeId, PathTree};
-use super::super::reject::Quoted;
-use super::super::row::Span;
-use super::super::{Reason, Reject};
-use super::{LINES_LIMIT, RowShape, unescape};
+use crate::bound::Bound;
+use crate::json::text::unescape;
+use crate::path::{NodeId, PathTree};
+use crate::reject::{Quoted, Reason, Reject};
+use crate::span::Span;
+
+/// Most lines of one record: ten times what an NF-e may have (990).
+pub(crate) const LINES_LIMIT: usize = 10_000;
+
+/// What the columns of a row are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowShape<'m> {
+    pub(crate) bound: &'m [Bound],
+    pub(crate) record_columns: usize,
+    pub(crate) keeps_others: bool,
+}
 
 /// What was read of an element so far. Its spans are those of the element's text and, behind it, of `extra`.
 #[derive(Debug)]
-pub(super) struct Values<'w> {
-    pub(super) tree: &'w PathTree,
-    pub(super) shape: RowShape<'w>,
+pub(crate) struct Values<'w> {
+    pub(crate) tree: &'w PathTree,
+    pub(crate) shape: RowShape<'w>,
     /// The element.
-    pub(super) base: &'w str,
-    pub(super) extra: &'w mut String,
+    pub(crate) base: &'w str,
+    pub(crate) extra: &'w mut String,
     /// For one string with escapes.
-    pub(super) tape: &'w mut Vec<u8>,
+    pub(crate) tape: &'w mut Vec<u8>,
     /// By column, nothing at first.
-    pub(super) record: &'w mut [Span],
-    pub(super) lines: &'w mut Vec<Span>,
+    pub(crate) record: &'w mut [Span],
+    pub(crate) lines: &'w mut Vec<Span>,
 }
 
 /// What does not fit into a row.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Misfit {
+pub(crate) enum Misfit {
     TooManyLines,
     /// A value where an object should stand for each line.
     NoLine(Span),
@@ -36,14 +47,14 @@ pub(super) enum Misfit {
 
 impl Values<'_> {
     /// Forgets all that was taken.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.extra.clear();
         self.record.fill(Span::default());
         self.lines.clear();
     }
 
     /// Begins a line: what belongs to one is taken into this one from now on.
-    pub(super) fn begin_line(&mut self) -> Result<(), Misfit> {
+    pub(crate) fn begin_line(&mut self) -> Result<(), Misfit> {
         let columns = self.line_columns();
         if self.lines.len() >= LINES_LIMIT * columns.max(1) {
             return Err(Misfit::TooManyLines);
@@ -53,7 +64,7 @@ impl Values<'_> {
     }
 
     /// The text of a string with escapes, which stands there with its quotes; none where it is no string.
-    pub(super) fn unescaped(&mut self, start: usize, end: usize) -> Option<Span> {
+    pub(crate) fn unescaped(&mut self, start: usize, end: usize) -> Option<Span> {
         let from = self.base.len() + self.extra.len();
         unescape(self.base.get(start..end)?, self.tape, self.extra)?;
         Some(Span::new(from, self.base.len() + self.extra.len()))
@@ -63,7 +74,7 @@ impl Values<'_> {
     /// key that is looked through.
     #[expect(clippy::inline_always, reason = "to call it and to pass the span takes longer than what it does")]
     #[inline(always)]
-    pub(super) fn set(&mut self, at: NodeId, span: Span, is_new: bool) -> Result<(), Misfit> {
+    pub(crate) fn set(&mut self, at: NodeId, span: Span, is_new: bool) -> Result<(), Misfit> {
         // Part by part: as a whole it would pass through memory, which takes longer than all of the rest.
         let Span { start, end, is_number } = span;
         let span = || Span { start, end, is_number };
@@ -114,7 +125,7 @@ impl Values<'_> {
     }
 
     #[inline]
-    pub(super) fn text_of(&self, span: Span) -> &str {
+    pub(crate) fn text_of(&self, span: Span) -> &str {
         match (span.start as usize).checked_sub(self.base.len()) {
             Some(start) => self.extra.get(start..span.end as usize - self.base.len()).unwrap_or_default(),
             None => span.of(self.base).unwrap_or_default(),
@@ -123,7 +134,7 @@ impl Values<'_> {
 
     /// What the element is a reject for.
     #[cold]
-    pub(super) fn reject(&self, misfit: Misfit) -> Reject {
+    pub(crate) fn reject(&self, misfit: Misfit) -> Reject {
         let quoted = |span| Quoted(self.text_of(span));
         let (reason, message) = match misfit {
             Misfit::TooManyLines => (Reason::TooManyLines, format!("expected at most {LINES_LIMIT} lines, found more")),

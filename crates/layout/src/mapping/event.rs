@@ -2,10 +2,13 @@
 
 use arrayvec::ArrayString;
 
-use super::id::Id;
-use super::{Mapping, oddity};
 use crate::columns::EventColumns;
-use crate::{Reject, Row, fold};
+use crate::fold;
+use crate::mapping::id::Id;
+use crate::mapping::reader::RowReader;
+use crate::mapping::warnings;
+use crate::reject::Reject;
+use crate::row::Row;
 use notaflux_invoice::event::EVENT_CODE_LIMIT;
 use notaflux_invoice::{Event, EventKind};
 use notaflux_sha256::{Sha256, hex};
@@ -31,8 +34,8 @@ const OFFICIAL: [(&str, EventKind, &[&str]); 7] = [
 /// invoice stands.
 const CANCELLED_BESIDES: [&str; 5] = ["comprovante", "passagem", "prorrogacao", "conciliacao", "insucesso"];
 
-impl Mapping {
-    pub(super) fn event<'r>(
+impl RowReader {
+    pub(crate) fn event<'r>(
         &'r self,
         columns: &'r EventColumns,
         id: Id<'r>,
@@ -41,8 +44,8 @@ impl Mapping {
         let text = columns.text.read(row);
         let text = text.ok_or_else(|| Reject::missing(&columns.text.cell.name, "the name of an event"))?;
         let at = self.needed_date(&columns.at, row)?;
-        let warnings = oddity::of_key(&id.key);
-        self.object(warnings, &oddity::Odd { id: &id.text, invoice: None })?;
+        let warnings = warnings::of_key(&id.key);
+        self.object(warnings, &warnings::Odd { id: &id.text, invoice: None })?;
         let (kind, code) = kind_and_code(&text);
         Ok(Event {
             invoice: id.text,

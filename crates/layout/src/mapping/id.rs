@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::Mapping;
 use crate::columns::NaturalKeyColumns;
-use crate::{Reason, Reject, Row};
+use crate::mapping::reader::RowReader;
+use crate::reject::{Reason, Reject};
+use crate::row::Row;
 use notaflux_invoice::{AccessKey, NfseKey, TaxId};
 use notaflux_sha256::{Sha256, hex};
 
@@ -13,21 +14,21 @@ const NATURAL_ID_BYTES: usize = 16;
 
 /// The id of an invoice, and the key that it is.
 #[derive(Debug, Clone)]
-pub(super) struct Id<'r> {
-    pub(super) text: Cow<'r, str>,
-    pub(super) key: Key,
+pub(crate) struct Id<'r> {
+    pub(crate) text: Cow<'r, str>,
+    pub(crate) key: Key,
 }
 
 /// What an id was made of.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Key {
+pub(crate) enum Key {
     Access(AccessKey),
     Nfse(NfseKey),
     Natural,
 }
 
 impl Key {
-    pub(super) fn access_key(&self) -> Option<&AccessKey> {
+    pub(crate) fn access_key(&self) -> Option<&AccessKey> {
         match self {
             Self::Access(key) => Some(key),
             Self::Nfse(_) | Self::Natural => None,
@@ -35,7 +36,7 @@ impl Key {
     }
 
     /// Whom the key names as issuer.
-    pub(super) fn issuer_tax_id(&self) -> Option<TaxId> {
+    pub(crate) fn issuer_tax_id(&self) -> Option<TaxId> {
         match self {
             Self::Access(key) => Some(key.issuer_tax_id()),
             Self::Nfse(key) => Some(key.issuer_tax_id()),
@@ -44,7 +45,7 @@ impl Key {
     }
 
     /// Year and month of issue.
-    pub(super) fn year_month(&self) -> Option<(u16, u8)> {
+    pub(crate) fn year_month(&self) -> Option<(u16, u8)> {
         match self {
             Self::Access(key) => Some(key.year_month()),
             Self::Nfse(key) => Some(key.year_month()),
@@ -53,7 +54,7 @@ impl Key {
     }
 
     /// Whether its check digit is right; true of what has none.
-    pub(super) fn check_digit_ok(&self) -> bool {
+    pub(crate) fn check_digit_ok(&self) -> bool {
         match self {
             Self::Access(key) => key.check_digit_ok(),
             Self::Nfse(key) => key.check_digit_ok(),
@@ -62,9 +63,9 @@ impl Key {
     }
 }
 
-impl Mapping {
+impl RowReader {
     /// The id by the first key of the layout that has a value.
-    pub(super) fn id<'r>(&self, row: &Row<'r>) -> Result<Id<'r>, Reject> {
+    pub(crate) fn id<'r>(&self, row: &Row<'r>) -> Result<Id<'r>, Reject> {
         let columns = &self.columns.id;
         if let Some((text, cell)) = columns.access_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
             return match AccessKey::parse(&text) {

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use super::id::Id;
-use super::{Mapping, extra, oddity};
 use crate::cell::{Cell, Found, taken};
-use crate::columns::{LineColumns, LineKeyColumns};
+use crate::columns::{LineColumns, LineKeyColumns, extra};
+use crate::mapping::id::Id;
+use crate::mapping::reader::RowReader;
+use crate::mapping::warnings;
+use crate::reject::{Reason, Reject};
+use crate::row::Row;
 use crate::spec::Take;
-use crate::{Reason, Reject, Row};
 use notaflux_invoice::line::LINE_NUMBER_LIMIT;
 use notaflux_invoice::text::all_digits;
 use notaflux_invoice::{Line, LineKey};
@@ -18,9 +20,9 @@ const SEPARATOR: char = '\u{1f}';
 /// Bytes that a natural key of several columns seldom exceeds.
 const KEY_CAPACITY: usize = 96;
 
-impl Mapping {
+impl RowReader {
     /// The line that `row` is; `position` says which one of its invoice, from 1.
-    pub(super) fn line<'r>(
+    pub(crate) fn line<'r>(
         &'r self,
         columns: &'r LineColumns,
         id: Id<'r>,
@@ -46,8 +48,8 @@ impl Mapping {
             extra: extra(&columns.extra, row),
             warnings: Vec::new(),
         };
-        let warnings = oddity::of_key(&id.key);
-        self.object(warnings, &oddity::Odd { id: &line.invoice, invoice: None })?;
+        let warnings = warnings::of_key(&id.key);
+        self.object(warnings, &warnings::Odd { id: &line.invoice, invoice: None })?;
         line.warnings = warnings.iter().collect();
         Ok(line)
     }

@@ -2,14 +2,17 @@
 
 use std::collections::HashSet;
 
-use super::id::Id;
-use super::{InvoiceRow, Mapping};
 use crate::columns::{InvoiceColumns, LineColumns};
-use crate::{Reason, Record, Reject, Row};
+use crate::mapping::id::Id;
+use crate::mapping::invoice_row::InvoiceRow;
+use crate::mapping::reader::RowReader;
+use crate::mapping::record::Record;
+use crate::reject::{Reason, Reject};
+use crate::row::Row;
 use notaflux_invoice::{Line, LineKey};
 
-impl Mapping {
-    pub(super) fn invoice_with_lines<'r>(
+impl RowReader {
+    pub(crate) fn invoice_with_lines<'r>(
         &'r self,
         of_invoice: &'r InvoiceColumns,
         of_line: &'r LineColumns,

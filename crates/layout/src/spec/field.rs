@@ -112,6 +112,13 @@ from_source!(TextSpec, KeySpec, TaxIdSpec, DateSpec, AmountSpec);
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source(pub(crate) Vec<String>);
 
+impl Source {
+    /// `A`, or `A or B` where one of several does.
+    pub(crate) fn alternatives(&self) -> String {
+        self.0.join(" or ")
+    }
+}
+
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(SourceVisitor)

@@ -3,12 +3,14 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::super::tests::LAYOUT;
-use super::super::{RowShape, Unreadable, Workspace, decoded, parse};
 use super::*;
 use crate::bind::{Binding, bind_paths};
-use crate::row::Scratch;
-use crate::{Layout, json};
+use crate::json::parser::parse;
+use crate::json::tests::LAYOUT;
+use crate::json::text::decoded;
+use crate::json::values::{LINES_LIMIT, RowShape};
+use crate::json::workspace::Workspace;
+use crate::{Layout, Scratch, Unreadable, json};
 
 /// What was taken of an element.
 #[derive(Debug, PartialEq)]
@@ -121,7 +123,7 @@ fn usual_elements_take_the_fast_path() {
 #[test]
 fn the_rest_is_for_the_parser() {
     let mut ways = Ways::new();
-    let lines = format!("{{\"items\": [{}{{}}]}}", "{},".repeat(json::LINES_LIMIT));
+    let lines = format!("{{\"items\": [{}{{}}]}}", "{},".repeat(LINES_LIMIT));
     for element in [
         "[1]",
         "{\"id\": Infinity}",

@@ -1,48 +1,26 @@
 //! What is odd about a record: stored with a warning, or kept out where the layout or whoever ingests will have none.
 
-use super::id::Key;
-use super::{InvoiceRow, Mapping};
-use crate::{Reason, Reject};
+use crate::mapping::id::Key;
+use crate::mapping::invoice_row::InvoiceRow;
+use crate::mapping::reader::RowReader;
+use crate::mapping::warning_set::WarningSet;
+use crate::reject::{Reason, Reject};
 use notaflux_invoice::text::all_digits;
 use notaflux_invoice::{AccessKey, InvoiceFields, NfseKey, Role, TaxId, TaxIdColumn, TaxIdKind, TextField, Warning};
 
-/// A set of warnings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Warnings(u8);
-
-impl Warnings {
-    pub(super) fn of(warnings: impl Iterator<Item = Warning>) -> Self {
-        warnings.fold(Self::default(), |set, warning| set.with(warning, true))
-    }
-
-    /// With `warning`, where `is` says so.
-    pub(super) fn with(self, warning: Warning, is: bool) -> Self {
-        Self(self.0 | (u8::from(is) << warning as u8))
-    }
-
-    fn has(self, warning: Warning) -> bool {
-        (self.0 >> warning as u8) & 1 == 1
-    }
-
-    /// Those of the set, in the order of [`Warning::ALL`].
-    pub(super) fn iter(self) -> impl Iterator<Item = Warning> {
-        Warning::ALL.into_iter().filter(move |warning| self.has(*warning))
-    }
-}
-
 /// A record that something is odd about, for messages.
-pub(super) struct Odd<'a> {
-    pub(super) id: &'a str,
-    pub(super) invoice: Option<&'a InvoiceRow<'a>>,
+pub(crate) struct Odd<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) invoice: Option<&'a InvoiceRow<'a>>,
 }
 
 /// What the key alone shows.
-pub(super) fn of_key(key: &Key) -> Warnings {
-    Warnings::default().with(Warning::CheckDigit, !key.check_digit_ok())
+pub(crate) fn of_key(key: &Key) -> WarningSet {
+    WarningSet::default().with(Warning::CheckDigit, !key.check_digit_ok())
 }
 
 /// What is odd about an invoice, whose key names `named` as its issuer.
-pub(super) fn of_invoice(invoice: &InvoiceRow<'_>, named: Option<&TaxId>) -> Warnings {
+pub(crate) fn of_invoice(invoice: &InvoiceRow<'_>, named: Option<&TaxId>) -> WarningSet {
     let key = invoice.key();
     let tax_ids = [invoice.tax_id(Role::Issuer), invoice.tax_id(Role::Recipient)];
     let check_digits_ok = key.check_digit_ok() && tax_ids.into_iter().flatten().all(TaxId::check_digit_ok);
@@ -52,7 +30,7 @@ pub(super) fn of_invoice(invoice: &InvoiceRow<'_>, named: Option<&TaxId>) -> War
     };
     let numbered_otherwise = invoice.access_key().is_some_and(|key| is_numbered_otherwise(key, invoice));
     let city_is_tax_id = has_tax_id_for_city(invoice, Role::Issuer) || has_tax_id_for_city(invoice, Role::Recipient);
-    Warnings::default()
+    WarningSet::default()
         .with(Warning::CheckDigit, !check_digits_ok)
         .with(Warning::IssuerUnlikeKey, issuer_unlike_key)
         .with(Warning::MonthUnlikeKey, key.year_month().is_some_and(|named| named != year_month(invoice)))
@@ -61,7 +39,7 @@ pub(super) fn of_invoice(invoice: &InvoiceRow<'_>, named: Option<&TaxId>) -> War
 }
 
 /// Whether `id` is a key with a wrong check digit. An id that is a hash has another length than either key.
-pub(super) fn has_wrong_check_digit(id: &str) -> bool {
+pub(crate) fn has_wrong_check_digit(id: &str) -> bool {
     AccessKey::parse(id).is_ok_and(|key| !key.check_digit_ok())
         || NfseKey::parse(id).is_ok_and(|key| !key.check_digit_ok())
 }
@@ -104,18 +82,18 @@ fn has_tax_id_for_city(invoice: &InvoiceRow<'_>, role: Role) -> bool {
     })
 }
 
-impl Mapping {
+impl RowReader {
     /// Rejects a record with a warning that this mapping will have none of.
     #[inline]
-    pub(super) fn object(&self, warnings: Warnings, odd: &Odd<'_>) -> Result<(), Reject> {
+    pub(crate) fn object(&self, warnings: WarningSet, odd: &Odd<'_>) -> Result<(), Reject> {
         if warnings.0 & self.rejects.0 == 0 {
             return Ok(());
         }
-        Err(self.objection(Warnings(warnings.0 & self.rejects.0), odd))
+        Err(self.objection(WarningSet(warnings.0 & self.rejects.0), odd))
     }
 
     #[cold]
-    fn objection(&self, objected: Warnings, odd: &Odd<'_>) -> Reject {
+    fn objection(&self, objected: WarningSet, odd: &Odd<'_>) -> Reject {
         let warning = objected.iter().next().unwrap_or(Warning::CheckDigit);
         let (column, expected, found) = match (warning, odd.invoice) {
             (Warning::CheckDigit, _) => self.wrong_check_digit(odd),

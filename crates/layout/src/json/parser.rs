@@ -1,0 +1,147 @@
+//! The parser: reads any element of JSON, and says what is wrong with one that is none.
+
+use jiter::{Jiter, JiterError, Peek};
+use memchr::memchr;
+
+use crate::json::keys::Keys;
+use crate::json::unreadable::Unreadable;
+use crate::json::values::{Misfit, Values};
+use crate::path::{NodeId, PathTree, Step};
+use crate::reject::Reason;
+use crate::span::Span;
+
+/// Most lists and objects within one another, where a layout looks for values. (The parser passes over 200 elsewhere.)
+pub(crate) const NESTING_LIMIT: usize = 100;
+
+/// Reads the element by the parser, which says of whatever is wrong what it is.
+pub(crate) fn parse(values: &mut Values<'_>, steps: &mut [Keys], tape: &mut Vec<u8>) -> Result<(), Unreadable> {
+    let json = Jiter::with_tape(values.base.as_bytes(), std::mem::take(tape)).with_allow_inf_nan();
+    let mut reader = Reader { json, values, steps, nesting: 0 };
+    let read = reader.element();
+    *tape = reader.json.into_tape();
+    read
+}
+
+struct Reader<'r, 'w> {
+    json: Jiter<'w>,
+    values: &'r mut Values<'w>,
+    steps: &'r mut [Keys],
+    nesting: usize,
+}
+
+impl Reader<'_, '_> {
+    fn element(&mut self) -> Result<(), Unreadable> {
+        let peek = self.json.peek().map_err(|error| self.explain(&error))?;
+        if peek != Peek::Object {
+            // What is no JSON at all is told before what is no object.
+            self.json.known_skip(peek).and_then(|()| self.json.finish()).map_err(|error| self.explain(&error))?;
+            return Err(Unreadable::reject(
+                0,
+                Reason::UnexpectedValue,
+                "expected an object, found another value".to_owned(),
+            ));
+        }
+        self.value(PathTree::ROOT, peek, true)?;
+        self.json.finish().map_err(|error| self.explain(&error))
+    }
+
+    /// `is_new`: whether this stands at the place for itself, and not under a key that is looked through.
+    fn value(&mut self, at: NodeId, peek: Peek, is_new: bool) -> Result<(), Unreadable> {
+        match peek {
+            Peek::Object => self.nested(|reader| reader.object(at, is_new)),
+            Peek::Array => self.nested(|reader| reader.list(at, is_new)),
+            Peek::Null => self.json.known_null().map_err(|error| self.explain(&error)),
+            _ => {
+                let span = self.scalar(peek)?;
+                self.values.set(at, span, is_new).map_err(|misfit| self.refuse(misfit))
+            }
+        }
+    }
+
+    fn nested(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
+        if self.nesting == NESTING_LIMIT {
+            let message = format!("expected at most {NESTING_LIMIT} lists and objects within one another, found more");
+            return Err(Unreadable::reject(self.json.current_index(), Reason::InvalidJson, message));
+        }
+        self.nesting += 1;
+        read(self)?;
+        self.nesting -= 1;
+        Ok(())
+    }
+
+    fn list(&mut self, at: NodeId, is_new: bool) -> Result<(), Unreadable> {
+        let mut next = self.json.known_array().map_err(|error| self.explain(&error))?;
+        while let Some(peek) = next {
+            self.value(at, peek, is_new)?;
+            next = self.json.array_step().map_err(|error| self.explain(&error))?;
+        }
+        Ok(())
+    }
+
+    fn object(&mut self, at: NodeId, is_new: bool) -> Result<(), Unreadable> {
+        if is_new && self.values.tree.is_line(at) {
+            self.values.begin_line().map_err(|misfit| self.refuse(misfit))?;
+        }
+        let mut next = 0;
+        let mut step = match self.json.next_object_bytes() {
+            Ok(key) => key.map(|key| step(self.values.tree, self.steps, at, key, &mut next)),
+            Err(error) => return Err(self.explain(&error)),
+        };
+        while let Some(taken) = step {
+            let peek = self.json.peek().map_err(|error| self.explain(&error))?;
+            match taken {
+                Step::Into(inner) => self.value(inner, peek, true)?,
+                Step::Stay => self.value(at, peek, false)?,
+                Step::Past => self.json.known_skip(peek).map_err(|error| self.explain(&error))?,
+            }
+            step = match self.json.next_key_bytes() {
+                Ok(key) => key.map(|key| self::step(self.values.tree, self.steps, at, key, &mut next)),
+                Err(error) => return Err(self.explain(&error)),
+            };
+        }
+        Ok(())
+    }
+
+    /// The text of a value that is no list and no object; nothing for `NaN`.
+    fn scalar(&mut self, peek: Peek) -> Result<Span, Unreadable> {
+        let start = self.json.current_index();
+        let read = match peek {
+            Peek::String => return self.string(start),
+            Peek::True | Peek::False => self.json.known_bool(peek).map(|_| ()),
+            _ => self.json.known_number_bytes(peek).map(|_| ()),
+        };
+        read.map_err(|error| self.explain(&error))?;
+        let span = Span::new(start, self.json.current_index());
+        let is_number = matches!(self.values.text_of(span).as_bytes().first(), Some(b'-' | b'0'..=b'9'));
+        let is_nan = peek == Peek::NaN;
+        Ok(if is_nan { Span::default() } else { Span { is_number, ..span } })
+    }
+
+    fn string(&mut self, start: usize) -> Result<Span, Unreadable> {
+        let has_escapes = match self.json.known_bytes() {
+            Ok(raw) => memchr(b'\\', raw).is_some(),
+            Err(error) => return Err(Unreadable::of(&error, self.values.base)),
+        };
+        let end = self.json.current_index();
+        if !has_escapes {
+            // Between the quotes stands the text itself.
+            return Ok(Span::new(start + 1, end - 1));
+        }
+        Ok(self.values.unescaped(start, end).unwrap_or_default())
+    }
+
+    #[cold]
+    fn refuse(&self, misfit: Misfit) -> Unreadable {
+        Unreadable { at: self.json.current_index(), reject: self.values.reject(misfit), broken: None }
+    }
+
+    #[cold]
+    fn explain(&self, error: &JiterError) -> Unreadable {
+        Unreadable::of(error, self.values.base)
+    }
+}
+
+/// Where `key`, as it stands in the source, leads to.
+fn step(tree: &PathTree, steps: &mut [Keys], at: NodeId, key: &[u8], next: &mut usize) -> Step {
+    steps.get_mut(at.index()).map_or(Step::Past, |keys| keys.step(tree, at, key, next))
+}

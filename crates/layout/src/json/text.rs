@@ -1,0 +1,23 @@
+//! The text of an element and of its strings.
+
+use jiter::Jiter;
+
+use crate::latin::decode_windows_1252;
+
+/// The element as text.
+pub(crate) fn decoded<'t>(element: &'t [u8], latin: &'t mut String) -> &'t str {
+    if let Ok(text) = simdutf8::basic::from_utf8(element) {
+        return text;
+    }
+    latin.clear();
+    decode_windows_1252(element, latin);
+    latin
+}
+
+/// Appends the text of a string to `out`, which is given with its quotes; nothing where it is none.
+pub(crate) fn unescape(string: &str, tape: &mut Vec<u8>, out: &mut String) -> Option<()> {
+    let mut json = Jiter::with_tape(string.as_bytes(), std::mem::take(tape));
+    let text = json.next_str().ok().map(|text| out.push_str(text));
+    *tape = json.into_tape();
+    text
+}
