@@ -1,7 +1,7 @@
 //! The embedded DynamoDB: [`dynoxide`] over `SQLite` in a file.
 //!
-//! It answers as DynamoDB does, with two differences that tests make up for with a fault proxy: it never throttles, and
-//! never leaves items unprocessed. All calls share one lock, so they run one after another.
+//! It answers as DynamoDB does, with two differences: it never throttles, and it never returns unprocessed items. Tests add
+//! both with a fault proxy. All calls share one lock, so they run one after another.
 
 use std::path::Path;
 
@@ -10,18 +10,18 @@ use rusqlite::Connection;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::gateway::GRACE;
+use crate::gateway::GRACE;
 
-/// Bytes of memory that `SQLite` tries to keep to, of all databases of the process together, whatever each asks for: most of it is
-/// pages of the file. Whenever a commit has moved pages, `SQLite` goes over all that are kept: with the 64 MB of
-/// `enable_bulk_loading` that took a third of the time of an ingestion, and what is not kept lies in the kernel's cache.
+/// Bytes of memory that `SQLite` tries to stay below, for all databases of the process together. Most of it are cached pages
+/// of the file. When a commit has moved pages, `SQLite` scans all cached pages. With the 64 MB of `enable_bulk_loading` the scans
+/// took a third of the time of an ingestion. Pages that `SQLite` does not cache stay in the kernel's cache.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Opens the database in a file, which is made if need be. One in memory would be slower: all of it counts as pages that are kept,
-/// and `SQLite` goes over them at commits.
+/// Opens the database in a file and creates the file if it does not exist. A database in memory would be slower: all its pages
+/// count as cached, and `SQLite` scans them at commits.
 ///
-/// The file is written ahead (WAL) without waiting for the disk: after a crash of the process nothing acknowledged is
-/// lost, after a power cut the last seconds may be. Waiting would cost a factor of four.
+/// The write-ahead log (WAL) does not wait for the disk. After a crash of the process, no acknowledged write is lost. After a
+/// power cut, the last seconds may be lost. Waiting would be four times as slow.
 pub(super) fn open(file: &Path) -> Result<Database, DynoxideError> {
     let database = Database::new(&file.to_string_lossy())?;
     database.enable_bulk_loading()?;
@@ -29,12 +29,12 @@ pub(super) fn open(file: &Path) -> Result<Database, DynoxideError> {
     Ok(database)
 }
 
-/// The limit is of the process, and any connection sets it.
+/// Sets the limit for the whole process. Any connection can set it.
 fn limit_cache() -> rusqlite::Result<()> {
     Connection::open_in_memory()?.query_row(&format!("PRAGMA soft_heap_limit = {CACHE_BYTES}"), [], |_| Ok(()))
 }
 
-/// Serves until `stop`, then lets what is under way end within [`GRACE`].
+/// Serves until `stop`, then waits up to [`GRACE`] for requests in flight.
 pub(super) async fn serve(listener: TcpListener, database: Database, stop: CancellationToken) {
     let asked = stop.clone().cancelled_owned();
     let server = dynoxide::server::serve_with_shutdown(listener, database, asked);

@@ -1,44 +1,29 @@
-//! The data folder: one process at a time, and how others find that process.
+//! The data folder. One process at a time uses it; other processes find its endpoints there.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use crate::endpoints::Endpoints;
+use crate::error::StackError;
 
-use super::stack::StackError;
-
-/// Locked as long as a process uses the folder.
+/// Locked while a process uses the folder.
 const LOCK_FILE: &str = "lock";
 
-/// Where that process tells its endpoints.
+/// Holds the endpoints of that process.
 const ENDPOINTS_FILE: &str = "endpoints.json";
 
-/// Where the services of a running stack listen. All URLs are `http://127.0.0.1:<port>`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Endpoints {
-    /// Process that serves.
-    pub pid: u32,
-    /// S3 and DynamoDB on one port: what `AWS_ENDPOINT_URL` is set to.
-    pub aws: String,
-    /// DynamoDB alone, without the detour: for a busy writer.
-    pub dynamodb: String,
-    /// The read API, where one is served.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api: Option<String>,
-}
-
-/// A data folder in use by this process. Dropping it gives the folder back, and removes it if it was a temporary one.
+/// A data folder in use by this process. Dropping it releases the folder, and removes a temporary one.
 #[derive(Debug)]
 pub(super) struct Folder {
     path: PathBuf,
     is_temporary: bool,
-    /// Keeps the lock; the system lets go of it when the process ends, however it ends.
+    /// Holds the lock. The system releases it when the process ends, even after a crash.
     _lock: File,
 }
 
 impl Folder {
-    /// Takes `path`, which is made if need be; without one, a new folder for temporary files.
+    /// Locks the folder `path` and creates it if it does not exist. `None` creates a temporary folder.
     pub(super) fn take(path: Option<&Path>) -> Result<Self, StackError> {
         let is_temporary = path.is_none();
         let path = path.map_or_else(temporary_path, Path::to_owned);
@@ -48,24 +33,24 @@ impl Folder {
         match lock.try_lock() {
             Ok(()) => Ok(Self { path, is_temporary, _lock: lock }),
             Err(TryLockError::WouldBlock) => {
-                let running = read_endpoints(&path);
+                let running = read_endpoints(&path).map_err(failed)?;
                 Err(StackError::InUse { path, running: running.map(Box::new) })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
     }
 
-    /// The folder's path.
+    /// Returns the folder's path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Where the DynamoDB file lies.
+    /// Returns the path of the DynamoDB file.
     pub(super) fn dynamodb(&self) -> PathBuf {
         self.path.join("dynamodb.sqlite")
     }
 
-    /// Tells other processes where the services are.
+    /// Publishes the endpoints for other processes.
     pub(super) fn announce(&self, endpoints: &Endpoints) -> Result<(), StackError> {
         let file = self.path.join(ENDPOINTS_FILE);
         let draft = self.path.join(format!("{ENDPOINTS_FILE}.new"));
@@ -78,7 +63,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed does no harm: without the lock nobody believes it.
+        // A file that cannot be removed does no harm: without the lock, nobody reads it.
         if self.is_temporary {
             fs::remove_dir_all(&self.path).unwrap_or_default();
         } else {
@@ -87,19 +72,21 @@ impl Drop for Folder {
     }
 }
 
-/// The endpoints of the process that uses the folder, if one does: a file left behind by a killed process is told from
-/// a living one by the lock.
+/// Returns the endpoints of the process that uses the folder, `None` if no process does or if it is still starting. The lock
+/// shows whether the process lives: a killed process leaves its endpoints file behind, but no lock.
 ///
 /// # Errors
-/// [`StackError::Folder`] if the folder is there but cannot be read.
+/// [`StackError::Folder`] if the folder exists but cannot be read, or if the endpoints file is damaged.
 pub fn running(path: &Path) -> Result<Option<Endpoints>, StackError> {
     let failed = |source| StackError::Folder { path: path.to_owned(), source };
-    if !path.join(LOCK_FILE).exists() {
-        return Ok(None);
-    }
-    match File::open(path.join(LOCK_FILE)).map_err(failed)?.try_lock_shared() {
+    let lock = match File::open(path.join(LOCK_FILE)) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    match lock.try_lock_shared() {
         Ok(()) => Ok(None),
-        Err(TryLockError::WouldBlock) => Ok(read_endpoints(path)),
+        Err(TryLockError::WouldBlock) => read_endpoints(path).map_err(failed),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
@@ -108,10 +95,35 @@ fn open_lock(path: &Path) -> io::Result<File> {
     File::options().create(true).write(true).truncate(false).open(path.join(LOCK_FILE))
 }
 
-fn read_endpoints(path: &Path) -> Option<Endpoints> {
-    serde_json::from_slice(&fs::read(path.join(ENDPOINTS_FILE)).ok()?).ok()
+/// Reads the endpoints file. `None` if it does not exist.
+fn read_endpoints(path: &Path) -> io::Result<Option<Endpoints>> {
+    match fs::read(path.join(ENDPOINTS_FILE)) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{ENDPOINTS_FILE} is damaged: {error}"))
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn temporary_path() -> PathBuf {
     std::env::temp_dir().join(format!("notaflux-{}-{:016x}", std::process::id(), fastrand::u64(..)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed as it should")]
+
+    use super::*;
+
+    #[test]
+    fn a_damaged_endpoints_file_of_a_living_process_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = Folder::take(Some(folder.path())).unwrap();
+        assert_eq!(running(folder.path()).unwrap(), None, "the process has published nothing yet");
+        fs::write(folder.path().join(ENDPOINTS_FILE), "{").unwrap();
+        let error = running(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("endpoints.json is damaged"), "{error}");
+        drop(taken);
+    }
 }

@@ -1,7 +1,7 @@
-//! One port for both services: what names a DynamoDB operation goes to DynamoDB, everything else is S3.
+//! One port for both services. A request that names a DynamoDB operation goes to DynamoDB; every other request goes to S3.
 //!
-//! So one `AWS_ENDPOINT_URL` serves the command line, boto3 and the SDKs alike. DynamoDB listens on a port of its own
-//! besides, which spares a busy writer the detour.
+//! So one `AWS_ENDPOINT_URL` works for the AWS command line, boto3 and the SDKs. DynamoDB also listens on its own port, so that a
+//! busy writer need not go through the common port.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,18 +20,18 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long requests under way may go on when the server stops.
+/// How long requests in flight may continue when the server stops.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
-/// How long to wait when no connection can be accepted (no file descriptor left): they come back as others close.
+/// How long to wait when no connection can be accepted because no file descriptor is free. Closing connections free some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The header by which a request names its DynamoDB operation.
+/// The header in which a request names its DynamoDB operation.
 const TARGET: &str = "x-amz-target";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a connection needs.
+/// Answers the requests of all connections.
 #[derive(Clone)]
 pub(super) struct Gateway {
     s3: S3Service,
@@ -40,7 +40,10 @@ pub(super) struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway before `s3` and the DynamoDB server at `dynamodb`.
+    /// Creates a gateway to `s3` and to the DynamoDB server at `dynamodb`.
+    ///
+    /// # Errors
+    /// None in practice: the address of a socket is always a valid authority.
     pub(super) fn new(s3: S3Service, dynamodb: SocketAddr) -> Result<Self, http::uri::InvalidUri> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -48,7 +51,7 @@ impl Gateway {
         Ok(Self { s3, client, dynamodb: dynamodb.to_string().parse()? })
     }
 
-    /// Serves until `stop`, then lets what is under way end within [`GRACE`].
+    /// Serves until `stop`, then waits up to [`GRACE`] for requests in flight.
     pub(super) async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let connections = TaskTracker::new();
         loop {
@@ -63,12 +66,12 @@ impl Gateway {
             }
         }
         connections.close();
-        // Past the grace the runtime drops them.
+        // After the grace, the runtime drops the remaining connections.
         tokio::time::timeout(GRACE, connections.wait()).await.unwrap_or_default();
     }
 
     async fn connection(self, stream: TcpStream, stop: CancellationToken) {
-        // Without it a small answer may wait for the acknowledgement of the one before; the connection works all the same.
+        // Without this option, a small answer may wait for an acknowledgement. The connection works without it too.
         stream.set_nodelay(true).unwrap_or_default();
         let service = service_fn(move |request| self.clone().answer(request));
         let connection = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
@@ -107,7 +110,7 @@ impl Gateway {
     }
 }
 
-/// In the shape in which DynamoDB tells errors; clients try again.
+/// Answers with an error as DynamoDB formats it. Clients retry it.
 fn unavailable(error: &hyper_util::client::legacy::Error) -> Result<Response<Body>, BoxError> {
     let body = serde_json::json!({
         "__type": "com.amazonaws.dynamodb.v20120810#InternalServerError",

@@ -1,9 +1,8 @@
-//! The cloud of one machine: S3 and DynamoDB on loopback, in this process, with their state in a folder.
+//! Embedded S3 and DynamoDB: servers on loopback in this process, with their state in a folder.
 //!
-//! The servers run on threads and runtimes of their own: a call that blocks on `SQLite` or on the disk does not hold up
-//! the engine, which talks to them through the same SDK clients and the same HTTP as to AWS.
+//! The servers run on their own threads and runtimes. So a call that blocks on `SQLite` or on the disk does not block the
+//! engine. The engine uses the same SDK clients and the same HTTP as with AWS.
 
-use std::fmt::Write as _;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -12,94 +11,46 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use dynoxide::DynoxideError;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::{self, Runtime};
 use tokio_util::sync::CancellationToken;
 
-use super::dynamodb;
-use super::folder::{Endpoints, Folder};
-use super::gateway::Gateway;
-use super::s3::{self, Objects, OnCreated};
 use notaflux_aws::{self as aws, EMBEDDED_KEYS};
 
-/// Bucket for what is to be ingested.
+use crate::dynamodb;
+use crate::endpoints::Endpoints;
+use crate::error::StackError;
+use crate::folder::Folder;
+use crate::gateway::Gateway;
+use crate::s3::{self, Objects, OnCreated};
+
+/// Bucket for the files to ingest.
 pub const UPLOADS_BUCKET: &str = "uploads";
 
-/// Bucket for what the engine writes: rejects, runs, plans. It starts nothing.
+/// Bucket for the files that the engine writes: plans, blocks, rejects. Its objects start no ingestion.
 pub const WORK_BUCKET: &str = "work";
 
 /// Connections that may wait to be accepted, as in `std`.
 const BACKLOG: u32 = 128;
 
-/// Threads that answer DynamoDB calls: the database takes one at a time, a second reads requests meanwhile.
+/// Threads that answer DynamoDB calls. The database runs one call at a time; the second thread reads the next request.
 const DYNAMODB_THREADS: usize = 2;
 
-/// Threads for file operations of the S3 server; without a limit each download would bring its own.
+/// Threads for file operations of the S3 server. Without a limit, each download would start a thread.
 const S3_DISK_THREADS: usize = 8;
 
-/// How long a stopped server's last blocking work is waited for.
+/// How long to wait for the last blocking work of a stopped server.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
-/// What a stack is to be.
+/// Options of a stack.
 #[derive(Clone, Default)]
 pub struct StackOptions {
-    /// Folder for all state, made if need be. `None`: a temporary folder, gone in the end.
+    /// Folder for all state, created if it does not exist. `None` uses a temporary folder and removes it at the end.
     pub data: Option<PathBuf>,
-    /// Port for S3 and DynamoDB together; 0 takes any that is free.
+    /// Port for S3 and DynamoDB together; 0 uses any free port.
     pub port: u16,
-    /// Called for each object written, in whichever bucket.
+    /// Called for each object that is written to any bucket.
     pub on_created: Option<OnCreated>,
-}
-
-/// Why a stack does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StackError {
-    /// The folder cannot be made, read or written. Not retried.
-    #[error("cannot use the data folder {}: {source}; name a folder that you may write to with --data", path.display())]
-    Folder {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// Another process uses the folder. Not retried: its endpoints can be used instead.
-    #[error("the data folder {} is in use by {}", path.display(), user(running.as_deref()))]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-        /// What the other process tells of itself, if it is that far.
-        running: Option<Box<Endpoints>>,
-    },
-    /// The port is taken. Not retried.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}; choose another with --aws-port, or 0 for any")]
-    Port {
-        /// The port asked for.
-        port: u16,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The database file cannot be opened. Not retried.
-    #[error("cannot open the embedded DynamoDB in {}: {source}", path.display())]
-    DynamoDb {
-        /// The folder.
-        path: PathBuf,
-        /// What the database says.
-        source: DynoxideError,
-    },
-    /// A server's thread cannot be started. Not retried.
-    #[error("cannot start the embedded servers: {0}")]
-    Thread(#[source] std::io::Error),
-}
-
-fn user(running: Option<&Endpoints>) -> String {
-    let Some(running) = running else { return "another process; wait until it ends".to_owned() };
-    let mut text = format!("process {} (AWS_ENDPOINT_URL={}", running.pid, running.aws);
-    if let Some(api) = &running.api {
-        // Writing to a String cannot fail.
-        write!(text, ", API at {api}").unwrap_or_default();
-    }
-    text + "); stop it, or name another folder with --data"
 }
 
 /// A running stack. Dropping it stops it, as [`Stack::stop`] does.
@@ -108,7 +59,7 @@ pub struct Stack {
     objects: Objects,
     stop: CancellationToken,
     servers: Vec<JoinHandle<()>>,
-    /// After the servers: nobody may take the folder while they use it.
+    /// Stands after `servers`, so that the folder is released only after they have ended.
     folder: Folder,
 }
 
@@ -116,7 +67,7 @@ impl Stack {
     /// Starts the servers, with the buckets [`UPLOADS_BUCKET`] and [`WORK_BUCKET`].
     ///
     /// # Errors
-    /// See [`StackError`]; each is one line that says what to do.
+    /// See [`StackError`].
     pub fn start(options: StackOptions) -> Result<Self, StackError> {
         let folder = Folder::take(options.data.as_deref())?;
         let unusable = |source| StackError::Folder { path: folder.path().to_owned(), source };
@@ -140,7 +91,6 @@ impl Stack {
         let stop = stack.stop.clone();
         let dynamodb = stack.spawn(runtime, 0, move |listener| dynamodb::serve(listener, database, stop))?;
 
-        // The address of a socket is an authority; were it not, no port could be had.
         let gateway = Gateway::new(s3, dynamodb).map_err(|error| StackError::Thread(std::io::Error::other(error)))?;
         let mut runtime = runtime::Builder::new_current_thread();
         runtime.max_blocking_threads(S3_DISK_THREADS).thread_name("s3");
@@ -153,19 +103,19 @@ impl Stack {
         Ok(stack)
     }
 
-    /// Where the services are.
+    /// Returns the addresses of the services.
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
     }
 
-    /// The folder that holds the state.
+    /// Returns the folder that holds the state.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Tells other processes, too, where the read API is served.
+    /// Publishes the URL of the read API for other processes.
     ///
     /// # Errors
     /// [`StackError::Folder`] if the folder cannot be written.
@@ -174,7 +124,7 @@ impl Stack {
         self.folder.announce(&self.endpoints)
     }
 
-    /// The keys of all objects in `bucket`, in the order in which they were written.
+    /// Returns the keys of all objects in `bucket`, ordered by the time of their last write.
     ///
     /// # Errors
     /// [`StackError::Folder`] if the folder cannot be read.
@@ -183,24 +133,24 @@ impl Stack {
         self.objects.oldest_first(bucket).map_err(failed)
     }
 
-    /// Configuration for clients of both services.
+    /// Returns the configuration for clients of both services.
     #[must_use]
     pub fn sdk_config(&self) -> SdkConfig {
         aws::embedded_config(&self.endpoints.aws)
     }
 
-    /// Configuration for a DynamoDB client that spares the detour over the common port.
+    /// Returns the configuration for a DynamoDB client that does not go through the common port.
     #[must_use]
     pub fn dynamodb_config(&self) -> SdkConfig {
         aws::embedded_config(&self.endpoints.dynamodb)
     }
 
-    /// Stops the servers: no new connections, what is under way ends within a few seconds, the table is on disk.
+    /// Stops the servers. They accept no new connection, and requests in flight end within a few seconds. The table is on disk.
     pub fn stop(self) {
         drop(self);
     }
 
-    /// Runs a server on a thread of its own and gives its address.
+    /// Runs a server on its own thread and returns its address.
     fn spawn<F>(
         &mut self,
         mut runtime: runtime::Builder,
@@ -210,26 +160,27 @@ impl Stack {
     where
         F: Future<Output = ()>,
     {
-        let (tell, told) = mpsc::channel();
+        // The receiver waits below, so no send fails.
+        let (sender, started) = mpsc::channel();
         let thread = thread::Builder::new().name("local-stack".to_owned()).spawn(move || {
             let runtime = match runtime.enable_all().build() {
                 Ok(runtime) => runtime,
-                Err(error) => return tell.send(Err(StackError::Thread(error))).unwrap_or_default(),
+                Err(error) => return sender.send(Err(StackError::Thread(error))).unwrap_or_default(),
             };
             let bound = listen(&runtime, port).map_err(|source| StackError::Port { port, source });
             let listener = match bound {
                 Ok((listener, address)) => {
-                    tell.send(Ok(address)).unwrap_or_default();
+                    sender.send(Ok(address)).unwrap_or_default();
                     listener
                 }
-                Err(error) => return tell.send(Err(error)).unwrap_or_default(),
+                Err(error) => return sender.send(Err(error)).unwrap_or_default(),
             };
             runtime.block_on(serve(listener));
             runtime.shutdown_timeout(LAST_WORK);
         });
         self.servers.push(thread.map_err(StackError::Thread)?);
-        // A thread that ends without a word has panicked.
-        told.recv().map_err(|error| StackError::Thread(std::io::Error::other(error)))?
+        // A thread that ends before it sends has panicked.
+        started.recv().map_err(|error| StackError::Thread(std::io::Error::other(error)))?
     }
 }
 
@@ -237,7 +188,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         self.stop.cancel();
         for server in self.servers.drain(..) {
-            // A server that panicked has said so on stderr.
+            // A panic of a server has been printed on standard error.
             server.join().unwrap_or_default();
         }
     }
@@ -247,7 +198,7 @@ fn listen(runtime: &Runtime, port: u16) -> std::io::Result<(TcpListener, SocketA
     let _context = runtime.enter();
     let socket = TcpSocket::new_v4()?;
     socket.set_reuseaddr(true)?;
-    // Accepted connections inherit it: an answer in two pieces must not wait for an acknowledgement.
+    // Accepted connections inherit this option. Without it, the second piece of an answer waits for an acknowledgement.
     socket.set_nodelay(true)?;
     socket.bind((Ipv4Addr::LOCALHOST, port).into())?;
     let listener = socket.listen(BACKLOG)?;

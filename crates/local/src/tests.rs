@@ -1,4 +1,4 @@
-//! The stack as clients see it, through the same SDK clients that the engine uses.
+//! Tests the stack with the same SDK clients that the engine uses.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_s3::Client as S3;
 use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::RequestId as _;
 use aws_sdk_s3::primitives::ByteStream;
@@ -36,7 +37,7 @@ fn s3(stack: &Stack) -> S3 {
     S3::new(&stack.sdk_config())
 }
 
-/// Code and HTTP status of a refusal.
+/// Returns the HTTP status and the error code of a refused call.
 fn refusal<T, E: ProvideErrorMetadata + std::fmt::Debug>(
     answer: Result<T, SdkError<E, aws_smithy_runtime_api::http::Response>>,
 ) -> (u16, String) {
@@ -78,7 +79,7 @@ async fn objects_come_back_whole_and_in_ranges() {
 }
 
 #[tokio::test]
-async fn what_was_put_with_an_object_stays_with_it() {
+async fn attributes_survive_a_copy() {
     let stack = temporary();
     let s3 = s3(&stack);
     let put = s3.put_object().bucket(UPLOADS_BUCKET).key("a").body(ByteStream::from_static(b"1"));
@@ -91,7 +92,7 @@ async fn what_was_put_with_an_object_stays_with_it() {
 }
 
 #[tokio::test]
-async fn reads_can_be_made_conditional() {
+async fn reads_check_their_conditions() {
     let stack = temporary();
     let s3 = s3(&stack);
     let etag = put(&s3, "a", b"one").await;
@@ -109,7 +110,7 @@ async fn reads_can_be_made_conditional() {
 }
 
 #[tokio::test]
-async fn of_many_writers_if_absent_one_wins() {
+async fn one_of_many_conditional_writers_wins() {
     let stack = temporary();
     let s3 = s3(&stack);
     let writers = (0..16).map(|writer| {
@@ -154,7 +155,7 @@ async fn put_and_fail_to_delete_bucket(s3: &S3) {
 }
 
 #[tokio::test]
-async fn wrong_credentials_are_told_as_aws_does() {
+async fn wrong_credentials_have_the_codes_of_aws() {
     let stack = temporary();
     let with = |key: &str, secret: &str| {
         let credentials = Credentials::new(key, secret, None, None, "test");
@@ -167,7 +168,7 @@ async fn wrong_credentials_are_told_as_aws_does() {
     assert_eq!(refusal(with("test", "wrong").list_buckets().send().await), (403, "SignatureDoesNotMatch".to_owned()));
 }
 
-/// Uploads `parts` and gives the completion to send.
+/// Uploads `parts`. Returns the id of the upload and the completion to send.
 async fn upload_parts(s3: &S3, key: &str, parts: &[Vec<u8>]) -> (String, CompletedMultipartUpload) {
     let begun = s3.create_multipart_upload().bucket(UPLOADS_BUCKET).key(key).content_type("text/csv").send().await;
     let id = begun.unwrap().upload_id.unwrap();
@@ -183,10 +184,10 @@ async fn upload_parts(s3: &S3, key: &str, parts: &[Vec<u8>]) -> (String, Complet
 }
 
 #[tokio::test]
-async fn multipart_uploads_are_joined_once() {
+async fn a_multipart_upload_completes_once() {
     let events = Arc::new(Mutex::new(Vec::new()));
-    let told = Arc::clone(&events);
-    let on_created: OnCreated = Arc::new(move |event| told.lock().unwrap().push(event));
+    let received = Arc::clone(&events);
+    let on_created: OnCreated = Arc::new(move |event| received.lock().unwrap().push(event));
     let stack = Stack::start(StackOptions { on_created: Some(on_created), ..StackOptions::default() }).unwrap();
     let s3 = s3(&stack);
     let parts = [pattern(5 * 1024 * 1024), pattern(5 * 1024 * 1024 + 1), pattern(77)];
@@ -197,7 +198,7 @@ async fn multipart_uploads_are_joined_once() {
     };
     let etag = complete().await.unwrap().e_tag.unwrap();
     assert!(etag.ends_with("-3\""), "{etag}");
-    // The answer got lost: asked again, it is the same, and nobody hears of a second object.
+    // A client whose answer was lost asks again: the answer is the same, and there is no second event.
     assert_eq!(complete().await.unwrap().e_tag.unwrap(), etag);
     assert_eq!(get(&s3, "big.csv", None).await, parts.concat());
     let head = s3.head_object().bucket(UPLOADS_BUCKET).key("big.csv").send().await.unwrap();
@@ -205,9 +206,9 @@ async fn multipart_uploads_are_joined_once() {
 
     put(&s3, "small.csv", b"1").await;
     let events = events.lock().unwrap();
-    let told: Vec<_> = events.iter().map(|event| (event.kind, event.key.as_str(), event.size_bytes)).collect();
+    let written: Vec<_> = events.iter().map(|event| (event.kind, event.key.as_str(), event.size_bytes)).collect();
     let size = parts.iter().map(Vec::len).sum::<usize>() as u64;
-    assert_eq!(told, [("CompleteMultipartUpload", "big.csv", size), ("Put", "small.csv", 1)]);
+    assert_eq!(written, [("CompleteMultipartUpload", "big.csv", size), ("Put", "small.csv", 1)]);
     assert_eq!(format!("\"{}\"", events[0].etag), etag);
     assert!(events[0].sequencer < events[1].sequencer);
 }
@@ -233,7 +234,7 @@ async fn wrong_parts_are_refused() {
 }
 
 #[tokio::test]
-async fn listings_come_in_pages() {
+async fn listings_have_pages() {
     let stack = temporary();
     let s3 = s3(&stack);
     let mut keys: Vec<_> = (0..7).map(|number| format!("run/{number} ç+%.bin")).collect();
@@ -289,7 +290,7 @@ async fn count_items(client: &DynamoDb, table: &str) -> i32 {
 }
 
 #[tokio::test]
-async fn one_port_serves_both() {
+async fn one_port_serves_both_services() {
     let stack = temporary();
     let common = DynamoDb::new(&stack.sdk_config());
     create_table(&common, "table").await;
@@ -323,7 +324,7 @@ async fn a_restart_keeps_everything() {
 }
 
 #[tokio::test]
-async fn a_file_changed_by_hand_has_another_etag() {
+async fn a_file_changed_by_hand_has_a_new_etag() {
     let folder = tempfile::tempdir().unwrap();
     let stack = in_folder(folder.path()).unwrap();
     let s3 = s3(&stack);
@@ -337,17 +338,45 @@ async fn a_file_changed_by_hand_has_another_etag() {
     assert_eq!(found.e_tag(), Some(etag.as_str()));
 }
 
+#[tokio::test]
+async fn a_damaged_record_is_an_error_and_not_a_missing_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let stack = in_folder(folder.path()).unwrap();
+    let s3 = s3(&stack);
+    let long = "k".repeat(1000);
+    for key in ["a.csv", &long] {
+        put(&s3, key, b"one").await;
+    }
+    for record in std::fs::read_dir(folder.path().join("s3/.meta/uploads")).unwrap() {
+        std::fs::write(record.unwrap().path(), b"{").unwrap();
+    }
+    // The SDK retries an error of the server; one call is enough here.
+    let config = aws_sdk_s3::config::Builder::from(&stack.sdk_config()).retry_config(RetryConfig::disabled());
+    let s3 = S3::from_conf(config.build());
+    let read = s3.get_object().bucket(UPLOADS_BUCKET).key("a.csv").send().await;
+    assert_eq!(refusal(read), (500, "InternalError".to_owned()));
+    let listed = s3.list_objects_v2().bucket(UPLOADS_BUCKET).send().await;
+    assert_eq!(refusal(listed), (500, "InternalError".to_owned()));
+}
+
+#[tokio::test]
+async fn a_negative_page_size_is_refused() {
+    let stack = temporary();
+    let listed = s3(&stack).list_objects_v2().bucket(UPLOADS_BUCKET).max_keys(-1).send().await;
+    assert_eq!(refusal(listed), (400, "InvalidArgument".to_owned()));
+}
+
 #[test]
 fn a_folder_serves_one_process_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(running(folder.path()).unwrap(), None);
     let mut stack = in_folder(folder.path()).unwrap();
     stack.announce_api("http://127.0.0.1:1").unwrap();
-    let told = running(folder.path()).unwrap().unwrap();
-    assert_eq!(&told, stack.endpoints());
+    let found = running(folder.path()).unwrap().unwrap();
+    assert_eq!(&found, stack.endpoints());
 
     let refused = in_folder(folder.path()).map(|_| ()).unwrap_err().to_string();
-    assert!(refused.contains(&std::process::id().to_string()) && refused.contains(&told.aws), "{refused}");
+    assert!(refused.contains(&std::process::id().to_string()) && refused.contains(&found.aws), "{refused}");
     assert_eq!(refused.lines().count(), 1);
 
     drop(stack);
@@ -356,7 +385,7 @@ fn a_folder_serves_one_process_at_a_time() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_not_believed() {
+fn the_endpoints_of_a_killed_process_are_ignored() {
     let folder = tempfile::tempdir().unwrap();
     let stale = Endpoints { pid: 1, aws: "http://127.0.0.1:1".into(), dynamodb: String::new(), api: None };
     std::fs::write(folder.path().join("lock"), "").unwrap();
@@ -365,7 +394,7 @@ fn what_a_killed_process_left_is_not_believed() {
 }
 
 #[test]
-fn a_place_that_cannot_be_had_is_told_in_one_line() {
+fn an_unusable_folder_or_port_is_an_error_of_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
@@ -379,11 +408,11 @@ fn a_place_that_cannot_be_had_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn a_temporary_stack_leaves_nothing_behind() {
+async fn a_temporary_stack_removes_its_folder() {
     let stack = temporary();
     put(&s3(&stack), "a", b"1").await;
     let folder = stack.folder().to_owned();
-    assert!(folder.join("dynamodb.sqlite").is_file(), "the table is in no memory either");
+    assert!(folder.join("dynamodb.sqlite").is_file(), "the table is in a file");
     stack.stop();
     assert!(!folder.exists());
 }

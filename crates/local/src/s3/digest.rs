@@ -1,19 +1,26 @@
-//! What a client says about the bytes that it sends, checked while they pass.
+//! Checks the digests and the length that a client announces for a body, while the body is received.
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
+use notaflux_sha256 as sha256;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Md5};
 use s3s::dto::Checksum;
 use s3s::{S3Result, s3_error};
 
+/// Begins the names of the checksum headers. The name of the algorithm follows.
+const CHECKSUM_PREFIX: &str = "x-amz-checksum-";
+
+/// The header with the length of a body that is sent in signed chunks.
+const DECODED_LENGTH: &str = "x-amz-decoded-content-length";
+
 /// Checksums by algorithm in lower case (`crc32`, `crc32c`, `crc64nvme`, `sha1`, `sha256`), each in Base64.
 pub(super) type Checksums = BTreeMap<String, String>;
 
-/// The checksums that stand in a request, or in another structure with the five fields.
+/// Collects the checksums of a request, or of another structure with the five fields.
 macro_rules! given_checksums {
     ($from:expr) => {{
         let mut given = $crate::s3::digest::Checksums::new();
@@ -45,40 +52,58 @@ macro_rules! set_checksums {
 
 pub(super) use {given_checksums, set_checksums};
 
-/// What the bytes must turn out to be.
+/// The digests and the length that a body must have.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
-    /// Checksums named in headers; a trailer may add to them.
+    /// Checksums from the headers and, after the body, from the trailer.
     pub(super) checksums: Checksums,
-    /// Algorithms to compute beyond those of `checksums`: announced for a trailer, or asked for.
+    /// Further algorithms to compute: those that the trailer will have, and the one that the request names.
     pub(super) algorithms: Vec<String>,
     /// `Content-MD5`, Base64.
     pub(super) content_md5: Option<String>,
-    /// Length of the content in bytes, as announced.
+    /// Announced length of the content in bytes.
     pub(super) length_bytes: Option<u64>,
 }
 
 impl Expected {
-    /// Adds the algorithms that the request announces: the one it names, and those whose values come in the trailer.
-    pub(super) fn announce(&mut self, algorithm: Option<&str>, headers: &HeaderMap) {
+    /// Adds the decoded length, the algorithm that the request names and those of the trailer.
+    ///
+    /// # Errors
+    /// A header that cannot be read.
+    pub(super) fn announce(&mut self, algorithm: Option<&str>, headers: &HeaderMap) -> S3Result<()> {
         self.algorithms.extend(algorithm.map(str::to_ascii_lowercase));
         for value in headers.get_all("x-amz-trailer") {
-            for name in value.to_str().unwrap_or_default().split(',') {
-                self.algorithms.extend(name.trim().strip_prefix("x-amz-checksum-").map(str::to_ascii_lowercase));
+            for name in text("x-amz-trailer", value)?.split(',') {
+                self.algorithms.extend(name.trim().strip_prefix(CHECKSUM_PREFIX).map(str::to_ascii_lowercase));
             }
         }
+        // With chunked signing, Content-Length includes the chunk headers. This header has the length without them.
+        if let Some(value) = headers.get(DECODED_LENGTH) {
+            let length = text(DECODED_LENGTH, value)?;
+            let invalid =
+                |_| s3_error!(InvalidArgument, "{DECODED_LENGTH}: expected a length in bytes, found {length}");
+            self.length_bytes = Some(length.parse().map_err(invalid)?);
+        }
+        Ok(())
     }
 
-    /// Takes over the checksums that came after the body.
-    pub(super) fn add_trailer(&mut self, trailer: &HeaderMap) {
+    /// Adds the checksums that came after the body.
+    ///
+    /// # Errors
+    /// A checksum that is not text.
+    pub(super) fn add_trailer(&mut self, trailer: &HeaderMap) -> S3Result<()> {
         for (name, value) in trailer {
-            if let (Some(algorithm), Ok(value)) = (name.as_str().strip_prefix("x-amz-checksum-"), value.to_str()) {
-                self.checksums.insert(algorithm.to_owned(), value.to_owned());
+            if let Some(algorithm) = name.as_str().strip_prefix(CHECKSUM_PREFIX) {
+                self.checksums.insert(algorithm.to_owned(), text(name.as_str(), value)?.to_owned());
             }
         }
+        Ok(())
     }
 
-    /// Compares what was announced with what came.
+    /// Compares a received body with what was announced.
+    ///
+    /// # Errors
+    /// Another length, or another digest.
     pub(super) fn check(&self, found: &Digests, length_bytes: u64) -> S3Result<()> {
         if self.length_bytes.is_some_and(|expected| expected != length_bytes) {
             return Err(s3_error!(
@@ -107,14 +132,14 @@ impl Expected {
     }
 }
 
-/// Digests being computed.
+/// Computes the digests of a body piece by piece.
 pub(super) struct Hasher {
     md5: Md5,
     checksums: ChecksumHasher,
 }
 
 impl Hasher {
-    /// A hasher for MD5 and what `expected` needs.
+    /// Creates a hasher for MD5 and the checksums that `expected` needs.
     pub(super) fn new(expected: &Expected) -> S3Result<Self> {
         let mut checksums = ChecksumHasher::default();
         for algorithm in expected.checksums.keys().chain(&expected.algorithms) {
@@ -130,43 +155,64 @@ impl Hasher {
         Ok(Self { md5: Md5::new(), checksums })
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.md5.update(bytes);
         self.checksums.update(bytes);
     }
 
-    /// The digests of all bytes taken.
+    /// Returns the digests of all bytes added.
     pub(super) fn finish(self) -> Digests {
         let sums: Checksum = self.checksums.finalize();
         Digests { md5: self.md5.finalize(), checksums: given_checksums!(sums) }
     }
 }
 
-/// The digests of some bytes.
+/// The digests of a body.
 #[derive(Debug)]
 pub(super) struct Digests {
     /// MD5, raw.
     pub(super) md5: [u8; 16],
-    /// The checksums that were asked for.
+    /// The requested checksums.
     pub(super) checksums: Checksums,
 }
 
-/// Lower-case hexadecimal, as in an `ETag`.
+/// Formats bytes as lower-case hexadecimal, as in an `ETag`.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        // Writing to a String cannot fail.
-        write!(out, "{byte:02x}").unwrap_or_default();
-        out
-    })
+    sha256::hex(bytes).collect()
 }
 
-/// The `ETag` of an object made of parts: the MD5 of the parts' MD5s, and how many there are.
+/// Returns the `ETag` of a multipart object: the MD5 of the MD5s of its parts, and the number of parts.
 pub(super) fn multipart_etag(parts: &[[u8; 16]]) -> String {
     let mut md5 = Md5::new();
     for part in parts {
         md5.update(part);
     }
     format!("{}-{}", hex(&md5.finalize()), parts.len())
+}
+
+fn text<'v>(name: &str, value: &'v HeaderValue) -> S3Result<&'v str> {
+    value.to_str().map_err(|_| s3_error!(InvalidArgument, "{name}: the value is not ASCII text"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that panics has failed as it should")]
+
+    use super::*;
+
+    #[test]
+    fn unreadable_headers_and_trailers_are_errors() {
+        let broken = HeaderValue::from_bytes(b"\xff").unwrap();
+        for (name, value) in [
+            ("x-amz-trailer", broken.clone()),
+            (DECODED_LENGTH, broken.clone()),
+            (DECODED_LENGTH, HeaderValue::from_static("-1")),
+        ] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), value)]);
+            assert!(Expected::default().announce(None, &headers).is_err(), "{name}");
+        }
+        let trailer = HeaderMap::from_iter([("x-amz-checksum-crc32".parse().unwrap(), broken)]);
+        assert!(Expected::default().add_trailer(&trailer).is_err());
+    }
 }

@@ -1,12 +1,12 @@
-//! One page of a bucket's keys: prefix, delimiter, where to go on.
+//! One page of a bucket's sorted keys, by prefix, delimiter and starting point.
 
-/// What a listing asks for.
+/// The parameters of a listing.
 #[derive(Debug, Default)]
 pub(super) struct Listing<'a> {
     pub(super) prefix: &'a str,
-    /// Keys that share the part up to here, after the prefix, are told as one.
+    /// Keys that are equal up to the first delimiter after the prefix are listed as one common prefix.
     pub(super) delimiter: Option<&'a str>,
-    /// The key or common prefix after which to go on.
+    /// The key or common prefix after which the page begins.
     pub(super) after: &'a str,
     /// Most entries in a page.
     pub(super) limit: usize,
@@ -19,7 +19,7 @@ pub(super) enum Entry {
     CommonPrefix(String),
 }
 
-/// A page, and the last entry of it if there is more.
+/// A page, and its last entry if more entries follow.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
@@ -27,7 +27,7 @@ pub(super) struct Page {
 }
 
 impl Listing<'_> {
-    /// The page of `keys`, which come sorted.
+    /// Returns the page of `keys`, which are sorted.
     pub(super) fn page(&self, keys: &[String]) -> Page {
         let mut page = Page::default();
         let mut last = "";
@@ -40,7 +40,7 @@ impl Listing<'_> {
                 let end = self.prefix.len() + rest.find(delimiter)? + delimiter.len();
                 key.get(..end)
             });
-            // A common prefix told already, on this page or as the end of the one before.
+            // This common prefix is already listed, on this page or at the end of the previous one.
             if common.is_some_and(|common| common == last || common == self.after) {
                 continue;
             }
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_are_told_once() {
+    fn each_common_prefix_is_listed_once() {
         let keys = keys(&["a", "b/1", "b/2", "b0", "c/d/1"]);
         let found = walk(&keys, "", Some("/"), 10);
         let expected = [
@@ -99,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pages_of_any_size_tell_the_same(
+        fn pages_of_any_size_have_the_same_entries(
             mut keys in proptest::collection::vec("[ab/]{1,5}", 0..30),
             prefix in "[ab/]{0,2}",
             delimiter in proptest::option::of("[a/]"),

@@ -1,7 +1,7 @@
-//! Multipart uploads: `<root>/.uploads/<id>/upload.json`, and for each part `<n>` with its bytes and `<n>.json`.
+//! Multipart uploads on disk: `<root>/.uploads/<id>/upload.json`, and for each part `<n>` with its bytes and `<n>.json`.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -10,18 +10,18 @@ use s3s::{S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Checksums, Digests, Expected, Hasher, hex, multipart_etag};
-use super::store::{Attributes, Condition, Record, Store, Temporary, internal};
+use super::store::{Attributes, Condition, Record, Store, Temporary, damaged, internal};
 
-/// Least size of every part but the last, in bytes: S3's own limit ("Amazon S3 multipart upload limits", 5 MiB).
-const LEAST_PART_BYTES: u64 = 5 * 1024 * 1024;
+/// Minimum size in bytes of every part except the last one: 5 MiB ("Amazon S3 multipart upload limits").
+const PART_MIN_BYTES: u64 = 5 * 1024 * 1024;
 
 /// Highest part number, from the same page.
-const HIGHEST_PART: i32 = 10_000;
+const PART_NUMBER_LIMIT: i32 = 10_000;
 
-/// Bytes copied at a time when a checksum of the whole is wanted.
+/// Bytes copied at a time when the copy is hashed.
 const COPY_BYTES: usize = 256 * 1024;
 
-/// An upload that was begun.
+/// An upload that has begun.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Upload {
     pub(super) bucket: String,
@@ -29,7 +29,7 @@ pub(super) struct Upload {
     pub(super) attributes: Attributes,
 }
 
-/// A part that arrived.
+/// A part that has arrived.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Part {
     pub(super) md5: [u8; 16],
@@ -38,24 +38,24 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// The part's `ETag`.
+    /// Returns the part's `ETag`.
     pub(super) fn etag(&self) -> ETag {
         ETag::Strong(hex(&self.md5))
     }
 }
 
-/// What a completion asks for.
+/// A request to complete an upload.
 #[derive(Debug, Default)]
 pub(super) struct Completion {
-    /// Part numbers, in the order given, with the `ETag` that the client remembers.
+    /// Part numbers in the order of the request, with the `ETag` that the client expects.
     pub(super) parts: Vec<(i32, Option<ETag>)>,
     pub(super) condition: Condition,
-    /// Checksums of the whole object (those made of the parts' checksums are left to the client).
+    /// Checksums of the whole object. Checksums of the parts' checksums are not checked.
     pub(super) expected: Expected,
 }
 
 impl Store {
-    /// Begins an upload.
+    /// Begins an upload and returns its id.
     pub(super) fn begin_upload(&self, upload: &Upload) -> S3Result<String> {
         self.check_bucket(&upload.bucket)?;
         let id = format!("{:032x}", fastrand::u128(..));
@@ -65,12 +65,16 @@ impl Store {
         Ok(id)
     }
 
-    /// The upload of that id, if it is of that key.
+    /// Returns the upload `id`.
+    ///
+    /// # Errors
+    /// There is no such upload of this key, or its record is damaged.
     pub(super) fn upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<Upload> {
         self.check_bucket(bucket)?;
-        // An id is part of a path: nothing but what `begin_upload` makes may pass.
-        let is_ours = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let upload: Option<Upload> = is_ours.then(|| read_json(&self.uploads().join(id).join("upload.json"))).flatten();
+        // An id is part of a path, so only ids of the form that `begin_upload` creates may pass.
+        let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let upload: Option<Upload> =
+            if is_id { read_json(&self.uploads().join(id).join("upload.json"))? } else { None };
         upload.filter(|upload| upload.bucket == bucket && upload.key == key).ok_or_else(|| {
             s3_error!(
                 NoSuchUpload,
@@ -80,7 +84,7 @@ impl Store {
         })
     }
 
-    /// Keeps a part; one of the same number is replaced.
+    /// Stores a part. It replaces a part with the same number.
     pub(super) fn put_part(
         &self,
         id: &str,
@@ -92,18 +96,19 @@ impl Store {
         check_part_number(number)?;
         let part = Part { md5: digests.md5, size_bytes: size, checksums: digests.checksums };
         let path = self.part(id, number);
-        // Bytes first: a record without bytes would be a part that is not there.
+        // The bytes come first: a record without bytes would describe a part that does not exist.
         from.persist(&path).and_then(|()| write_json(&path.with_extension("json"), &part)).map_err(internal)?;
         Ok(part)
     }
 
-    /// The parts that arrived, by number, each with the time.
+    /// Returns the stored parts ordered by number, each one with its time.
     pub(super) fn parts(&self, id: &str) -> S3Result<Vec<(i32, Part, SystemTime)>> {
         let mut parts = Vec::new();
         for entry in fs::read_dir(self.uploads().join(id)).map_err(internal)? {
             let entry = entry.map_err(internal)?;
             let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
-            let Some(part) = read_json(&entry.path().with_extension("json")) else { continue };
+            // A part without a record is still being stored.
+            let Some(part) = read_json(&entry.path().with_extension("json"))? else { continue };
             let at = entry.metadata().and_then(|file| file.modified()).map_err(internal)?;
             parts.push((number, part, at));
         }
@@ -111,14 +116,14 @@ impl Store {
         Ok(parts)
     }
 
-    /// The uploads of a bucket that were neither completed nor aborted, by key: `(key, id, begun)`.
+    /// Returns the uploads of a bucket that are neither completed nor aborted, ordered by key: `(key, id, begun)`.
     pub(super) fn open_uploads(&self, bucket: &str) -> S3Result<Vec<(String, String, SystemTime)>> {
         self.check_bucket(bucket)?;
         let mut uploads = Vec::new();
         for entry in fs::read_dir(self.uploads()).map_err(internal)? {
             let entry = entry.map_err(internal)?;
             let path = entry.path().join("upload.json");
-            let Some(upload) = read_json::<Upload>(&path).filter(|upload| upload.bucket == bucket) else { continue };
+            let Some(upload) = read_json::<Upload>(&path)?.filter(|upload| upload.bucket == bucket) else { continue };
             let begun = fs::metadata(&path).and_then(|file| file.modified()).map_err(internal)?;
             uploads.push((upload.key, entry.file_name().to_string_lossy().into_owned(), begun));
         }
@@ -126,8 +131,8 @@ impl Store {
         Ok(uploads)
     }
 
-    /// Makes the object of its parts. Asked again after it was done (the answer got lost), it answers as before; then
-    /// the second value is `false`.
+    /// Creates the object from its parts, and returns its record. A client may repeat the request because the answer was lost:
+    /// then the answer is the same, and the second value is `false`.
     pub(super) fn complete_upload(
         &self,
         bucket: &str,
@@ -161,7 +166,7 @@ impl Store {
         Ok((record, true))
     }
 
-    /// Forgets an upload and its parts.
+    /// Removes an upload and its parts.
     pub(super) fn abort_upload(&self, bucket: &str, key: &str, id: &str) -> S3Result<()> {
         self.upload(bucket, key, id)?;
         fs::remove_dir_all(self.uploads().join(id)).map_err(internal)
@@ -171,6 +176,7 @@ impl Store {
         self.uploads().join(id).join(number.to_string())
     }
 
+    /// Returns the parts that a completion names.
     fn chosen_parts(&self, id: &str, chosen: &[(i32, Option<ETag>)]) -> S3Result<Vec<(PathBuf, Part)>> {
         if chosen.is_empty() {
             return Err(s3_error!(MalformedXML, "You must specify at least one part"));
@@ -181,29 +187,32 @@ impl Store {
         let mut parts = Vec::with_capacity(chosen.len());
         for (number, etag) in chosen {
             let path = self.part(id, *number);
-            let part = read_json::<Part>(&path.with_extension("json"))
+            let part = read_json::<Part>(&path.with_extension("json"))?
                 .filter(|part| etag.as_ref().is_none_or(|etag| part.etag().strong_cmp(etag)))
                 .ok_or_else(|| {
-                    s3_error!(InvalidPart, "Part {number} could not be found, or its ETag is another than given.")
+                    s3_error!(
+                        InvalidPart,
+                        "Part {number} does not exist, or its ETag differs from the one in the request."
+                    )
                 })?;
             parts.push((path, part));
         }
-        if parts.iter().rev().skip(1).any(|(_, part)| part.size_bytes < LEAST_PART_BYTES) {
+        if parts.iter().rev().skip(1).any(|(_, part)| part.size_bytes < PART_MIN_BYTES) {
             return Err(s3_error!(EntityTooSmall, "Your proposed upload is smaller than the minimum allowed size"));
         }
         Ok(parts)
     }
 }
 
-/// Refuses part numbers that S3 does not know.
+/// Refuses part numbers outside of the range of S3.
 pub(super) fn check_part_number(number: i32) -> S3Result<()> {
-    if (1..=HIGHEST_PART).contains(&number) {
+    if (1..=PART_NUMBER_LIMIT).contains(&number) {
         return Ok(());
     }
-    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and {HIGHEST_PART}, inclusive"))
+    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and {PART_NUMBER_LIMIT}, inclusive"))
 }
 
-/// Writes the parts one after another, without passing them through this process where nobody wants a checksum.
+/// Appends the parts to `whole`. The bytes are read into this process only if a checksum is expected.
 fn join_parts(parts: &[(PathBuf, Part)], whole: &Temporary, expected: &Expected) -> S3Result<Digests> {
     let mut to = whole.create().map_err(internal)?;
     let mut hasher = Hasher::new(expected)?;
@@ -218,19 +227,20 @@ fn join_parts(parts: &[(PathBuf, Part)], whole: &Temporary, expected: &Expected)
     Ok(hasher.finish())
 }
 
-/// Copies all of `from`, hashing what passes, and tells how many bytes it was.
+/// Copies `from` to its end, hashes the bytes and returns their number.
 pub(super) fn copy_hashed(from: &mut impl io::Read, to: &mut File, hasher: &mut Hasher) -> io::Result<u64> {
-    let mut buffer = vec![0; COPY_BYTES];
+    let mut from = BufReader::with_capacity(COPY_BYTES, from);
     let mut copied_bytes = 0;
     loop {
-        let read = from.read(&mut buffer)?;
-        let bytes = buffer.get(..read).unwrap_or_default();
+        let bytes = from.fill_buf()?;
         if bytes.is_empty() {
             return Ok(copied_bytes);
         }
         hasher.update(bytes);
         to.write_all(bytes)?;
-        copied_bytes += bytes.len() as u64;
+        let read = bytes.len();
+        copied_bytes += read as u64;
+        from.consume(read);
     }
 }
 
@@ -238,8 +248,11 @@ fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     fs::write(path, serde_json::to_vec(value)?)
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Option<T> {
-    let mut text = String::new();
-    File::open(path).ok()?.read_to_string(&mut text).ok()?;
-    serde_json::from_str(&text).ok()
+/// Reads a record. `None` if the file does not exist.
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> S3Result<Option<T>> {
+    match fs::read(path) {
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| damaged(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(internal(error)),
+    }
 }

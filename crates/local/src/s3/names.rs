@@ -1,52 +1,45 @@
 //! Object keys as file names.
 //!
-//! A bucket is one flat folder: a key is a name, not a path, so `a` and `a/b` live side by side and no key can leave
-//! the folder. The mapping is injective; ordinary names stay readable.
-
-use std::fmt::Write as _;
+//! A bucket is one flat folder. A key is a name, not a path: `a` and `a/b` can exist side by side, and no key leads out of the
+//! folder. Two keys never have the same file name. Ordinary names stay readable.
 
 use notaflux_sha256 as sha256;
 
-/// Longest file name made from an encoded key alone, in bytes. Linux and macOS stop at 255; the rest is for suffixes.
+/// Longest file name that is just the encoded key, in bytes. Linux and macOS allow 255; the rest is for suffixes.
 const PLAIN_NAME_LIMIT_BYTES: usize = 200;
 
-/// How much of a long key stays readable in its file name, in bytes.
+/// Bytes of a long encoded key that stay readable at the beginning of its file name.
 const READABLE_HEAD_BYTES: usize = 120;
 
-/// Stands between the readable head of a long key and its hash; `%~` is no escape, so no plain name contains it.
+/// Separates the readable head of a long key from its hash. `%~` is not an escape, so no plain name contains it.
 const LONG_MARK: &str = "%~";
 
-/// The file name that stands for `key`.
+/// Returns the file name of `key`.
 pub(super) fn file_name(key: &str) -> String {
-    let name = escape(key);
+    let mut name = escape(key);
     if name.len() <= PLAIN_NAME_LIMIT_BYTES {
         return name;
     }
-    let mut head = READABLE_HEAD_BYTES;
-    while !name.is_char_boundary(head) {
-        head -= 1;
-    }
-    let mut long = name.get(..head).unwrap_or_default().to_owned();
-    long.push_str(LONG_MARK);
-    for byte in sha256::digest(key) {
-        push_hex(&mut long, byte);
-    }
-    long
+    // An escaped key is ASCII, so it can be cut anywhere.
+    name.truncate(READABLE_HEAD_BYTES);
+    name.push_str(LONG_MARK);
+    name.extend(sha256::digest(key).into_iter().flat_map(hex));
+    name
 }
 
-/// The key that `name` stands for, when the name alone tells: `None` for a long key and for a file that is not ours.
+/// Returns the key of the file `name`. `None` for a long key, and for a file that is not an object.
 pub(super) fn plain_key(name: &str) -> Option<String> {
     let key = unescape(name)?;
     (escape(&key) == name).then_some(key)
 }
 
-/// Whether `name` belongs to a key too long to be a file name; its record tells the key.
+/// Returns whether `name` is the file name of a long key. Its record holds the key.
 pub(super) fn is_long(name: &str) -> bool {
     name.contains(LONG_MARK)
 }
 
-/// Percent-encodes as a listing with `encoding-type=url` does: a slash stays, a space is `%20` (read alike by clients
-/// that take `+` for a space and by those that do not).
+/// Percent-encodes as a listing with `encoding-type=url` does. A slash stays. A space becomes `%20`, which every client decodes to
+/// a space.
 pub(super) fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -54,7 +47,7 @@ pub(super) fn url_encode(text: &str) -> String {
             out.push(char::from(byte));
         } else {
             out.push('%');
-            push_hex(&mut out, byte);
+            out.extend(hex(byte));
         }
     }
     out
@@ -63,12 +56,12 @@ pub(super) fn url_encode(text: &str) -> String {
 fn escape(key: &str) -> String {
     let mut out = String::with_capacity(key.len() + 8);
     for (at, byte) in key.bytes().enumerate() {
-        // A leading dot would make a hidden file, or the folder itself.
+        // A leading dot would make a hidden file, or name the folder itself.
         if is_plain(byte) && !(at == 0 && byte == b'.') {
             out.push(char::from(byte));
         } else {
             out.push('%');
-            push_hex(&mut out, byte);
+            out.extend(hex(byte));
         }
     }
     out
@@ -93,9 +86,9 @@ fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-fn push_hex(out: &mut String, byte: u8) {
-    // Writing to a String cannot fail.
-    write!(out, "{byte:02X}").unwrap_or_default();
+/// Returns a byte as two upper-case hexadecimal digits.
+fn hex(byte: u8) -> [char; 2] {
+    [byte >> 4, byte & 0xf].map(|digit| char::from(if digit < 10 { b'0' + digit } else { b'A' + digit - 10 }))
 }
 
 #[cfg(test)]
@@ -115,6 +108,11 @@ mod tests {
     }
 
     #[test]
+    fn escapes_have_two_upper_case_digits() {
+        assert_eq!(url_encode("a/~ +\u{ff}\n"), "a/~%20%2B%C3%BF%0A");
+    }
+
+    #[test]
     fn long_keys_differ_by_their_hash() {
         let (a, b) = ("k".repeat(1023) + "a", "k".repeat(1023) + "b");
         assert!(is_long(&file_name(&a)));
@@ -124,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn foreign_files_are_no_objects() {
+    fn foreign_files_are_not_objects() {
         assert_eq!(plain_key("my file.csv"), None);
         assert_eq!(plain_key("half%2"), None);
         assert_eq!(plain_key("low%2fcase"), None);
@@ -132,7 +130,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_short_key_comes_back(key in "\\PC{1,60}") {
+        fn the_key_of_every_short_name_is_found(key in "\\PC{1,60}") {
             let name = file_name(&key);
             prop_assert!(name.len() <= 255 && !name.contains('/') && !name.starts_with('.'));
             if !is_long(&name) {

@@ -7,14 +7,16 @@
 //! <root>/.uploads/<id>/           multipart uploads (see `multipart`)
 //! ```
 //!
-//! Bytes arrive in a temporary file and are renamed into place under the write lock, after every check; a reader opens
-//! file and record under the read lock, so it sees one version or the other, never a mixture. A record names the length
-//! and modification time of the file it describes. Where they differ (a crash between the two renames, a file put there
-//! by hand) the record does not count: the `ETag` is computed once from the bytes and kept.
+//! Bytes arrive in a temporary file. After all checks, the file is renamed into place under the write lock. A reader opens the
+//! file and the record under the read lock, so it sees one version of the object and never a mixture of two.
+//!
+//! A record holds the length and the modification time of the file that it describes. If they differ from those of the file (after a
+//! crash between the two renames, or after a change by hand), the record does not count. Then the `ETag` is computed from the bytes
+//! and stored in a new record.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
@@ -27,10 +29,10 @@ use serde::{Deserialize, Serialize};
 use super::digest::{Checksums, Expected, Hasher, hex};
 use super::names;
 
-/// Bytes read at a time when a file is hashed: large enough that the system call does not count.
+/// Bytes read at a time when a file is hashed. With this many, the time of the system calls does not matter.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What a client sets along with the bytes, given back as it came.
+/// The attributes that a client sets with an object. The server returns them unchanged.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Attributes {
@@ -44,42 +46,43 @@ pub(super) struct Attributes {
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// Everything known of an object but its bytes.
+/// Everything that is stored about an object except its bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Record {
     pub(super) key: String,
-    /// Length of the file described, in bytes.
+    /// Length of the object's file in bytes.
     pub(super) size_bytes: u64,
-    /// Modification time of the file described, in nanoseconds since 1970.
+    /// Modification time of the object's file in nanoseconds since 1970.
     pub(super) modified_ns: u64,
-    /// Without quotes.
+    /// The `ETag` without quotes.
     pub(super) etag: String,
-    /// Grows with every write, in hexadecimal digits of one length, as in an S3 event.
+    /// Grows with every write: 16 hexadecimal digits, as in an S3 event.
     pub(super) sequencer: String,
     pub(super) checksums: Checksums,
-    /// The multipart upload that made the object: its completion may be asked for again when the answer got lost.
+    /// The multipart upload that created the object. A client repeats the completion if the answer was lost.
     pub(super) upload_id: Option<String>,
     pub(super) attributes: Attributes,
 }
 
 impl Record {
-    /// The `ETag` as a header value.
+    /// Returns the `ETag` as a header value.
     pub(super) fn etag(&self) -> ETag {
         ETag::Strong(self.etag.clone())
     }
 
-    /// Last modification to the second, as HTTP dates are: what a client sends back compares equal.
+    /// Returns the time of the last modification in whole seconds, like HTTP dates, so that it equals the date that a client sends
+    /// back.
     pub(super) fn modified(&self) -> Timestamp {
         Timestamp::from(UNIX_EPOCH + Duration::from_secs(self.modified_ns / 1_000_000_000))
     }
 
-    fn describes(&self, file: &fs::Metadata) -> bool {
-        self.size_bytes == file.len() && self.modified_ns == modified_ns(file)
+    fn describes(&self, file: &fs::Metadata) -> io::Result<bool> {
+        Ok(self.size_bytes == file.len() && self.modified_ns == modified_ns(file)?)
     }
 }
 
-/// On what a write depends.
+/// The conditions of a write.
 #[derive(Debug, Default)]
 pub(super) struct Condition {
     pub(super) if_match: Option<ETagCondition>,
@@ -87,7 +90,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Refuses the write unless the object that stands there (or none) is as the request wants it.
+    /// Refuses the write if the current object, or its absence, does not meet the conditions.
     fn check(&self, current: Option<&Record>) -> S3Result<()> {
         let failed = || s3_error!(PreconditionFailed, "At least one of the pre-conditions you specified did not hold");
         match (&self.if_match, current) {
@@ -103,19 +106,19 @@ impl Condition {
     }
 }
 
-/// A file under `.tmp`, removed unless it is moved away.
+/// A file under `.tmp`. Dropping it removes the file, unless it has been moved.
 #[derive(Debug)]
 pub(super) struct Temporary {
     path: PathBuf,
 }
 
 impl Temporary {
-    /// Opens it for writing, emptied.
+    /// Creates the file, or empties it, and opens it for writing.
     pub(super) fn create(&self) -> io::Result<File> {
         File::create(&self.path)
     }
 
-    /// Moves it to where it stays.
+    /// Moves the file to its final path.
     pub(super) fn persist(self, to: &Path) -> io::Result<()> {
         fs::rename(&self.path, to)
     }
@@ -123,22 +126,22 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // After `persist` there is nothing left to remove; what remains is removed at the next start.
+        // After `persist` the file is gone. A file that cannot be removed now is removed at the next start.
         fs::remove_file(&self.path).unwrap_or_default();
     }
 }
 
-/// The folder with its lock.
+/// The buckets and objects of a folder.
 #[derive(Debug)]
 pub(super) struct Store {
     root: PathBuf,
-    /// Holds the sequencer last given out.
+    /// The lock of all objects. It holds the last sequencer.
     commit: RwLock<u64>,
     temporaries: AtomicU64,
 }
 
 impl Store {
-    /// Opens (or makes) the folder and drops what an earlier process left half-written.
+    /// Opens the folder, or creates it, and removes the unfinished files of an earlier process.
     pub(super) fn open(root: PathBuf) -> io::Result<Self> {
         let temporary = root.join(".tmp");
         if temporary.exists() {
@@ -150,18 +153,18 @@ impl Store {
         Ok(Self { root, commit: RwLock::new(0), temporaries: AtomicU64::new(0) })
     }
 
-    /// A new place for bytes on their way in.
+    /// Returns a new temporary file, not yet created.
     pub(super) fn temporary(&self) -> Temporary {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         Temporary { path: self.root.join(".tmp").join(number.to_string()) }
     }
 
-    /// The folder of multipart uploads.
+    /// Returns the folder of multipart uploads.
     pub(super) fn uploads(&self) -> PathBuf {
         self.root.join(".uploads")
     }
 
-    /// Makes a bucket; `false` when it was there.
+    /// Creates a bucket. Returns `false` if it exists already.
     pub(super) fn create_bucket(&self, bucket: &str) -> S3Result<bool> {
         let _guard = self.commit.write().unwrap_or_else(PoisonError::into_inner);
         let folder = self.root.join(bucket);
@@ -181,7 +184,7 @@ impl Store {
         fs::remove_dir(self.root.join(bucket)).map_err(internal)
     }
 
-    /// The buckets by name, with the time each was made.
+    /// Returns the buckets ordered by name, each one with the time of its creation.
     pub(super) fn buckets(&self) -> S3Result<Vec<(String, SystemTime)>> {
         let mut buckets = Vec::new();
         for entry in fs::read_dir(&self.root).map_err(internal)? {
@@ -196,7 +199,7 @@ impl Store {
         Ok(buckets)
     }
 
-    /// Refuses a bucket that is not there.
+    /// Refuses a bucket that does not exist.
     pub(super) fn check_bucket(&self, bucket: &str) -> S3Result<()> {
         if self.root.join(bucket).is_dir() {
             return Ok(());
@@ -204,27 +207,27 @@ impl Store {
         Err(s3_error!(NoSuchBucket, "The specified bucket does not exist: {bucket}"))
     }
 
-    /// The object's record and its bytes, of one version.
+    /// Returns the record and the open file of an object, both of the same version.
     pub(super) fn open_object(&self, bucket: &str, key: &str) -> S3Result<(Record, File)> {
         let name = names::file_name(key);
         let (file, metadata, record) = {
             let _guard = self.commit.read().unwrap_or_else(PoisonError::into_inner);
             let file = self.open_file(bucket, &name)?;
             let metadata = file.metadata().map_err(internal)?;
-            (file, metadata, self.load_record(bucket, &name))
+            (file, metadata, self.load_record(bucket, &name)?)
         };
         match record {
-            Some(record) if record.describes(&metadata) => Ok((record, file)),
+            Some(record) if record.describes(&metadata).map_err(internal)? => Ok((record, file)),
             _ => Ok((self.adopt(bucket, key, &name, &metadata)?, file)),
         }
     }
 
-    /// The object's record.
+    /// Returns the record of an object.
     pub(super) fn head(&self, bucket: &str, key: &str) -> S3Result<Record> {
         self.open_object(bucket, key).map(|(record, _)| record)
     }
 
-    /// Puts the bytes of `from` in the place of `key` if `condition` holds, and tells what stands there now.
+    /// Stores the bytes of `from` as the object of `record` if `condition` holds. Returns the completed record.
     pub(super) fn commit(
         &self,
         bucket: &str,
@@ -235,7 +238,7 @@ impl Store {
         let name = names::file_name(&record.key);
         let metadata = fs::metadata(&from.path).map_err(internal)?;
         record.size_bytes = metadata.len();
-        record.modified_ns = modified_ns(&metadata);
+        record.modified_ns = modified_ns(&metadata).map_err(internal)?;
 
         let mut last = self.commit.write().unwrap_or_else(PoisonError::into_inner);
         self.check_bucket(bucket)?;
@@ -249,7 +252,7 @@ impl Store {
         Ok(record)
     }
 
-    /// Removes an object; one that is not there is as good as removed.
+    /// Removes an object if it exists.
     pub(super) fn delete(&self, bucket: &str, key: &str, condition: &Condition) -> S3Result<()> {
         let name = names::file_name(key);
         let _guard = self.commit.write().unwrap_or_else(PoisonError::into_inner);
@@ -266,18 +269,18 @@ impl Store {
         Ok(())
     }
 
-    /// All keys of a bucket, sorted as S3 sorts: by their bytes.
+    /// Returns all keys of a bucket, ordered by their bytes as in S3. Files that are not objects are skipped.
     pub(super) fn keys(&self, bucket: &str) -> S3Result<Vec<String>> {
         self.check_bucket(bucket)?;
         let mut keys = Vec::new();
         for entry in fs::read_dir(self.root.join(bucket)).map_err(internal)? {
             let entry = entry.map_err(internal)?;
             let name = entry.file_name();
-            let Some(name) = name.to_str().filter(|_| entry.file_type().is_ok_and(|kind| kind.is_file())) else {
-                continue;
-            };
+            let is_file = entry.file_type().map_err(internal)?.is_file();
+            let Some(name) = name.to_str().filter(|_| is_file) else { continue };
             if names::is_long(name) {
-                keys.extend(self.load_record(bucket, name).map(|record| record.key));
+                // Without a record its write was interrupted, and no client has an answer to it.
+                keys.extend(self.load_record(bucket, name)?.map(|record| record.key));
             } else {
                 keys.extend(names::plain_key(name));
             }
@@ -297,20 +300,25 @@ impl Store {
         })
     }
 
-    /// What stands under a key, for a check under the write lock.
+    /// Returns the record of the current object of a key, for a check under the write lock.
     fn current(&self, bucket: &str, key: &str, name: &str) -> S3Result<Option<Record>> {
-        let Ok(metadata) = fs::metadata(self.root.join(bucket).join(name)) else { return Ok(None) };
-        match self.load_record(bucket, name) {
-            Some(record) if record.describes(&metadata) => Ok(Some(record)),
+        let metadata = match fs::metadata(self.root.join(bucket).join(name)) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(internal(error)),
+        };
+        match self.load_record(bucket, name)? {
+            Some(record) if record.describes(&metadata).map_err(internal)? => Ok(Some(record)),
             _ => self.describe(bucket, key, name, &metadata).map(Some),
         }
     }
 
-    /// A record for bytes that came without one, kept if the file has not changed meanwhile.
+    /// Creates a record for a file without one, and stores it unless the file has changed or gone meanwhile.
     fn adopt(&self, bucket: &str, key: &str, name: &str, metadata: &fs::Metadata) -> S3Result<Record> {
         let record = self.describe(bucket, key, name, metadata)?;
         let _guard = self.commit.write().unwrap_or_else(PoisonError::into_inner);
-        if fs::metadata(self.root.join(bucket).join(name)).is_ok_and(|now| record.describes(&now)) {
+        let now = fs::metadata(self.root.join(bucket).join(name)).and_then(|now| record.describes(&now));
+        if now.unwrap_or(false) {
             fs::create_dir_all(self.records(bucket))
                 .and_then(|()| self.save_record(bucket, name, &record))
                 .map_err(internal)?;
@@ -318,29 +326,38 @@ impl Store {
         Ok(record)
     }
 
+    /// Computes a record from the bytes of a file.
     fn describe(&self, bucket: &str, key: &str, name: &str, metadata: &fs::Metadata) -> S3Result<Record> {
-        let mut file = self.open_file(bucket, name)?;
+        let mut file = BufReader::with_capacity(READ_BYTES, self.open_file(bucket, name)?);
         let mut hasher = Hasher::new(&Expected::default())?;
-        let mut buffer = vec![0; READ_BYTES];
         loop {
-            match file.read(&mut buffer).map_err(internal)? {
-                0 => break,
-                read => hasher.update(buffer.get(..read).unwrap_or_default()),
+            let bytes = file.fill_buf().map_err(internal)?;
+            if bytes.is_empty() {
+                break;
             }
+            hasher.update(bytes);
+            let read = bytes.len();
+            file.consume(read);
         }
+        let modified_ns = modified_ns(metadata).map_err(internal)?;
         Ok(Record {
             key: key.to_owned(),
             size_bytes: metadata.len(),
-            modified_ns: modified_ns(metadata),
+            modified_ns,
             etag: hex(&hasher.finish().md5),
-            sequencer: format!("{:016X}", modified_ns(metadata)),
+            sequencer: format!("{modified_ns:016X}"),
             ..Record::default()
         })
     }
 
-    /// A record that cannot be read counts as none: it is made again from the bytes.
-    fn load_record(&self, bucket: &str, name: &str) -> Option<Record> {
-        serde_json::from_slice(&fs::read(self.records(bucket).join(name)).ok()?).ok()
+    /// Reads the record of a file. `None` if there is no record.
+    fn load_record(&self, bucket: &str, name: &str) -> S3Result<Option<Record>> {
+        let path = self.records(bucket).join(name);
+        match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| damaged(&path, &error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(internal(error)),
+        }
     }
 
     fn save_record(&self, bucket: &str, name: &str, record: &Record) -> io::Result<()> {
@@ -350,25 +367,35 @@ impl Store {
     }
 }
 
-/// The answer for a key that is not there.
-pub(super) fn no_such_key() -> S3Error {
+/// Returns the error for a key that does not exist.
+fn no_such_key() -> S3Error {
     s3_error!(NoSuchKey, "The specified key does not exist.")
 }
 
-/// A failure of the disk: the client may try again, and sees why.
+/// Converts an error of the disk. Clients retry it, and the message has the cause.
 #[allow(clippy::needless_pass_by_value, reason = "passed to map_err by name")]
 pub(super) fn internal(error: io::Error) -> S3Error {
     S3Error::with_message(S3ErrorCode::InternalError, format!("the embedded S3 cannot use its folder: {error}"))
 }
 
-fn modified_ns(metadata: &fs::Metadata) -> u64 {
-    metadata.modified().map_or(0, since_epoch_ns)
+/// Returns the error for a record that cannot be parsed.
+pub(super) fn damaged(path: &Path, error: &serde_json::Error) -> S3Error {
+    let message = format!(
+        "the embedded S3 cannot read its record {}: {error}; remove this file and upload the object again",
+        path.display()
+    );
+    S3Error::with_message(S3ErrorCode::InternalError, message)
+}
+
+fn modified_ns(metadata: &fs::Metadata) -> io::Result<u64> {
+    metadata.modified().map(since_epoch_ns)
 }
 
 fn now_ns() -> u64 {
     since_epoch_ns(SystemTime::now())
 }
 
+/// Returns the nanoseconds since 1970. An earlier time counts as 1970, a time after the year 2554 as the largest number.
 fn since_epoch_ns(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
