@@ -2,40 +2,25 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity};
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
-use super::Api;
+use super::api::Api;
+use super::meter::ReadUnitMeter;
 use notaflux_table::{Table, TableError, keys};
 
 /// An item as the SDK gives it.
 pub(super) type Item = HashMap<String, AttributeValue>;
 
-/// Sums up the read units of a request.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Meter(Arc<Mutex<Option<f64>>>);
-
-impl Meter {
-    fn add(&self, units: f64) {
-        let mut sum = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *sum = Some(sum.unwrap_or_default() + units);
-    }
-
-    /// Read units so far; none if the table was not read.
-    pub(super) fn units(&self) -> Option<f64> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A request while it is answered.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) api: Arc<Api>,
-    meter: Meter,
+    meter: ReadUnitMeter,
 }
 
 /// What a query has found.
@@ -56,8 +41,9 @@ impl Call {
 
     /// One item, as it was a moment ago.
     pub(super) async fn get(&self, pk: String, sk: &str) -> Result<Option<Item>, TableError> {
-        let (Table { client, name, .. }, sk) = (self.table(), AttributeValue::S(sk.to_owned()));
-        let get = client.get_item().table_name(name).key(keys::PK, AttributeValue::S(pk)).key(keys::SK, sk);
+        let (table, sk) = (self.table(), AttributeValue::S(sk.to_owned()));
+        let name = &table.name;
+        let get = table.client().get_item().table_name(name).key(keys::PK, AttributeValue::S(pk)).key(keys::SK, sk);
         let sent = get.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await;
         let answer = sent.map_err(|error| TableError::service(name, error))?;
         self.count(answer.consumed_capacity);
@@ -86,7 +72,7 @@ impl FromRequestParts<Arc<Api>> for Call {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, Infallible> {
-        let meter = parts.extensions.get::<Meter>().cloned().unwrap_or_default();
+        let meter = parts.extensions.get::<ReadUnitMeter>().cloned().unwrap_or_default();
         Ok(Self { api: api.clone(), meter })
     }
 }

@@ -53,7 +53,7 @@ pub(super) async fn read(
     let lower = behind.map_or_else(|| part.lower.to_owned(), |behind| format!("{behind}\0"));
     let query = call
         .table()
-        .client
+        .client()
         .query()
         .key_condition_expression("#partition = :partition AND #sort BETWEEN :lower AND :upper")
         .expression_attribute_names("#partition", keys::PK)

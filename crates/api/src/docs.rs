@@ -7,11 +7,11 @@ use axum::http::{HeaderName, HeaderValue, Uri};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::answer;
-use super::gateway::Prefix;
+use super::extensions::PathPrefix;
 use super::openapi;
 use super::parameters::Parameters;
 use super::problem::{self, Problem};
+use super::response;
 
 /// What the page may load: its own style, and nothing else from anywhere.
 const POLICY: &str =
@@ -20,16 +20,16 @@ const POLICY: &str =
 const STYLE: &str = include_str!("docs.css");
 
 /// `GET /docs`.
-pub(super) async fn page(prefix: Option<Extension<Prefix>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn page(prefix: Option<Extension<PathPrefix>>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let prefix = prefix.map(|Extension(prefix)| prefix).unwrap_or_default();
-    let mut response = answer::single("text/html; charset=utf-8", rendered(&prefix).into_bytes());
+    let mut response = response::single("text/html; charset=utf-8", rendered(&prefix).into_bytes());
     response.headers_mut().insert(HeaderName::from_static("content-security-policy"), HeaderValue::from_static(POLICY));
     Ok(response)
 }
 
 /// The page, made from the document that tools read.
-fn rendered(prefix: &Prefix) -> String {
+fn rendered(prefix: &PathPrefix) -> String {
     let document = openapi::described(prefix);
     let mut page = Page(String::with_capacity(64 * 1024));
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">");
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn every_link_leads_to_a_place_on_the_page_or_to_the_document() {
-        let page = rendered(&Prefix::default());
+        let page = rendered(&PathPrefix::default());
         let (links, places) = (values(&page, "href"), values(&page, "id"));
         assert!(links.len() > openapi::paths::ROUTES.len());
         for link in links {
@@ -322,7 +322,7 @@ mod tests {
 
     #[test]
     fn nothing_comes_from_elsewhere() {
-        let page = rendered(&Prefix("/prod".to_owned()));
+        let page = rendered(&PathPrefix("/prod".to_owned()));
         for foreign in ["<script", "<link", "<img", " src=", "http:", "https:", "url(", "@import", "javascript:"] {
             assert!(!page.contains(foreign), "{foreign}");
         }
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn every_element_is_closed_in_its_turn() {
-        let page = rendered(&Prefix::default());
+        let page = rendered(&PathPrefix::default());
         let mut open = Vec::new();
         for tag in page.split('<').skip(1) {
             let name: String = tag.chars().take_while(|character| !" >".contains(*character)).collect();

@@ -1,14 +1,11 @@
 //! In which form a list is answered: as the client accepts it.
 
-use std::sync::Arc;
-
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 use axum::http::request::Parts;
 use serde_json::Value;
 
-use super::Api;
 use super::problem::Problem;
 
 /// The form of a list.
@@ -62,10 +59,10 @@ impl Format {
     }
 }
 
-impl FromRequestParts<Arc<Api>> for Format {
+impl<S: Sync> FromRequestParts<S> for Format {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Arc<Api>) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         if !parts.headers.contains_key(ACCEPT) {
             return Ok(Self::Json);
         }

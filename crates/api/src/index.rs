@@ -72,7 +72,7 @@ impl Shards for Listing<'_> {
         let shard = u16::try_from(shard).unwrap_or(u16::MAX);
         let (lower, upper) = self.range();
         let limit = limit + usize::from(behind.is_none() && self.repeats(shard));
-        let query = self.call.table().client.query();
+        let query = self.call.table().client().query();
         let query = query
             .index_name(index.name())
             .key_condition_expression("#partition = :partition AND #sort BETWEEN :lower AND :upper")

@@ -7,13 +7,14 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde_json::value::RawValue;
 
-use super::answer::{self, Elements};
+use super::elements::Elements;
 use super::call::{Call, Found, Item};
 use super::cursor;
 use super::format::{Column, Format};
-use super::invoices::BOUND;
+use super::page::BOUND;
 use super::parameters::{self, Parameters};
 use super::problem::Problem;
+use super::response;
 use notaflux_table::ingestion::IngestionState;
 use notaflux_table::{Index, TableError, keys};
 
@@ -66,7 +67,7 @@ pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri
         .get(keys::ingestion_pk(&parameters::id(id, NO_INGESTION)?), keys::INGESTION_SK)
         .await?
         .ok_or(NO_INGESTION)?;
-    Ok(answer::single(Format::Json.content_type(), report(&item)?.get().as_bytes().to_vec()))
+    Ok(response::single(Format::Json.content_type(), report(&item)?.get().as_bytes().to_vec()))
 }
 
 /// The report in what the ledger holds of an ingestion.
@@ -122,7 +123,7 @@ impl Request {
     /// Reads on in a month, newest first.
     async fn read(&self, call: &Call, month: &str, behind: Option<&str>, limit: usize) -> Result<Found, TableError> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let query = call.table().client.query().index_name(Index::Month.name()).scan_index_forward(false);
+        let query = call.table().client().query().index_name(Index::Month.name()).scan_index_forward(false);
         let mut query = query
             .expression_attribute_names("#partition", Index::Month.partition_attribute())
             .expression_attribute_values(":partition", text(&keys::ingestions_of(month)))

@@ -7,13 +7,14 @@ use axum::response::Response;
 use futures::future::try_join;
 use serde::Serialize;
 
-use super::answer::{self, BODY_LIMIT_BYTES, Elements};
+use super::api::Api;
+use super::elements::{self, BODY_LIMIT_BYTES, Elements};
 use super::call::{Call, Item};
 use super::collection::{self, Part, Piece, last_line};
 use super::format::{Column, Format};
 use super::parameters::{self, Parameters};
 use super::problem::Problem;
-use super::{Api, cursor};
+use super::{cursor, response};
 use notaflux_invoice::{Event, Invoice};
 use notaflux_table::keys::{self, EVENT_SK_PREFIX, INVOICE_SK, LINE_SK_PREFIX};
 use notaflux_table::stored::{DecodeError, decode_event, decode_invoice, decode_line};
@@ -125,10 +126,10 @@ impl Whole {
             let cursor = array.is_full().then(|| api.cursors.seal(&behind, &pages.binding(api, id))).transpose()?;
             body.extend_from_slice(pages.member);
             body.append(&mut array.finish());
-            answer::write_cursor(pages.cursor_member, cursor.as_deref(), &mut body)?;
+            elements::write_cursor(pages.cursor_member, cursor.as_deref(), &mut body)?;
         }
         body.push(b'}');
-        Ok(answer::single(Format::Json.content_type(), body))
+        Ok(response::single(Format::Json.content_type(), body))
     }
 }
 

@@ -1,28 +1,22 @@
 //! `/v1/invoices`.
 
-use std::time::Duration;
-
 use axum::http::Uri;
 use axum::response::Response;
 
-use super::answer::Elements;
+use super::elements::Elements;
 use super::call::Call;
 use super::cursor;
 use super::filter::Filter;
 use super::format::{Column, Format};
 use super::index::{List, Listing};
 use super::merge::Order;
-use super::page::{self, Bound, Page};
+use super::page::{self, Page};
 use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use notaflux_invoice::{Decimal, Status};
 use notaflux_table::item::invoice::path;
 use notaflux_table::stored::decode_invoice;
 use notaflux_table::{Index, IndexSet, keys};
-
-/// Read units and time that a page of which most invoices are passed over may take: 8 MB at eventual consistency, some
-/// 9,000 invoices. API Gateway waits for 29 s.
-pub(super) const BOUND: Bound = Bound { units: 1000.0, time: Duration::from_secs(5) };
 
 /// Before every sort key, which begin with a digit.
 const FIRST_SORT_KEY: &str = "0";
@@ -216,7 +210,7 @@ pub(super) async fn list(call: Call, format: Format, uri: Uri) -> Result<Respons
     let page = if list.filter.is_empty() {
         page::read(&listing, request.limit).await?
     } else {
-        page::read_on(&listing, request.limit, BOUND).await?
+        page::read_on(&listing, request.limit, page::BOUND).await?
     };
     let Page { entries, behind, read, rounds, .. } = page;
     tracing::debug!(items = entries.len(), read, rounds, "page");

@@ -1,110 +1,68 @@
-//! The read API: one router, in Lambda and on any machine.
+//! The read API: one router, for the query function and for `notaflux serve`.
 //!
 //! | file | what it does |
 //! | --- | --- |
+//! | `api` | [`Api`]: clients, keys and settings |
+//! | `router` | [`router`]: the routes |
 //! | `invoices` | `/v1/invoices` |
-//! | `invoice` | `/v1/invoices/{id}`, and its lines and events by page |
-//! | `openapi`, `docs` | what the API is, for tools and for people |
+//! | `invoice` | `/v1/invoices/{id}`, and the pages of its lines and events |
 //! | `ingestions` | `/v1/ingestions`, `/v1/ingestions/{id}` |
 //! | `rejects` | `/v1/ingestions/{id}/rejects` |
-//! | `call` | a request while it is answered, and the read units that this takes |
-//! | [`parameters`] | query parameters, and all that is wrong with them in one answer |
-//! | [`problem`] | what goes wrong, as problem+json |
-//! | [`cursor`] | where a page ended, encrypted and bound to its query |
-//! | [`secret`] | the keys of cursors in Secrets Manager |
-//! | `answer` | as many elements as an answer carries, and where the next ones are |
-//! | `format` | in which form the client wants a list |
-//! | `collection` | what belongs to an invoice, as the table holds it |
-//! | [`page`] | reads a page of the shards, in at most two rounds of parallel queries where every item belongs to it |
-//! | [`plan`] | how much to ask of each shard |
-//! | [`merge`] | merges the shards into one order |
-//! | `index` | the shards as an index of the table holds them |
-//! | `filter` | which of their items belong to the answer |
-//! | [`served`] | what every answer has besides: id, tag, compression, CORS, a line in the log |
-//! | [`gateway`] | what API Gateway does to a request, undone |
+//! | `health` | `/health` |
+//! | `openapi` | `/openapi.json`: the description of the API for tools |
+//! | `docs` | `/docs`: the description of the API for people |
+//! | `layers` | what applies to every answer: request id, read units, `If-None-Match`, compression, CORS, a log line |
+//! | `cors` | [`Cors`]: which web pages may read the answers |
+//! | `extensions` | what a gateway in front of the router passes on with a request |
+//! | `call` | a request in progress: its calls to the table, and their read units |
+//! | `meter` | the read units of a request |
+//! | `collection` | reads the item collection of an invoice |
+//! | `index` | reads the shards of a list from an index of the table |
+//! | `filter` | which items of a list belong to the answer |
+//! | `page` | reads a page from the shards; an unfiltered page takes at most two rounds of parallel queries |
+//! | `plan` | how many items to request from each shard |
+//! | `merge` | merges the shards into one order |
+//! | `elements` | as many elements as an answer may have, in the requested format |
+//! | `format` | which format of a list the client accepts; rows of CSV |
+//! | `response` | bodies with their headers |
+//! | [`parameters`] | parses query parameters, and collects all errors in one answer |
+//! | `problem` | errors as `application/problem+json` |
+//! | [`cursor`] | encrypts the position of a page and binds it to its query |
 //!
-//! Nothing here logs what a client asks for: a CPF may be in it.
+//! Nothing here logs what a client asks for, because a CPF may be in it.
 
-mod answer;
+mod api;
 mod call;
 mod collection;
+mod cors;
 pub mod cursor;
 mod docs;
+mod elements;
+mod extensions;
 mod filter;
 mod format;
-pub mod gateway;
+mod health;
 mod index;
 mod ingestions;
 mod invoice;
 mod invoices;
-pub mod merge;
+mod layers;
+mod merge;
+mod meter;
 mod openapi;
-pub mod page;
+mod page;
 pub mod parameters;
-pub mod plan;
-pub mod problem;
+mod plan;
+mod problem;
 mod rejects;
-pub mod served;
+mod response;
+mod router;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::response::Response;
-use axum::routing::get;
-
+pub use api::Api;
+pub use cors::Cors;
 pub use cursor::CursorKeys;
-use format::Format;
-use problem::Problem;
-pub use served::Cors;
-
-use notaflux_table::Table;
-
-/// What the API answers from.
-#[derive(Debug, Clone)]
-pub struct Api {
-    /// The table, by a client that retries.
-    pub table: Table,
-    /// Where rejects are read from.
-    pub s3: aws_sdk_s3::Client,
-    /// The keys of its cursors.
-    pub cursors: CursorKeys,
-    /// Which pages of other origins may read its answers.
-    pub cors: Cors,
-}
-
-impl Api {
-    /// An API on `table`, whose answers no page of another origin may read.
-    #[must_use]
-    pub fn new(table: Table, s3: aws_sdk_s3::Client, cursors: CursorKeys) -> Self {
-        Self { table, s3, cursors, cors: Cors::default() }
-    }
-}
-
-/// The routes, and what every answer has besides.
-pub fn router(api: Api) -> Router {
-    let cors = api.cors.clone();
-    let routes = Router::new()
-        .route("/v1/invoices", get(invoices::list))
-        .route("/v1/invoices/{id}", get(invoice::one))
-        .route("/v1/invoices/{id}/lines", get(invoice::lines))
-        .route("/v1/invoices/{id}/events", get(invoice::events))
-        .route("/v1/ingestions", get(ingestions::list))
-        .route("/v1/ingestions/{id}", get(ingestions::one))
-        .route("/v1/ingestions/{id}/rejects", get(rejects::list))
-        .route("/health", get(health))
-        .route("/openapi.json", get(openapi::document))
-        .route("/docs", get(docs::page))
-        .method_not_allowed_fallback(async || Problem::MethodNotAllowed)
-        .fallback(async || Problem::NotFound("No such path; see /docs."))
-        .with_state(Arc::new(api));
-    served::with_layers(routes, &cors)
-}
-
-/// `GET /health`: this process answers. Does not ask the table, so that a throttled table takes no process down, and takes
-/// whatever parameters a health check may have.
-async fn health() -> Response {
-    answer::with_type(Format::Json.content_type(), r#"{"status":"ok"}"#)
-}
+pub use extensions::{GatewayRequestId, PathPrefix};
+pub use router::router;
 
 #[cfg(test)]
 mod tests;

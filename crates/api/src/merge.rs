@@ -17,7 +17,7 @@ pub enum Order {
 impl Order {
     /// Whether `a` comes before `b`. Sort keys compare by their UTF-8 bytes, as in `DynamoDB`.
     #[must_use]
-    pub fn is_before(self, a: &str, b: &str) -> bool {
+    pub(super) fn is_before(self, a: &str, b: &str) -> bool {
         match self {
             Self::Ascending => a < b,
             Self::Descending => b < a,
@@ -26,7 +26,7 @@ impl Order {
 
     /// The word for it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Ascending => "asc",
             Self::Descending => "desc",
@@ -36,16 +36,16 @@ impl Order {
 
 /// An item and its sort key in the index.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry<T> {
+pub(super) struct Entry<T> {
     /// Sort key.
-    pub sort: String,
+    pub(super) sort: String,
     /// The item.
-    pub item: T,
+    pub(super) item: T,
 }
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next<T> {
+pub(super) enum Next<T> {
     /// This item.
     Item(Entry<T>),
     /// Not known before a shard that has run dry is read on.
@@ -65,7 +65,7 @@ struct Stream<T> {
 
 /// The streams of all shards.
 #[derive(Debug)]
-pub struct Merge<T> {
+pub(super) struct Merge<T> {
     order: Order,
     streams: Vec<Stream<T>>,
 }
@@ -73,14 +73,14 @@ pub struct Merge<T> {
 impl<T> Merge<T> {
     /// Of `shards` shards, none of them read yet.
     #[must_use]
-    pub fn new(shards: usize, order: Order) -> Self {
+    pub(super) fn new(shards: usize, order: Order) -> Self {
         let stream = || Stream { buffer: VecDeque::new(), tail: None, exhausted: false };
         Self { order, streams: std::iter::repeat_with(stream).take(shards).collect() }
     }
 
     /// Takes in what was read on from a shard, and the sort key up to which that was all; none if the shard has no more.
     /// Where items are passed over, that key may be behind the last entry.
-    pub fn feed(&mut self, shard: usize, entries: Vec<Entry<T>>, end: Option<String>) {
+    pub(super) fn feed(&mut self, shard: usize, entries: Vec<Entry<T>>, end: Option<String>) {
         let Some(stream) = self.streams.get_mut(shard) else { return };
         stream.buffer.extend(entries);
         stream.exhausted = end.is_none();
@@ -90,7 +90,7 @@ impl<T> Merge<T> {
     }
 
     /// The next item of all shards.
-    pub fn pop(&mut self) -> Next<T> {
+    pub(super) fn pop(&mut self) -> Next<T> {
         let order = self.order;
         let heads = self.streams.iter().enumerate().filter_map(|(at, stream)| Some((at, &stream.buffer.front()?.sort)));
         let first = heads.reduce(|first, other| if order.is_before(other.1, first.1) { other } else { first });
@@ -114,7 +114,7 @@ impl<T> Merge<T> {
 
     /// Sort key up to which every shard was read; none if no shard has more.
     #[must_use]
-    pub fn frontier(&self) -> Option<&str> {
+    pub(super) fn frontier(&self) -> Option<&str> {
         let open = self.streams.iter().filter(|stream| !stream.exhausted);
         let tails = open.filter_map(|stream| stream.tail.as_deref());
         tails.reduce(|first, other| if self.order.is_before(other, first) { other } else { first })
@@ -122,13 +122,13 @@ impl<T> Merge<T> {
 
     /// Whether `shard` may have items that are not read yet.
     #[must_use]
-    pub fn is_open(&self, shard: usize) -> bool {
+    pub(super) fn is_open(&self, shard: usize) -> bool {
         self.streams.get(shard).is_some_and(|stream| !stream.exhausted)
     }
 
     /// Whether anything is left, as far as is known: none where a shard would have to be asked.
     #[must_use]
-    pub fn has_more(&self) -> Option<bool> {
+    pub(super) fn has_more(&self) -> Option<bool> {
         if self.streams.iter().any(|stream| !stream.buffer.is_empty()) {
             return Some(true);
         }
@@ -137,14 +137,14 @@ impl<T> Merge<T> {
 
     /// Shards that may have items that are not read yet.
     #[must_use]
-    pub fn open(&self) -> usize {
+    pub(super) fn open(&self) -> usize {
         self.streams.iter().filter(|stream| !stream.exhausted).count()
     }
 
     /// For each shard, how many of its items that are not read yet can be among the next `wanted`. What lies behind the
     /// key up to which it was read is behind every known item up to there, too.
     #[must_use]
-    pub fn at_most(&self, wanted: usize) -> Vec<usize> {
+    pub(super) fn at_most(&self, wanted: usize) -> Vec<usize> {
         let reach = |stream: &Stream<T>| match &stream.tail {
             _ if stream.exhausted => 0,
             None => wanted,

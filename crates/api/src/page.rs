@@ -11,7 +11,7 @@ use super::plan;
 const ROUNDS_LIMIT: usize = 2;
 
 /// Shards of an index, each a sorted stream that is read piece by piece.
-pub trait Shards: Sync {
+pub(super) trait Shards: Sync {
     /// An item.
     type Item: Send;
     /// Where a piece ended.
@@ -38,57 +38,61 @@ pub trait Shards: Sync {
 
 /// What was read of one shard.
 #[derive(Debug)]
-pub struct Piece<T, K> {
+pub(super) struct Piece<T, K> {
     /// The items that belong to the list, one after the other.
-    pub entries: Vec<Entry<T>>,
+    pub(super) entries: Vec<Entry<T>>,
     /// Where it ended; none if the shard has no more.
-    pub end: Option<End<K>>,
+    pub(super) end: Option<End<K>>,
     /// Items that were looked at, more than `entries` where some were passed over.
-    pub read: usize,
+    pub(super) read: usize,
     /// Read units that it took.
-    pub units: f64,
+    pub(super) units: f64,
 }
 
 /// Where a piece ended.
 #[derive(Debug)]
-pub struct End<K> {
+pub(super) struct End<K> {
     /// What to go on behind.
-    pub key: K,
+    pub(super) key: K,
     /// Sort key up to which everything was looked at.
-    pub sort: String,
+    pub(super) sort: String,
 }
 
 /// Items of all shards in order.
 #[derive(Debug)]
-pub struct Page<T> {
+pub(super) struct Page<T> {
     /// The items: as many as were asked for, unless the list ends, or the bounds of what is read for a page do not
     /// suffice to fill it.
-    pub entries: Vec<Entry<T>>,
+    pub(super) entries: Vec<Entry<T>>,
     /// Sort key behind which the list may go on; none at its end.
-    pub behind: Option<String>,
+    pub(super) behind: Option<String>,
     /// Items that were looked at.
-    pub read: usize,
+    pub(super) read: usize,
     /// Read units that they took.
-    pub units: f64,
+    pub(super) units: f64,
     /// Rounds of parallel queries.
-    pub rounds: usize,
+    pub(super) rounds: usize,
 }
 
 /// What may be read for a page of which most items may be passed over.
 #[derive(Debug, Clone, Copy)]
-pub struct Bound {
+pub(super) struct Bound {
     /// Read units. The round that reaches it is the last one, and is sized so that it does not go far beyond.
-    pub units: f64,
+    pub(super) units: f64,
     /// Time. The round during which it passes is the last one.
-    pub time: Duration,
+    pub(super) time: Duration,
 }
+
+/// What a page may take if most of its items may be skipped. 1,000 read units are 8 MB at eventual consistency, some 9,000
+/// invoices. API Gateway waits 29 s at most.
+pub(super) const BOUND: Bound = Bound { units: 1000.0, time: Duration::from_secs(5) };
 
 /// Reads the next `limit` items of a list to which every item belongs. Looks at [`plan::read_limit`] items at most, in
 /// two rounds at most.
 ///
 /// # Errors
 /// The first error of a shard.
-pub async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::Item>, S::Error> {
+pub(super) async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::Item>, S::Error> {
     let mut reading = Reading::of(shards, limit);
     let mut asked = vec![plan::first_round(limit, shards.count()); shards.count()];
     loop {
@@ -111,7 +115,7 @@ pub async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::Item>, 
 ///
 /// # Errors
 /// The first error of a shard.
-pub async fn read_on<S: Shards>(shards: &S, limit: usize, bound: Bound) -> Result<Page<S::Item>, S::Error> {
+pub(super) async fn read_on<S: Shards>(shards: &S, limit: usize, bound: Bound) -> Result<Page<S::Item>, S::Error> {
     let began = Instant::now();
     let mut reading = Reading::of(shards, limit);
     let mut each = plan::first_round(limit, shards.count());

@@ -7,14 +7,14 @@
 
 /// Most index items that are read for a page.
 #[must_use]
-pub fn read_limit(limit: usize, shards: usize) -> usize {
+pub(super) fn read_limit(limit: usize, shards: usize) -> usize {
     2 * limit + shards
 }
 
 /// Items to ask of each shard in the first round: the expected number and 1.5 standard deviations more, where the half
 /// of a page stays for the second round.
 #[must_use]
-pub fn first_round(limit: usize, shards: usize) -> usize {
+pub(super) fn first_round(limit: usize, shards: usize) -> usize {
     let shards = shards.max(1);
     let likely = limit.div_ceil(shards) + (9 * limit / (4 * shards)).isqrt();
     let affordable = (limit + limit / 2 + shards) / shards;
@@ -28,7 +28,7 @@ pub fn first_round(limit: usize, shards: usize) -> usize {
 /// Where not all of them can be asked for, every shard is asked up to the number that it exceeds with the same small
 /// probability, the smallest that fits.
 #[must_use]
-pub fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<usize> {
+pub(super) fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<usize> {
     if at_most.iter().sum::<usize>() <= budget {
         return at_most.to_vec();
     }
@@ -45,7 +45,7 @@ const SCAN_LEAST: usize = 8;
 /// `matched` of the `examined` ones were taken: what should fill the page and a quarter more, but no more than all rounds
 /// before together, since few matches tell little.
 #[must_use]
-pub fn scan_round(missing: usize, matched: usize, examined: usize, open: usize) -> usize {
+pub(super) fn scan_round(missing: usize, matched: usize, examined: usize, open: usize) -> usize {
     let likely = missing.saturating_mul(examined) / matched.max(1);
     let asked = likely.saturating_add(likely / 4).min(examined);
     asked.div_ceil(open.max(1)).max(SCAN_LEAST)
@@ -53,7 +53,7 @@ pub fn scan_round(missing: usize, matched: usize, examined: usize, open: usize) 
 
 /// Items that `left` read units are likely to suffice for, where `read` items took `spent`.
 #[must_use]
-pub fn affordable(left: f64, spent: f64, read: usize) -> usize {
+pub(super) fn affordable(left: f64, spent: f64, read: usize) -> usize {
     let read = f64::from(u32::try_from(read).unwrap_or(u32::MAX));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the ends of the type")]
     let items = (left / spent * read) as usize;

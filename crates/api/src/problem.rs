@@ -7,8 +7,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::answer;
 use super::cursor::{InvalidCursor, NoCursor};
+use super::response;
 use notaflux_table::TableError;
 use notaflux_table::stored::DecodeError;
 
@@ -133,7 +133,7 @@ impl Problem {
         let r#type = format!("/problems/{name}");
         let body = Body { r#type, title, status: status.as_u16(), detail, request_id, errors };
         let body = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, answer::with_type(MEDIA_TYPE, body)).into_response();
+        let mut response = (status, response::with_type(MEDIA_TYPE, body)).into_response();
         if matches!(self, Self::Throttled | Self::Unavailable) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }

@@ -10,12 +10,12 @@ use axum::response::Response;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::Elements;
+use super::elements::Elements;
 use super::call::Call;
 use super::cursor;
 use super::format::{Column, Format};
 use super::ingestions::{NO_INGESTION, report};
-use super::invoices::BOUND;
+use super::page::BOUND;
 use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use notaflux_aws::{self as aws, Fault};
@@ -193,9 +193,13 @@ where
             tracing::error!(message, "rejects cannot be read");
             Problem::Internal
         }
-        fault => {
+        Fault::Throttled => {
             tracing::warn!(message, "rejects cannot be read now");
-            if fault == Fault::Throttled { Problem::Throttled } else { Problem::Unavailable }
+            Problem::Throttled
+        }
+        Fault::Unavailable | Fault::ExpiredSignature | Fault::ExpiredToken => {
+            tracing::warn!(message, "rejects cannot be read now");
+            Problem::Unavailable
         }
     }
 }

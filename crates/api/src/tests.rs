@@ -12,16 +12,18 @@ mod lists;
 use std::collections::BTreeSet;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use jiff::civil::DateTime;
 use serde_json::Value;
 use tower::ServiceExt;
 
-use super::*;
+use super::router;
+use super::{Api, Cors, CursorKeys};
 use notaflux_invoice::{Event, EventKind, Invoice, Line, LineKey, Party, Status, TaxId, TaxIdColumn, Timestamp};
 use notaflux_table::item::{SourceRef, encode_event, encode_invoice, encode_line};
-use notaflux_table::{IndexSet, Schema, keys};
+use notaflux_table::{IndexSet, Schema, Table, keys};
 use notaflux_testing::{EXAMPLE_KEY, attributes, dynamodb, example, example_event, example_line};
 
 const ISSUER: &str = "08676370000155";
@@ -80,7 +82,7 @@ async fn put_event(table: &Table, event: &Event<'_>) {
 }
 
 async fn put_json(table: &Table, json: &[u8]) {
-    let put = table.client.put_item().table_name(&table.name).set_item(Some(attributes(json)));
+    let put = table.client().put_item().table_name(&table.name).set_item(Some(attributes(json)));
     put.send().await.unwrap();
 }
 

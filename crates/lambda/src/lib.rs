@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | [`ingest`] | the ingest function |
 //! | [`query`] | the query function |
+//! | `gateway` | converts requests and answers between API Gateway and the router |
 //! | [`secret`] | the cursor keys in Secrets Manager |
 
+mod gateway;
 pub mod ingest;
 pub mod query;
 pub mod secret;

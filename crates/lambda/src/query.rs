@@ -12,11 +12,12 @@
 use std::env;
 use std::process::ExitCode;
 
+use crate::gateway;
 use crate::secret;
 use aws_config::SdkConfig;
 use lambda_http::Error;
 use lambda_http::tower::ServiceExt;
-use notaflux_api::{Api, Cors, CursorKeys, gateway};
+use notaflux_api::{Api, Cors, CursorKeys};
 use notaflux_aws as aws;
 use notaflux_logs as logs;
 use notaflux_table::Table;
@@ -50,7 +51,7 @@ async fn run() -> Result<(), Error> {
     let (table, cursors) = tokio::try_join!(table, cursor_keys(&config))?;
     let cors = set("CORS_ORIGINS").map_or(Ok(Cors::Off), |text| Cors::parse(&text))?;
     let api = Api { cors, ..Api::new(table, aws::s3_reader(&config), cursors) };
-    let answered = notaflux_api::router(api).map_request(gateway::understood).map_response(gateway::Answer);
+    let answered = notaflux_api::router(api).map_request(gateway::to_router_request).map_response(gateway::GatewayAnswer);
     lambda_http::run(answered).await
 }
 

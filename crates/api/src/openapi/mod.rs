@@ -16,10 +16,10 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::answer;
-use super::gateway::Prefix;
+use super::extensions::PathPrefix;
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::response;
 
 /// What the API is in general, in Markdown: paragraphs, headings and code.
 const ABOUT: &str = "Invoices, with their lines and events, from the files that were ingested; and what became of each file.
@@ -44,14 +44,14 @@ A single resource has an `ETag`. Who sends it back in `If-None-Match` is answere
     changed.";
 
 /// `GET /openapi.json`.
-pub(super) async fn document(prefix: Option<Extension<Prefix>>, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn document(prefix: Option<Extension<PathPrefix>>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let prefix = prefix.map(|Extension(prefix)| prefix).unwrap_or_default();
-    Ok(answer::single("application/json", serde_json::to_vec(&described(&prefix))?))
+    Ok(response::single("application/json", serde_json::to_vec(&described(&prefix))?))
 }
 
 /// The document, for clients that find the API behind `prefix`.
-pub(super) fn described(prefix: &Prefix) -> Value {
+pub(super) fn described(prefix: &PathPrefix) -> Value {
     let url = if prefix.0.is_empty() { "/" } else { prefix.0.as_str() };
     json!({
         "openapi": "3.1.0",

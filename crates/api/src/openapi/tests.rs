@@ -36,7 +36,7 @@ fn wrong(document: &Value, name: &str, value: &Value) -> Vec<String> {
 }
 
 fn document() -> Value {
-    described(&Prefix::default())
+    described(&PathPrefix::default())
 }
 
 fn shown_invoice() -> impl Strategy<Value = Value> {

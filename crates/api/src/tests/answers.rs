@@ -204,7 +204,7 @@ async fn faults_of_the_table_are_problems_that_tell_nothing_of_it() {
             }
         });
         let client = notaflux_aws::dynamodb_client(&notaflux_aws::embedded_config(&endpoint));
-        let api = api(&Table { client, name: "invoices".into(), schema: Schema::default() });
+        let api = api(&Table::new(client, "invoices".into(), Schema::default()));
         for path in ["/v1/invoices/1", "/v1/invoices/1/lines", "/v1/invoices?issuer=1"] {
             let answer = get(&api, path).await;
             let found = (

@@ -109,9 +109,9 @@ impl Nearest {
 /// Walks a list and holds each page to its bounds. Gives how many items there were.
 async fn walk(table: &Table, order: &str, limit: usize, nearest: &mut Nearest) -> usize {
     let queries = Queries::default();
-    let config = table.client.config().to_builder().interceptor(queries.clone()).build();
+    let config = table.client().config().to_builder().interceptor(queries.clone()).build();
     let client = aws_sdk_dynamodb::Client::from_conf(config);
-    let api = api(&Table { client, ..table.clone() });
+    let api = api(&table.through(client));
     let (mut found, mut cursor) = (0, String::new());
     loop {
         let page = get(&api, &format!("/v1/invoices?issuer={ISSUER}&order={order}&limit={limit}{cursor}")).await;

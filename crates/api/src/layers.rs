@@ -16,7 +16,9 @@ use axum::response::{IntoResponse, Response};
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::call::Meter;
+use super::cors::Cors;
+use super::extensions::GatewayRequestId;
+use super::meter::ReadUnitMeter;
 use super::problem::Problem;
 
 /// Header with the id of a request, in the request and in its answer.
@@ -29,65 +31,23 @@ const REQUEST_ID_LIMIT: usize = 64;
 /// How long a browser may remember what CORS allows: what most of them take at most.
 const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_hours(2);
 
-/// The id that the gateway has given a request.
-#[derive(Debug, Clone)]
-pub struct GatewayId(pub String);
-
-/// Which pages of other origins may read the answers.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Cors {
-    /// None.
-    #[default]
-    Off,
-    /// Those of every origin. Answers need a key or lie on loopback all the same.
-    Any,
-    /// Those of these origins, such as `https://app.example`.
-    Origins(Vec<HeaderValue>),
-}
-
-impl Cors {
-    /// Reads origins with commas between them, or `*`; nothing is none.
-    ///
-    /// # Errors
-    /// What is no origin.
-    pub fn parse(text: &str) -> Result<Self, WrongOrigin> {
-        let origins: Vec<&str> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
-        match origins.as_slice() {
-            [] => Ok(Self::Off),
-            ["*"] => Ok(Self::Any),
-            origins => origins.iter().map(|origin| parse_origin(origin)).collect::<Result<_, _>>().map(Self::Origins),
-        }
-    }
-
-    fn layer(&self) -> Option<CorsLayer> {
-        let origins = match self {
-            Self::Off => return None,
-            Self::Any => AllowOrigin::any(),
-            Self::Origins(origins) => AllowOrigin::list(origins.clone()),
-        };
-        let layer = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::HEAD]);
-        let asked = [HeaderName::from_static("x-api-key"), IF_NONE_MATCH, REQUEST_ID];
-        let shown = [ETAG, LINK, RETRY_AFTER, REQUEST_ID, READ_UNITS];
-        Some(layer.allow_headers(asked).expose_headers(shown).max_age(PREFLIGHT_AGE))
-    }
-}
-
-/// What should be an origin and is none.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?}: expected an origin like https://app.example, several with commas between them, or *")]
-pub struct WrongOrigin(String);
-
-fn parse_origin(text: &str) -> Result<HeaderValue, WrongOrigin> {
-    let wrong = || WrongOrigin(text.to_owned());
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or_else(wrong)?;
-    let is_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte));
-    if is_host { HeaderValue::try_from(text).map_err(|_| wrong()) } else { Err(wrong()) }
+/// The layer that lets web pages of other origins read the answers; `None` if none may.
+fn cors_layer(cors: &Cors) -> Option<CorsLayer> {
+    let origins = match cors {
+        Cors::Off => return None,
+        Cors::Any => AllowOrigin::any(),
+        Cors::Origins(origins) => AllowOrigin::list(origins.clone()),
+    };
+    let layer = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::HEAD]);
+    let asked = [HeaderName::from_static("x-api-key"), IF_NONE_MATCH, REQUEST_ID];
+    let shown = [ETAG, LINK, RETRY_AFTER, REQUEST_ID, READ_UNITS];
+    Some(layer.allow_headers(asked).expose_headers(shown).max_age(PREFLIGHT_AGE))
 }
 
 /// Lays around the routes what every answer has besides.
 pub(super) fn with_layers(routes: Router, cors: &Cors) -> Router {
     let routes = routes.layer(middleware::from_fn(unless_known)).layer(CompressionLayer::new().gzip(true));
-    let routes = match cors.layer() {
+    let routes = match cors_layer(cors) {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
@@ -96,7 +56,7 @@ pub(super) fn with_layers(routes: Router, cors: &Cors) -> Router {
 
 /// Gives every request an id, and tells it in the answer and in the log, which shows nothing of what was asked for.
 async fn told(mut request: Request, next: Next) -> Response {
-    let (began, meter) = (Instant::now(), Meter::default());
+    let (began, meter) = (Instant::now(), ReadUnitMeter::default());
     let id = id_of(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
     let method = request.method().clone();
@@ -149,7 +109,7 @@ fn id_of(request: &Request) -> String {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         (1..=REQUEST_ID_LIMIT).contains(&id.len()) && id.bytes().all(is_plain)
     };
-    let gateways = request.extensions().get::<GatewayId>().map(|id| id.0.as_str());
+    let gateways = request.extensions().get::<GatewayRequestId>().map(|id| id.0.as_str());
     given.filter(is_id).or(gateways.filter(is_id)).map_or_else(random_id, ToOwned::to_owned)
 }
 
@@ -192,16 +152,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_read_as_browsers_send_them() {
-        assert_eq!((Cors::parse(""), Cors::parse(" * ")), (Ok(Cors::Off), Ok(Cors::Any)));
-        let two = ["https://app.example", "http://localhost:3000"].map(HeaderValue::from_static).to_vec();
-        assert_eq!(Cors::parse("https://app.example, http://localhost:3000"), Ok(Cors::Origins(two)));
-        for wrong in ["app.example", "https://", "https://a.example/", "*,https://a.example", "https://a b", "null"] {
-            assert!(Cors::parse(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_tag_is_known_by_its_opaque_part() {
         let names =
             |known: &'static str, tag| super::names(&HeaderValue::from_static(known), &HeaderValue::from_static(tag));
@@ -214,7 +164,7 @@ mod tests {
         let id = |given: &str, gateways: Option<&str>| {
             let mut request = Request::builder().header(REQUEST_ID, given).body(Body::empty()).unwrap();
             if let Some(id) = gateways {
-                request.extensions_mut().insert(GatewayId(id.to_owned()));
+                request.extensions_mut().insert(GatewayRequestId(id.to_owned()));
             }
             id_of(&request)
         };

@@ -1,24 +1,18 @@
 //! Answers with many elements: as many as were asked for and as an answer may carry, and where the next ones are.
 
-use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, ETAG, LINK, VARY};
-use axum::http::{HeaderName, HeaderValue};
-use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::http::HeaderValue;
+use axum::http::header::{LINK, VARY};
+use axum::response::Response;
 use serde::Serialize;
 
 use super::format::{self, Column, Format};
 use super::parameters;
 use super::problem::Problem;
-use notaflux_sha256 as sha256;
+use super::response;
 
 /// Most bytes of items in a page, unless one item alone has more. Lambda answers with 6 MB at most, as a JSON string in
 /// which every quote takes another byte; API Gateway with 10 MB.
 pub(super) const BODY_LIMIT_BYTES: usize = 4_000_000;
-
-/// Bytes of a digest that tells one body from another.
-const ETAG_BYTES: usize = 16;
 
 /// Elements in their order, until there is no room for more.
 #[derive(Debug)]
@@ -140,7 +134,7 @@ impl Elements {
             write_cursor("next_cursor", cursor, &mut body)?;
             body.push(b'}');
         }
-        let mut response = with_type(format.content_type(), body);
+        let mut response = response::with_type(format.content_type(), body);
         let headers = response.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("accept"));
         if let Some(link) = cursor.and_then(|cursor| link(cursor, given)) {
@@ -148,25 +142,6 @@ impl Elements {
         }
         Ok(response)
     }
-}
-
-/// A resource of its own: a client that has it already is told so by its tag.
-///
-/// The tag is weak: it stays the same when a body is compressed on its way.
-pub(super) fn single(content_type: &'static str, body: Vec<u8>) -> Response {
-    let digest = sha256::digest(&body);
-    let digest = URL_SAFE_NO_PAD.encode(digest.get(..ETAG_BYTES).unwrap_or_default());
-    let mut response = with_type(content_type, body);
-    if let Ok(tag) = HeaderValue::try_from(format!("W/\"{digest}\"")) {
-        response.headers_mut().insert(ETAG, tag);
-    }
-    response
-}
-
-/// A body of this type.
-pub(super) fn with_type(content_type: &'static str, body: impl Into<Body>) -> Response {
-    let headers: [(HeaderName, HeaderValue); 1] = [(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-    (headers, body.into()).into_response()
 }
 
 /// Appends a cursor to an object that has members already, if there is one.
