@@ -132,7 +132,7 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
         [
             (2, 2, "invalid_json", "byte 146: expected the end of the string, found the end"),
             (4, 3, "invalid_amount", "valor: expected a decimal like 1234.56, found \"12,3,4\""),
-            (5, 4, "unexpected_value", "expected an object, found another value"),
+            (5, 4, "unexpected_value", "expected an object, found a list"),
             (6, 5, "invalid_json", "byte 281: expected both halves of a surrogate pair, found \"\\\"\""),
             (7, 6, "repeated_value", "byte 306: numero: expected one value, found \"5\" and \"6\""),
         ]
@@ -234,7 +234,7 @@ async fn lines_alone_and_lines_within_invoices_are_not_mixed() {
     let place = Place::new().await;
     let report = place.ingest(&zip, settings()).await.report;
     let cause = report.cause.unwrap();
-    assert!(cause.contains("\"notas.json\" holds invoices with their lines and \"itens.csv\" lines alone"), "{cause}");
+    assert!(cause.contains("\"notas.json\" contains invoices with their lines, and \"itens.csv\" contains lines alone"), "{cause}");
 }
 
 #[tokio::test]

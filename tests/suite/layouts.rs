@@ -223,7 +223,7 @@ async fn a_users_layout_that_goes_does_not_keep_an_ingestion_from_its_end() {
     let rows = (0..4_000).map(|n| (n / 10, n % 10 + 1, format!("{n}.00")));
     let source = object(&place, "a.csv", &rows::retail(rows), None).await;
     let stop = tokio_util::sync::CancellationToken::new();
-    let halted = place.engine(settings()).halted(notaflux_engine::StopSignal::on(stop.clone()));
+    let halted = place.engine(settings()).with_stop_signal(notaflux_engine::StopSignal::on(stop.clone()));
     let (outcome, ()) = tokio::join!(halted.ingest(&source), async {
         while place.known(&source).await.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -322,7 +322,7 @@ fn a_file_of_no_layout_is_told_what_is_missing_and_a_named_layout_is_read() {
     std::fs::write(&layout, rows::RETAIL_LAYOUT).unwrap();
     let (path, layout) = (path.to_str().unwrap(), layout.to_str().unwrap());
     let (code, _, said) = output(&["check", path, "--quiet"]);
-    assert!(code == 1 && said.contains("fits no layout"), "{said}");
+    assert!(code == 1 && said.contains("matches no layout"), "{said}");
     let (code, said, _) = output(&["check", path, "--quiet", "--layout", layout]);
     assert!(code == 0 && said.contains("1 records = 1 to write") && said.contains("line.total"), "{said}");
     std::fs::write(layout, rows::RETAIL_LAYOUT.replace("[invoice]", "[invoices]")).unwrap();

@@ -24,7 +24,7 @@ use notaflux_invoice::{Status, TaxIdColumn};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MappingError {
     /// Columns that the layout cannot do without.
-    #[error("layout {layout} needs columns that the header lacks: {}", columns.join(", "))]
+    #[error("layout {layout} requires columns that are missing from the header: {}", columns.join(", "))]
     MissingColumns {
         /// The layout's name.
         layout: String,
@@ -32,7 +32,7 @@ pub enum MappingError {
         columns: Vec<String>,
     },
     /// A layout of paths into JSON, for a table.
-    #[error("layout {layout} is one of paths into JSON (format = \"json\"), and this is a table")]
+    #[error("layout {layout} reads JSON (format = \"json\"), but the source is a table")]
     NoTable {
         /// The layout's name.
         layout: String,

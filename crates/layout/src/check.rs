@@ -19,13 +19,13 @@ const PAD_LIMIT: usize = 50;
 pub(crate) struct Wrong {
     /// The keys that lead there, outermost first.
     path: Vec<&'static str>,
-    /// What is wrong with it.
-    pub(crate) what: String,
+    /// What was expected there, and what was found.
+    pub(crate) message: String,
 }
 
 impl Wrong {
-    fn new(path: &[&'static str], what: String) -> Self {
-        Self { path: path.to_vec(), what }
+    fn new(path: &[&'static str], message: String) -> Self {
+        Self { path: path.to_vec(), message }
     }
 
     /// The line of `text` on which it stands, from 1: the line of the innermost of its keys that the file has.
@@ -59,12 +59,12 @@ pub(crate) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
         (Some(invoice), Some(line), None) if line.each.is_some() => Ok(Tables::InvoiceWithLines(invoice, line)),
         (Some(invoice), Some(line), None) => Ok(Tables::InvoiceLine(invoice, line)),
         (None, None, None) => {
-            let what = "there is no table [invoice], [line] or [event], so that a row would yield nothing";
-            Err(Wrong::new(&[], what.to_owned()))
+            let message = "expected a table [invoice], [line] or [event], found none";
+            Err(Wrong::new(&[], message.to_owned()))
         }
         (_, _, Some(_)) => {
-            let what = "[event] stands beside another table: a row is an event or something else, never both";
-            Err(Wrong::new(&["event"], what.to_owned()))
+            let message = "[event]: a layout of events cannot have [invoice] or [line] too";
+            Err(Wrong::new(&["event"], message.to_owned()))
         }
     }
 }
@@ -85,34 +85,34 @@ pub(crate) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
             check_invoice(spec, invoice).and_then(|()| check_line(line))
         }
         Tables::Event(_) if spec.keep_other_columns => {
-            let what = "keep_other_columns: an event has no extra to keep them in".to_owned();
-            Err(Wrong::new(&["keep_other_columns"], what))
+            let message = "keep_other_columns: events have no `extra` to store other columns in".to_owned();
+            Err(Wrong::new(&["keep_other_columns"], message))
         }
         Tables::Event(_) => Ok(()),
     }
 }
 
 fn check_head(spec: &LayoutSpec) -> Result<(), Wrong> {
-    let wrong = |key: &'static str, what: String| Err(Wrong::new(&[key], what));
+    let wrong = |key: &'static str, message: String| Err(Wrong::new(&[key], format!("{key}: {message}")));
     if !is_word(&spec.name, '-') {
-        return wrong("name", format!("name {:?} is not of small letters, digits and hyphens, at most 64", spec.name));
+        return wrong("name", format!("expected {}, found {:?}", word_of("hyphens"), spec.name));
     }
     if spec.requires.is_empty() {
-        return wrong("requires", "requires names no column, so that every header would fit".to_owned());
+        return wrong("requires", "expected at least one column: without any, every header would match".to_owned());
     }
     let required = || spec.requires.iter().flat_map(|Source(names)| names).map(|name| fold::column(name));
     if let Some(name) = repeated(required()) {
-        return wrong("requires", format!("requires names column {name:?} twice"));
+        return wrong("requires", format!("column {name:?} is named twice"));
     }
     let without: HashSet<String> = spec.without.iter().map(|name| fold::column(name)).collect();
     if let Some(name) = required().find(|name| without.contains(name)) {
-        return wrong("without", format!("without names column {name:?}, which requires names too"));
+        return wrong("without", format!("column {name:?} is in `requires` too"));
     }
     if let Some(word) = repeated(spec.reject.iter().map(|warning| warning.as_str())) {
-        return wrong("reject", format!("reject names {word:?} twice"));
+        return wrong("reject", format!("{word:?} is named twice"));
     }
     if !is_currency(&spec.currency) {
-        return wrong("currency", format!("currency {:?} is not an ISO 4217 code such as BRL", spec.currency));
+        return wrong("currency", format!("expected an ISO 4217 code such as BRL, found {:?}", spec.currency));
     }
     Ok(())
 }
@@ -122,8 +122,8 @@ fn check_paths(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
     let each = match tables {
         Tables::InvoiceWithLines(_, line) => line.each.as_ref(),
         Tables::Line(line) if line.each.is_some() => {
-            let what = "line.each stands without [invoice]: the lines of a record belong to the invoice that it is";
-            return Err(Wrong::new(&["line", "each"], what.to_owned()));
+            let message = "line.each: expected a table [invoice] too: the lines of a record belong to its invoice";
+            return Err(Wrong::new(&["line", "each"], message.to_owned()));
         }
         _ => None,
     };
@@ -133,7 +133,7 @@ fn check_paths(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
         else {
             return Ok(());
         };
-        return Err(Wrong::new(&["requires"], format!("path {path:?} has a key without a name")));
+        return Err(Wrong::new(&["requires"], format!("path {path:?}: expected a key before and after each point")));
     }
     let given = [(each.is_some(), "each"), (!spec.through.is_empty(), "through"), (spec.records.is_some(), "records")];
     match given.into_iter().find(|(is_given, _)| *is_given) {
@@ -143,7 +143,10 @@ fn check_paths(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
             } else {
                 std::slice::from_ref(if key == "through" { &"through" } else { &"records" })
             };
-            Err(Wrong::new(path, format!("{key} is for layouts of paths into JSON: say format = \"json\"")))
+            Err(Wrong::new(
+                path,
+                format!("{}: only a layout of JSON paths has it: add format = \"json\"", path.join(".")),
+            ))
         }
         None => Ok(()),
     }
@@ -155,7 +158,7 @@ fn is_broken(path: &str) -> bool {
 
 fn check_conventions(spec: &LayoutSpec) -> Result<(), Wrong> {
     let twice = |key: &'static str, word: Option<String>| match word {
-        Some(word) => Err(Wrong::new(&["conventions", key], format!("conventions.{key} names {word:?} twice"))),
+        Some(word) => Err(Wrong::new(&["conventions", key], format!("conventions.{key}: {word:?} is named twice"))),
         None => Ok(()),
     };
     let decimal = spec.conventions.decimal.0.iter().map(|each| each.as_str());
@@ -168,8 +171,8 @@ fn check_id(spec: &LayoutSpec) -> Result<(), Wrong> {
     let id = &spec.id;
     match &id.natural_key {
         None if id.access_key.is_none() && id.nfse_key.is_none() => {
-            let what = "[id] has none of access_key, nfse_key and natural_key, so that nothing would name an invoice";
-            Err(Wrong::new(&["id"], what.to_owned()))
+            let message = "[id]: expected access_key, nfse_key or natural_key, found none of them";
+            Err(Wrong::new(&["id"], message.to_owned()))
         }
         None => Ok(()),
         Some(natural) => check_natural_key(natural),
@@ -177,16 +180,18 @@ fn check_id(spec: &LayoutSpec) -> Result<(), Wrong> {
 }
 
 fn check_natural_key(natural: &NaturalKeySpec) -> Result<(), Wrong> {
-    let wrong = |what: String| Err(Wrong::new(&["id", "natural_key"], what));
+    let wrong = |message: String| Err(Wrong::new(&["id", "natural_key"], message));
     if !is_word(&natural.name, '-') {
-        return wrong(format!("natural_key has a name {:?} not of small letters, digits and hyphens", natural.name));
+        return wrong(format!("natural_key.name: expected {}, found {:?}", word_of("hyphens"), natural.name));
     }
     if natural.from.is_empty() {
-        return wrong("natural_key has a `from` of no columns, so that all invoices would be one".to_owned());
+        return wrong(
+            "natural_key.from: expected at least one column: without any, all invoices would have one id".to_owned(),
+        );
     }
     let columns = natural.from.iter().chain(&natural.optional).flat_map(|Source(names)| names);
     match repeated(columns.map(|name| fold::column(name))) {
-        Some(name) => wrong(format!("natural_key names column {name:?} twice")),
+        Some(name) => wrong(format!("natural_key: column {name:?} is named twice")),
         None => Ok(()),
     }
 }
@@ -199,8 +204,8 @@ fn check_invoice(spec: &LayoutSpec, invoice: &InvoiceSpec) -> Result<(), Wrong> 
     }
     let no_key = spec.id.access_key.is_none() && spec.id.nfse_key.is_none();
     if invoice.issuer_from_key && no_key {
-        let what = "issuer_from_key: [id] has no access_key or nfse_key that could tell the issuer".to_owned();
-        return Err(Wrong::new(&["invoice", "issuer_from_key"], what));
+        let message = "issuer_from_key: expected access_key or nfse_key in [id], found neither".to_owned();
+        return Err(Wrong::new(&["invoice", "issuer_from_key"], message));
     }
     let texts = [&invoice.model, &invoice.series, &invoice.number, &invoice.operation, &invoice.currency];
     let pads = texts.into_iter().flatten().map(|field| field.0.pad);
@@ -210,13 +215,16 @@ fn check_invoice(spec: &LayoutSpec, invoice: &InvoiceSpec) -> Result<(), Wrong> 
 fn check_line(line: &LineSpec) -> Result<(), Wrong> {
     check_names(&["line", "extra"], line.extra.0.iter().map(|(name, _)| name.as_str()))?;
     if line.each.is_some() && line.number.is_some() && !line.key.is_empty() {
-        let what = "[line] has both number and key: a line is told from another by one of them".to_owned();
-        return Err(Wrong::new(&["line", "key"], what));
+        let message = "[line]: expected number or key, found both".to_owned();
+        return Err(Wrong::new(&["line", "key"], message));
     }
     if line.each.is_none() && line.number.is_some() != line.key.is_empty() {
-        let what = "[line] needs either number, the column that numbers the lines of an invoice, or key, columns that \
-                    together tell one from another";
-        return Err(Wrong::new(&["line", "key"], what.to_owned()));
+        let found = if line.number.is_some() { "both" } else { "neither" };
+        let message = format!(
+            "[line]: expected either number (the column that numbers the lines of an invoice) or key (columns that \
+             together distinguish a line from the others), found {found}"
+        );
+        return Err(Wrong::new(&["line", "key"], message));
     }
     let texts = [&line.number, &line.code, &line.description, &line.ncm, &line.cfop, &line.unit];
     let pads = texts.into_iter().flatten().map(|field| field.0.pad);
@@ -226,8 +234,8 @@ fn check_line(line: &LineSpec) -> Result<(), Wrong> {
 fn check_names<'a>(path: &[&'static str], names: impl Iterator<Item = &'a str>) -> Result<(), Wrong> {
     for name in names {
         if !is_word(name, '_') {
-            let what = format!("extra {name:?} is not of small letters, digits and underscores, at most 64");
-            return Err(Wrong::new(path, what));
+            let message = format!("{}: expected {}, found {name:?}", path.join("."), word_of("underscores"));
+            return Err(Wrong::new(path, message));
         }
     }
     Ok(())
@@ -235,19 +243,24 @@ fn check_names<'a>(path: &[&'static str], names: impl Iterator<Item = &'a str>) 
 
 fn check_test(path: &[&'static str], called: &str, test: Option<TestSpec<'_>>) -> Result<(), Wrong> {
     let Some(test) = test else {
-        return Err(Wrong::new(path, format!("{called} needs one of is, begins and contains, and no more than one")));
+        return Err(Wrong::new(path, format!("{called}: expected exactly one of is, begins and contains")));
     };
     if test.texts().iter().any(|text| text.trim().is_empty()) {
-        return Err(Wrong::new(path, format!("{called} compares with nothing, so that every text would fit")));
+        return Err(Wrong::new(path, format!("{called}: expected texts to compare with, found a blank one")));
     }
     Ok(())
 }
 
 fn check_pads(path: &[&'static str], mut pads: impl Iterator<Item = usize>) -> Result<(), Wrong> {
     match pads.find(|&pad| pad > PAD_LIMIT) {
-        Some(pad) => Err(Wrong::new(path, format!("pad {pad} is more than {PAD_LIMIT}, and no number is so long"))),
+        Some(pad) => Err(Wrong::new(path, format!("pad: expected at most {PAD_LIMIT} digits, found {pad}"))),
         None => Ok(()),
     }
+}
+
+/// The names that [`is_word`] accepts, for messages.
+fn word_of(also: &str) -> String {
+    format!("at most {NAME_LIMIT} lower-case letters, digits and {also}")
 }
 
 /// Whether `text` can be a name: of small letters, digits and `also`.

@@ -120,13 +120,6 @@ impl Columns {
     }
 }
 
-impl PartyColumns {
-    /// What messages call its tax id.
-    pub(crate) fn tax_id_name(&self) -> &str {
-        self.tax_ids.first().map(|cell| &*cell.cell.name).unwrap_or_default()
-    }
-}
-
 impl LineColumns {
     fn amounts(&self) -> [&AmountCell; 3] {
         [&self.quantity, &self.unit_price, &self.total]

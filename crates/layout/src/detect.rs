@@ -198,38 +198,39 @@ impl Tried {
 impl fmt::Display for Detection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fits(layout) => write!(f, "the header fits layout {}", layout.name()),
+            Self::Fits(layout) => write!(f, "the header matches layout {}", layout.name()),
             Self::Ambiguous(names) => {
-                write!(f, "the header fits several layouts: {}; choose one with --layout", names.join(", "))
+                write!(f, "the source matches several layouts: {}; name one of them with --layout", names.join(", "))
             }
             Self::Unknown { tried, found, is_json: true } if tried.iter().all(Tried::is_far) => {
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
-                write!(f, "the JSON fits no layout of {}: found ", names.join(", "))?;
+                write!(f, "the JSON matches no layout (compared with {}): found ", names.join(", "))?;
                 if found.is_empty() {
-                    return f.write_str("no key with a value");
+                    return f.write_str("no key that has a value");
                 }
                 write_names(f, found)?;
-                f.write_str("; write one of its paths (docs/layouts.md) and name it with --layout")
+                f.write_str("; write a layout of these paths (docs/layouts.md) and name it with --layout")
             }
             Self::Unknown { tried, found, .. } if tried.iter().all(Tried::is_far) => {
                 // Cells that no layout knows may be data, and whatever is said here is logged.
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
                 write!(
                     f,
-                    "the header fits no layout of {}: found {} columns, none of them known: is the header line missing?",
+                    "the header matches no layout (compared with {}): found {} columns, none of them known: check that the \
+                     first line is the header",
                     names.join(", "),
                     found.len()
                 )
             }
             Self::Unknown { tried, found, is_json } => {
-                write!(f, "the {} fits no layout: ", if *is_json { "JSON" } else { "header" })?;
+                write!(f, "the {} matches no layout: ", if *is_json { "JSON" } else { "header" })?;
                 for tried in tried.iter().filter(|tried| !tried.is_far()).take(NEAREST_SHOWN) {
                     tried.fmt(f)?;
                     f.write_str("; ")?;
                 }
                 f.write_str("found ")?;
                 write_names(f, found)?;
-                f.write_str("; name another layout with --layout, or write one (docs/layouts.md)")
+                f.write_str("; name another layout with --layout or write one (docs/layouts.md)")
             }
         }
     }
@@ -239,11 +240,11 @@ impl fmt::Display for Tried {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.layout)?;
         if !self.missing.is_empty() {
-            f.write_str(" lacks ")?;
+            f.write_str(" also requires ")?;
             write_names(f, &self.missing)?;
         }
         if !self.unwanted.is_empty() {
-            f.write_str(if self.missing.is_empty() { " has none of " } else { " and has none of " })?;
+            f.write_str(if self.missing.is_empty() { " does not allow " } else { " and does not allow " })?;
             write_names(f, &self.unwanted)?;
         }
         Ok(())

@@ -29,13 +29,13 @@ pub enum LayoutError {
         /// What the reader of TOML says.
         source: Box<toml::de::Error>,
     },
-    /// What it says cannot be meant.
-    #[error("the layout file{}: {what}", on_line(*line))]
-    Meaning {
-        /// The line, from 1, of the innermost key that it is about; none where it is about the file as a whole.
+    /// The file has the right form, but a value is wrong or does not fit the others.
+    #[error("the layout file{}: {message}", on_line(*line))]
+    Invalid {
+        /// The line of the key that the message is about, from 1; none if the message is about the whole file.
         line: Option<usize>,
-        /// What cannot be meant.
-        what: String,
+        /// What was expected, and what was found.
+        message: String,
     },
 }
 
@@ -69,9 +69,9 @@ impl Layout {
             line: error.span().map(|span| check::line_of(text, span.start)),
             source: Box::new(error),
         })?;
-        let meaning = |wrong: check::Wrong| LayoutError::Meaning { line: wrong.line(text), what: wrong.what };
-        let tables = check::tables(&mut spec).map_err(meaning)?;
-        check::check(&spec, &tables).map_err(meaning)?;
+        let invalid = |wrong: check::Wrong| LayoutError::Invalid { line: wrong.line(text), message: wrong.message };
+        let tables = check::tables(&mut spec).map_err(invalid)?;
+        check::check(&spec, &tables).map_err(invalid)?;
         Ok(Self { spec, tables, text: text.to_owned(), content_hash: sha256_hex(text.as_bytes()) })
     }
 

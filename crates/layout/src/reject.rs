@@ -134,7 +134,7 @@ impl Serialize for Reason {
 impl<'de> Deserialize<'de> for Reason {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
-        Self::from_word(&word).ok_or_else(|| D::Error::custom(format_args!("no reject has the reason {word:?}")))
+        Self::from_word(&word).ok_or_else(|| D::Error::custom(format_args!("unknown reason of a reject: {word:?}")))
     }
 }
 
@@ -152,7 +152,7 @@ impl Reject {
 
     #[cold]
     pub(crate) fn column_count(expected: usize, found: usize) -> Self {
-        let message = format!("expected {expected} columns as in the header, found {found}");
+        let message = format!("expected {expected} columns, as in the header, found {found}");
         Self { reason: Reason::WrongColumnCount, message }
     }
 }

@@ -245,7 +245,10 @@ fn an_unknown_header_is_told_what_it_lacks() {
     assert_eq!((tried.len(), &*tried[0].missing[0]), (8, "VALOR NOTA FISCAL"), "those of tables");
     assert_eq!(found.len(), 20);
     let message = detection.to_string();
-    assert!(message.starts_with("the header fits no layout: portal-invoice lacks \"VALOR NOTA FISCAL\""), "{message}");
+    assert!(
+        message.starts_with("the header matches no layout: portal-invoice also requires \"VALOR NOTA FISCAL\""),
+        "{message}"
+    );
     assert!(message.contains("found \"CHAVE DE ACESSO\", \"MODELO\""), "{message}");
 }
 
@@ -273,7 +276,10 @@ fn a_message_about_a_header_of_100_000_columns_is_short() {
 #[test]
 fn a_header_cannot_be_bound_where_a_column_lacks_or_stands_twice() {
     let error = Mapping::new(portal(), &V1[..20]).unwrap_err();
-    assert_eq!(error.to_string(), "layout portal-invoice needs columns that the header lacks: VALOR NOTA FISCAL");
+    assert_eq!(
+        error.to_string(),
+        "layout portal-invoice requires columns that are missing from the header: VALOR NOTA FISCAL"
+    );
     let mut header = V1.to_vec();
     header.push("serie");
     let error = Mapping::new(portal(), &header).unwrap_err();
@@ -424,7 +430,7 @@ fn a_ragged_row_is_rejected_whatever_its_cells() {
     for (cells, found) in [(&ROW[..20], 20), (&long[..], 22), (&[][..], 0)] {
         let reject = mapped(&mapping, cells, |outcome| outcome.unwrap_err());
         assert_eq!(reject.reason, Reason::WrongColumnCount);
-        assert_eq!(reject.message, format!("expected 21 columns as in the header, found {found}"));
+        assert_eq!(reject.message, format!("expected 21 columns, as in the header, found {found}"));
     }
 }
 
@@ -481,7 +487,7 @@ fn a_tax_id_for_the_recipients_city_is_odd_too() {
     mapped(&mapping, &row_with(&[("UF DESTINATÁRIO", "20.235.404/0001-71")]), |outcome| {
         let reject = outcome.unwrap_err();
         assert_eq!(reject.reason, Reason::Warning(Warning::CityIsTaxId));
-        let expected = "UF DESTINATÁRIO: expected a city, not a CNPJ or CPF, found \"20.235.404/0001-71\"";
+        let expected = "UF DESTINATÁRIO: expected the name of a city, not a CNPJ or CPF, found \"20.235.404/0001-71\"";
         assert_eq!(reject.message, expected);
     });
     mapped(&mapping, &row_with(&[("UF DESTINATÁRIO", "CURITIBA 2")]), |outcome| assert!(outcome.is_ok()));

@@ -35,11 +35,8 @@ impl Reader<'_, '_> {
         if peek != Peek::Object {
             // What is no JSON at all is told before what is no object.
             self.json.known_skip(peek).and_then(|()| self.json.finish()).map_err(|error| self.explain(&error))?;
-            return Err(Unreadable::reject(
-                0,
-                Reason::UnexpectedValue,
-                "expected an object, found another value".to_owned(),
-            ));
+            let message = format!("expected an object, found {}", called(peek));
+            return Err(Unreadable::reject(0, Reason::UnexpectedValue, message));
         }
         self.value(PathTree::ROOT, peek, true)?;
         self.json.finish().map_err(|error| self.explain(&error))
@@ -60,7 +57,7 @@ impl Reader<'_, '_> {
 
     fn nested(&mut self, read: impl FnOnce(&mut Self) -> Result<(), Unreadable>) -> Result<(), Unreadable> {
         if self.nesting == NESTING_LIMIT {
-            let message = format!("expected at most {NESTING_LIMIT} lists and objects within one another, found more");
+            let message = format!("expected at most {NESTING_LIMIT} levels of lists and objects, found more");
             return Err(Unreadable::reject(self.json.current_index(), Reason::InvalidJson, message));
         }
         self.nesting += 1;
@@ -138,6 +135,17 @@ impl Reader<'_, '_> {
     #[cold]
     fn explain(&self, error: &JiterError) -> Unreadable {
         Unreadable::of(error, self.values.base)
+    }
+}
+
+/// What messages call a value that is not an object.
+fn called(peek: Peek) -> &'static str {
+    match peek {
+        Peek::Array => "a list",
+        Peek::String => "a text",
+        Peek::Null => "null",
+        Peek::True | Peek::False => "true or false",
+        _ => "a number",
     }
 }
 

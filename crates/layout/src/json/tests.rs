@@ -108,25 +108,25 @@ fn what_cannot_be_read_is_told_with_its_place() {
     let many = format!("{{\"items\": [{}{{}}]}}", "{},".repeat(LINES_LIMIT));
     let long = format!("{{\"x\": 1{}}}", "0".repeat(10_000));
     for (element, reason, at, part) in [
-        ("[1]", UnexpectedValue, 0, "expected an object, found another value"),
-        ("\"a\"", UnexpectedValue, 0, "expected an object"),
+        ("[1]", UnexpectedValue, 0, "expected an object, found a list"),
+        ("\"a\"", UnexpectedValue, 0, "expected an object, found a text"),
         ("12x", InvalidJson, 2, "found \"x\""),
         ("{\"id\": 1, \"id\": 2}", RepeatedValue, 17, "id: expected one value, found \"1\" and \"2\""),
         ("{\"id\": [1, 2]}", RepeatedValue, 12, "expected one value"),
         ("{\"items\": [{}, 5]}", UnexpectedValue, 16, "expected an object for each line, found \"5\""),
         ("{\"id\": 1 \"issued\": 2}", InvalidJson, 9, "expected \",\" or \"}\", found \"\\\"\""),
-        ("{\"id\": \"a\nb\"}", InvalidJson, 9, "expected no line break or control character in a string"),
+        ("{\"id\": \"a\nb\"}", InvalidJson, 9, "expected no unescaped line break or control character in a string"),
         ("{\"id\": \"a", InvalidJson, 9, "expected the end of the string, found the end"),
-        ("{\"id\": 1,}", InvalidJson, 9, "expected something behind the comma, found \"}\""),
-        ("{\"id\": 01}", InvalidJson, 8, "expected a number of JSON"),
+        ("{\"id\": 1,}", InvalidJson, 9, "expected another member or element after the comma, found \"}\""),
+        ("{\"id\": 01}", InvalidJson, 8, "expected a valid JSON number"),
         ("{\"id\": \"\\ud800\"}", InvalidJson, 14, "expected both halves of a surrogate pair"),
         ("{\"x\": \"\\ud800 \"}", InvalidJson, 13, "expected both halves of a surrogate pair"),
-        ("{\"id\": \"\\q\"}", InvalidJson, 9, "expected an escape that JSON has"),
+        ("{\"id\": \"\\q\"}", InvalidJson, 9, "expected a valid JSON escape"),
         ("{id: 1}", InvalidJson, 1, "expected a key in quotes, found \"i\""),
         ("{\"id\": None}", InvalidJson, 8, "expected true, false or null, found \"o\""),
         ("{\"id\": 1} {}", InvalidJson, 10, "expected the end of the value"),
-        (&deep, InvalidJson, 106, "expected at most 100 lists"),
-        (&deeper, InvalidJson, 206, "expected at most 200 lists"),
+        (&deep, InvalidJson, 106, "expected at most 100 levels"),
+        (&deeper, InvalidJson, 206, "expected at most 200 levels"),
         (&many, TooManyLines, 30_011, "expected at most 10000 lines"),
         (&long, InvalidJson, 4_307, "expected a number of at most 4300 digits"),
     ] {
@@ -171,12 +171,12 @@ fn lines_are_told_apart() {
     let numbered = mapping_of(&numbered);
     let twice = format!("{head}[{{\"n\": 2}}, {{\"n\": 1}}, {{\"n\": \"2\"}}]}}");
     let (reason, _, message) = read_by(&numbered, twice.as_bytes()).unwrap_err();
-    let expected = "its line 3: expected a number that no other line has, found 2 again";
+    let expected = "invoice line 3: expected a different number for each line, found 2 twice";
     assert_eq!((reason, message.as_str()), (Reason::InvalidLineNumber, expected));
     let bad = format!("{head}[{{}}, {{\"sum\": \"1,2,3\"}}]}}");
     let (reason, _, message) = read(bad).unwrap_err();
     assert_eq!(reason, Reason::InvalidAmount);
-    assert!(message.starts_with("its line 2: items.sum: expected a decimal"), "{message}");
+    assert!(message.starts_with("invoice line 2: items.sum: expected a decimal"), "{message}");
     let lines = read(format!("{head}[{{\"sum\": 1}}, {{}}]}}")).unwrap()["lines"].clone();
     assert_eq!(lines, serde_json::json!([{"number": "1", "total": "1"}, {"number": "2"}]));
     assert_eq!(read(format!("{head}[]}}")).unwrap()["invoice"]["line_count"], 0);
@@ -195,19 +195,19 @@ fn what_no_path_is_for_is_kept_where_the_layout_says_so() {
 #[test]
 fn paths_need_a_layout_of_paths() {
     let error = |text: String| match Layout::parse(&text) {
-        Err(LayoutError::Meaning { line, what }) => (line, what),
+        Err(LayoutError::Invalid { line, message }) => (line, message),
         other => panic!("{other:?}"),
     };
     let table = |text: &str| text.replace("format = \"json\"\n", "");
     let (line, what) = error(table(LAYOUT));
-    assert!(line.is_some() && what.contains("each is for layouts of paths"), "{what}");
+    assert!(line.is_some() && what.contains("line.each: only a layout of JSON paths has it"), "{what}");
     let without_lines = LAYOUT.split("[line]").next().unwrap();
     let (line, what) = error(table(without_lines));
-    assert_eq!((line, what.starts_with("through is for layouts of paths")), (Some(4), true), "{what}");
+    assert_eq!((line, what.starts_with("through: only a layout of JSON paths has it")), (Some(4), true), "{what}");
     let (_, what) = error(LAYOUT.replace("\"items\"", "\"items..x\""));
     assert!(what.contains("\"items..x\""), "{what}");
     let (_, what) = error(LAYOUT.replace("description =", "number = \"n\"\nkey = [\"what\"]\ndescription ="));
-    assert!(what.contains("both number and key"), "{what}");
+    assert!(what.contains("expected number or key, found both"), "{what}");
     let header = ["id"];
     assert!(Mapping::new(Arc::new(Layout::parse(LAYOUT).unwrap()), &header).is_err());
 }

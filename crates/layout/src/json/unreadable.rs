@@ -52,22 +52,24 @@ impl fmt::Display for Unreadable {
 /// What was expected, and whether the element surely ends where its brackets say, whatever stands here.
 const fn expected(kind: &JsonErrorType) -> (&'static str, bool) {
     match kind {
-        JsonErrorType::InvalidEscape => ("an escape that JSON has, such as \\n or \\u00e7", true),
+        JsonErrorType::InvalidEscape => ("a valid JSON escape such as \\n or \\u00e7", true),
         JsonErrorType::InvalidUnicodeCodePoint => ("UTF-8", true),
         JsonErrorType::LoneLeadingSurrogateInHexEscape | JsonErrorType::UnexpectedEndOfHexEscape => {
             ("both halves of a surrogate pair", true)
         }
-        JsonErrorType::InvalidNumber => ("a number of JSON", true),
+        JsonErrorType::InvalidNumber => ("a valid JSON number", true),
         JsonErrorType::NumberOutOfRange => ("a number of at most 4300 digits", true),
-        JsonErrorType::RecursionLimitExceeded => ("at most 200 lists and objects within one another", true),
+        JsonErrorType::RecursionLimitExceeded => ("at most 200 levels of lists and objects", true),
         JsonErrorType::EofWhileParsingList | JsonErrorType::ExpectedListCommaOrEnd => ("\",\" or \"]\"", false),
         JsonErrorType::EofWhileParsingObject | JsonErrorType::ExpectedObjectCommaOrEnd => ("\",\" or \"}\"", false),
         JsonErrorType::EofWhileParsingString => ("the end of the string", false),
-        JsonErrorType::ControlCharacterWhileParsingString => ("no line break or control character in a string", false),
+        JsonErrorType::ControlCharacterWhileParsingString => {
+            ("no unescaped line break or control character in a string", false)
+        }
         JsonErrorType::ExpectedColon => ("\":\"", false),
         JsonErrorType::ExpectedSomeIdent => ("true, false or null", false),
         JsonErrorType::KeyMustBeAString => ("a key in quotes", false),
-        JsonErrorType::TrailingComma => ("something behind the comma", false),
+        JsonErrorType::TrailingComma => ("another member or element after the comma", false),
         JsonErrorType::TrailingCharacters => ("the end of the value", false),
         _ => ("a value", false),
     }

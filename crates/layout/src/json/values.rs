@@ -137,7 +137,9 @@ impl Values<'_> {
     pub(crate) fn reject(&self, misfit: Misfit) -> Reject {
         let quoted = |span| Quoted(self.text_of(span));
         let (reason, message) = match misfit {
-            Misfit::TooManyLines => (Reason::TooManyLines, format!("expected at most {LINES_LIMIT} lines, found more")),
+            Misfit::TooManyLines => {
+                (Reason::TooManyLines, format!("expected at most {LINES_LIMIT} lines in one invoice, found more"))
+            }
             Misfit::NoLine(span) => {
                 (Reason::UnexpectedValue, format!("expected an object for each line, found {}", quoted(span)))
             }

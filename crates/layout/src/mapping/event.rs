@@ -42,10 +42,10 @@ impl RowReader {
         row: &Row<'r>,
     ) -> Result<Event<'r>, Reject> {
         let text = columns.text.read(row);
-        let text = text.ok_or_else(|| Reject::missing(&columns.text.cell.name, "the name of an event"))?;
+        let text = text.ok_or_else(|| Reject::missing(&columns.text.cell.name, "the name or code of an event"))?;
         let at = self.needed_date(&columns.at, row)?;
         let warnings = warnings::of_key(&id.key);
-        self.object(warnings, &warnings::Odd { id: &id.text, invoice: None })?;
+        self.check_warnings(warnings, &warnings::Warned { id: &id.text, invoice: None })?;
         let (kind, code) = kind_and_code(&text);
         Ok(Event {
             invoice: id.text,

@@ -94,10 +94,16 @@ impl RowReader {
             hasher.update([0]);
             match cell.read(row) {
                 Some(found) if found.text.contains('\0') => {
-                    return Err(self.reject(Reason::InvalidNaturalKey, found, &"expected a text without a NUL"));
+                    return Err(self.reject(
+                        Reason::InvalidNaturalKey,
+                        found,
+                        &"expected a text without NUL characters",
+                    ));
                 }
                 Some(found) => hasher.update(found.text),
-                None if is_needed => return Err(Reject::missing(&cell.name, "a value, which names the invoice")),
+                None if is_needed => {
+                    return Err(Reject::missing(&cell.name, "a value (it is part of the invoice's id)"));
+                }
                 None => {}
             }
         }

@@ -44,7 +44,7 @@ impl RowReader {
             warnings: WarningSet::default(),
         };
         invoice.warnings = warnings::of_invoice(&invoice, named.as_ref());
-        self.object(invoice.warnings, &warnings::Odd { id: invoice.id(), invoice: Some(&invoice) })?;
+        self.check_warnings(invoice.warnings, &warnings::Warned { id: invoice.id(), invoice: Some(&invoice) })?;
         Ok(invoice)
     }
 

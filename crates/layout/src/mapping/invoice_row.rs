@@ -32,10 +32,6 @@ impl<'r> InvoiceRow<'r> {
         &self.id.key
     }
 
-    pub(crate) fn columns(&self) -> &'r InvoiceColumns {
-        self.columns
-    }
-
     /// The whole invoice.
     #[must_use]
     pub fn whole(self) -> Invoice<'r> {

@@ -49,19 +49,18 @@ impl RowReader {
             warnings: Vec::new(),
         };
         let warnings = warnings::of_key(&id.key);
-        self.object(warnings, &warnings::Odd { id: &line.invoice, invoice: None })?;
+        self.check_warnings(warnings, &warnings::Warned { id: &line.invoice, invoice: None })?;
         line.warnings = warnings.iter().collect();
         Ok(line)
     }
 
     fn line_number(&self, cell: &Cell, row: &Row<'_>) -> Result<u32, Reject> {
-        let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, "the number of a line"))?;
+        let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, &expected_number()))?;
         let digits = taken(found.text, Take::Integer);
         // `u32::from_str` takes a sign too.
         let number = all_digits(digits.as_bytes()).then(|| digits.parse().ok()).flatten();
         number.filter(|number| (1..=LINE_NUMBER_LIMIT).contains(number)).ok_or_else(|| {
-            let expected = format_args!("expected the number of a line, 1 to {LINE_NUMBER_LIMIT}");
-            self.reject(Reason::InvalidLineNumber, found, &expected)
+            self.reject(Reason::InvalidLineNumber, found, &format_args!("expected {}", expected_number()))
         })
     }
 
@@ -89,7 +88,7 @@ impl RowReader {
     /// Rejects what would make two keys one: the separator, and the NUL that parts the keys of an ingestion.
     fn check_line_key(&self, found: Found<'_>) -> Result<(), Reject> {
         if found.text.contains([SEPARATOR, '\0']) {
-            let expected = "expected a text without a NUL or a unit separator";
+            let expected = "expected a text without NUL characters and unit separators";
             return Err(self.reject(Reason::InvalidNaturalKey, found, &expected));
         }
         Ok(())
@@ -97,7 +96,13 @@ impl RowReader {
 }
 
 #[cold]
+fn expected_number() -> String {
+    format!("a line number from 1 to {LINE_NUMBER_LIMIT}")
+}
+
+#[cold]
 fn no_line_key(cells: &[Cell]) -> Reject {
     let names: Vec<&str> = cells.iter().map(|cell| &*cell.name).collect();
-    Reject::missing(&names.join(", "), "a value, which tells the line from others")
+    let expected = if names.len() == 1 { "a value" } else { "a value in at least one of them" };
+    Reject::missing(&names.join(", "), &format!("{expected} (it distinguishes the line from the others)"))
 }

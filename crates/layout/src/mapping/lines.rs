@@ -26,8 +26,10 @@ impl RowReader {
         }
         if let Some((position, key)) = repeated(&lines) {
             let message = match key {
-                LineKey::Number(number) => format!("expected a number that no other line has, found {number} again"),
-                LineKey::Natural(_) => "expected a key that no other line has, found one again".to_owned(),
+                LineKey::Number(number) => format!("expected a different number for each line, found {number} twice"),
+                LineKey::Natural(_) => {
+                    "expected a different key for each line, found the key of an earlier line".to_owned()
+                }
             };
             return Err(of_line_number(position, &Reject { reason: Reason::InvalidLineNumber, message }));
         }
@@ -40,7 +42,7 @@ impl RowReader {
 /// What is wrong with a line of the record.
 #[cold]
 fn of_line_number(position: u32, reject: &Reject) -> Reject {
-    Reject { reason: reject.reason, message: format!("its line {position}: {}", reject.message) }
+    Reject { reason: reject.reason, message: format!("invoice line {position}: {}", reject.message) }
 }
 
 /// The first line whose key another one before it has: both would be one item.

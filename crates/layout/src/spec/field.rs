@@ -143,12 +143,16 @@ impl<'de> Visitor<'de> for SourceVisitor {
         while let Some(column) = columns.next_element()? {
             source.push(named(column)?);
         }
-        if source.is_empty() { Err(A::Error::custom("a list of no columns names none")) } else { Ok(Source(source)) }
+        if source.is_empty() {
+            Err(A::Error::custom("expected at least one column name, found an empty list"))
+        } else {
+            Ok(Source(source))
+        }
     }
 }
 
 fn named<E: Error>(column: String) -> Result<String, E> {
-    if column.trim().is_empty() { Err(E::custom("a column without a name cannot be found")) } else { Ok(column) }
+    if column.trim().is_empty() { Err(E::custom("expected a column name, found a blank text")) } else { Ok(column) }
 }
 
 /// A field in its short or its long form.
@@ -205,7 +209,7 @@ impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for NamedVisitor<T> {
     type Value = Named<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table of names, each with the column that it is for")
+        f.write_str("a table of names, each with its column")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Named<T>, A::Error> {
@@ -248,6 +252,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMoreVisitor<T> {
         while let Some(one) = list.next_element()? {
             several.push(one);
         }
-        if several.is_empty() { Err(A::Error::custom("a list of none says nothing")) } else { Ok(OneOrMore(several)) }
+        if several.is_empty() {
+            Err(A::Error::custom("expected at least one text, found an empty list"))
+        } else {
+            Ok(OneOrMore(several))
+        }
     }
 }

@@ -201,37 +201,40 @@ fn odd_records_are_warned_of_and_kept_out_where_nobody_wants_them() {
             "CPF/CNPJ Emitente",
             "12345678000196",
             Warning::CheckDigit,
-            "CPF/CNPJ Emitente: expected a right check digit, found \"12345678000196\"".to_owned(),
+            "CPF/CNPJ Emitente: expected valid check digits, found \"12345678000196\"".to_owned(),
         ),
         (
             "CPF/CNPJ Emitente",
             "00999888000118",
             Warning::IssuerUnlikeKey,
-            "CPF/CNPJ Emitente: expected the key's issuer 12345678000195, found \"00999888000118\"".to_owned(),
+            "CPF/CNPJ Emitente: expected 12345678000195, the issuer in the key, found \"00999888000118\"".to_owned(),
         ),
         (
             "DATA EMISSÃO",
             "01/02/2024",
             Warning::MonthUnlikeKey,
-            format!("DATA EMISSÃO: expected the month of the key {key}, found \"2024-02-01T00:00:00\""),
+            format!(
+                "DATA EMISSÃO: expected a date in 2024-01, the month in the key {key}, found \"2024-02-01T00:00:00\""
+            ),
         ),
         (
             "SÉRIE",
             "002",
             Warning::NumberUnlikeKey,
-            format!("NÚMERO: expected model, series and number of the key {key}, found \"55 002 7083\""),
+            "SÉRIE: expected 1, the series in the key, found \"002\"".to_owned(),
         ),
         (
             "MUNICÍPIO EMITENTE",
             "20.235.404/0001-71",
             Warning::CityIsTaxId,
-            "MUNICÍPIO EMITENTE: expected a city, not a CNPJ or CPF, found \"20.235.404/0001-71\"".to_owned(),
+            "MUNICÍPIO EMITENTE: expected the name of a city, not a CNPJ or CPF, found \"20.235.404/0001-71\""
+                .to_owned(),
         ),
         (
             "CHAVE DE ACESSO",
             "35240112345678000195550010000070831000062426",
             Warning::CheckDigit,
-            "CHAVE DE ACESSO: expected a right check digit, found \"35240112345678000195550010000070831000062426\""
+            "CHAVE DE ACESSO: expected valid check digits, found \"35240112345678000195550010000070831000062426\""
                 .to_owned(),
         ),
     ] {
@@ -253,6 +256,30 @@ fn odd_records_are_warned_of_and_kept_out_where_nobody_wants_them() {
     for cell in ["001", "1", "U", ""] {
         assert_eq!(invoice_with(&[("SÉRIE", cell)], |invoice| invoice.warnings), [], "{cell}");
     }
+}
+
+/// Reads one NFS-e by a layout that takes the issuer from the key, and returns its reject.
+fn strict_reject_of_nfse(row: &str) -> Reject {
+    let text = "name = \"nfse\"\ntitle = \"NFS-e\"\nrequires = [\"Chave\"]\n[id]\nnfse_key = \"Chave\"\n\
+                [invoice]\nissued_at = { from = \"Data\", convention = \"iso\" }\nissuer_from_key = true\n[invoice.issuer]\ncnpj = \"CNPJ\"\ncpf = \"CPF\"\n";
+    let header = ["Chave", "Data", "CNPJ", "CPF"];
+    let mapping = Mapping::new(Arc::new(Layout::parse(text).unwrap()), &header).unwrap().strict(true);
+    let record = FieldsBuf::from_iter(row.split(';').collect::<Vec<_>>());
+    let mut scratch = Scratch::default();
+    let row = Row::decode(record.as_fields(), &mut scratch);
+    map(&mapping, &row).unwrap_err()
+}
+
+#[test]
+fn a_reject_for_a_warning_names_the_column_and_the_issuer_in_an_nfse_key() {
+    let key = "52115031239558194000180000000000486626023714913456";
+    let unlike = strict_reject_of_nfse(&format!("{key};2026-02-01;;52998224725"));
+    assert_eq!(unlike.message, "CPF: expected 39558194000180, the issuer in the key, found \"52998224725\"");
+    let month = strict_reject_of_nfse(&format!("{key};2026-03-01;;"));
+    assert_eq!(
+        month.message,
+        format!("Data: expected a date in 2026-02, the month in the key {key}, found \"2026-03-01T00:00:00\"")
+    );
 }
 
 #[test]

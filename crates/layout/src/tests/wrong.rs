@@ -51,8 +51,8 @@ fn what_cannot_be_read_is_told_with_its_line() {
         ("date = \"iso\"", "date = \"yyyy-mm-dd\"", 7, "unknown variant `yyyy-mm-dd`"),
         ("total = { from = \"Total\" }", "total = 3", 14, "expected a column name, a list of column names, or a table"),
         ("issued_at = \"Date\"\n", "", 12, "missing field `issued_at`"),
-        ("issued_at = \"Date\"", "issued_at = []", 13, "a list of no columns names none"),
-        ("issued_at = \"Date\"", "issued_at = \" \"", 13, "a column without a name cannot be found"),
+        ("issued_at = \"Date\"", "issued_at = []", 13, "expected at least one column name, found an empty list"),
+        ("issued_at = \"Date\"", "issued_at = \" \"", 13, "expected a column name, found a blank text"),
         ("\"cancelled\"", "\"canceled\"", 18, "unknown variant `canceled`"),
         ("note = \"Note\"", "note = \"Note\"\nnote = \"Other\"", 23, "duplicate key"),
         (
@@ -76,72 +76,72 @@ fn what_cannot_be_meant_is_told_with_its_line() {
         (
             "\"mine\"",
             "\"My layout\"",
-            "line 1: name \"My layout\" is not of small letters, digits and hyphens, at most 64",
+            "line 1: name: expected at most 64 lower-case letters, digits and hyphens, found \"My layout\"",
         ),
-        ("[\"Key\", \"Date\"]", "[]", "line 3: requires names no column, so that every header would fit"),
-        ("[\"Key\", \"Date\"]", "[\"Key\", [\"Date\", \"*KEY \"]]", "line 3: requires names column \"key\" twice"),
+        (
+            "[\"Key\", \"Date\"]",
+            "[]",
+            "line 3: requires: expected at least one column: without any, every header would match",
+        ),
+        ("[\"Key\", \"Date\"]", "[\"Key\", [\"Date\", \"*KEY \"]]", "line 3: requires: column \"key\" is named twice"),
         (
             "[conventions]",
             "without = [\"Dáte\"]\n[conventions]",
-            "line 5: without names column \"date\", which requires names too",
+            "line 5: without: column \"date\" is in `requires` too",
         ),
         (
             "[conventions]",
             "currency = \"R$\"\n[conventions]",
-            "line 5: currency \"R$\" is not an ISO 4217 code such as BRL",
+            "line 5: currency: expected an ISO 4217 code such as BRL, found \"R$\"",
         ),
-        ("\"comma\"", "\"point\"", "line 6: conventions.decimal names \"point\" twice"),
-        (
-            "access_key = \"Key\"",
-            "",
-            "line 9: [id] has none of access_key, nfse_key and natural_key, so that nothing would name an invoice",
-        ),
+        ("\"comma\"", "\"point\"", "line 6: conventions.decimal: \"point\" is named twice"),
+        ("access_key = \"Key\"", "", "line 9: [id]: expected access_key, nfse_key or natural_key, found none of them"),
         (
             "access_key = \"Key\"",
             "natural_key = { name = \"mine\", from = [] }",
-            "line 10: natural_key has a `from` of no columns, so that all invoices would be one",
+            "line 10: natural_key.from: expected at least one column: without any, all invoices would have one id",
         ),
         (
             "access_key = \"Key\"",
             "natural_key = { name = \"mine\", from = [\"A\"], optional = [\"a\"] }",
-            "line 10: natural_key names column \"a\" twice",
+            "line 10: natural_key: column \"a\" is named twice",
         ),
         (
             "access_key = \"Key\"",
             "access_key = \"Key\"\n[line]\ncode = \"Code\"",
-            "line 11: [line] needs either number, the column that numbers the lines of an invoice, or key, columns that \
-             together tell one from another",
+            "line 11: [line]: expected either number (the column that numbers the lines of an invoice) or key (columns \
+             that together distinguish a line from the others), found neither",
         ),
         (
             "access_key = \"Key\"",
             "access_key = \"Key\"\n[event]\ntext = \"Event\"\nat = \"At\"",
-            "line 11: [event] stands beside another table: a row is an event or something else, never both",
+            "line 11: [event]: a layout of events cannot have [invoice] or [line] too",
         ),
         (
             "contains = \"void\",",
             "",
-            "line 18: a rule of invoice.status needs one of is, begins and contains, and no more than one",
+            "line 18: a rule of invoice.status: expected exactly one of is, begins and contains",
         ),
-        ("\"void\"", "\" \"", "line 18: a rule of invoice.status compares with nothing, so that every text would fit"),
+        ("\"void\"", "\" \"", "line 18: a rule of invoice.status: expected texts to compare with, found a blank one"),
         (
             "note =",
             "\"Note!\" =",
-            "line 21: extra \"Note!\" is not of small letters, digits and underscores, at most 64",
+            "line 21: invoice.extra: expected at most 64 lower-case letters, digits and underscores, found \"Note!\"",
         ),
         (
             "[conventions]",
             "trailer = { column = \"Key\", is = \"a\", begins = \"b\" }\n[conventions]",
-            "line 5: trailer needs one of is, begins and contains, and no more than one",
+            "line 5: trailer: expected exactly one of is, begins and contains",
         ),
         (
             "[invoice.extra]",
             "[invoice.extra]\nlong = { from = \"Long\", pad = 400 }",
-            "line 12: pad 400 is more than 50, and no number is so long",
+            "line 12: pad: expected at most 50 digits, found 400",
         ),
         (
             "[conventions]",
             "reject = [\"check_digit\", \"check_digit\"]\n[conventions]",
-            "line 5: reject names \"check_digit\" twice",
+            "line 5: reject: \"check_digit\" is named twice",
         ),
     ] {
         assert_eq!(told(from, to), format!("the layout file, {told_as}"), "{to}");
@@ -152,8 +152,5 @@ fn what_cannot_be_meant_is_told_with_its_line() {
 fn what_is_wrong_with_the_file_as_a_whole_has_no_line() {
     let (head, _) = RIGHT.split_once("[invoice]").unwrap();
     let error = Layout::parse(head).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the layout file: there is no table [invoice], [line] or [event], so that a row would yield nothing"
-    );
+    assert_eq!(error.to_string(), "the layout file: expected a table [invoice], [line] or [event], found none");
 }
