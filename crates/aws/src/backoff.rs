@@ -1,21 +1,21 @@
-//! How long to wait before trying again: exponential backoff with full jitter.
+//! Delays between retries: exponential backoff with full jitter.
 //!
-//! Pure: an attempt and a random number give a delay, and the caller sleeps.
+//! The computation is pure: the attempt and a random number give a delay, and the caller sleeps.
 
 use std::time::Duration;
 
-/// Delays that double from `base` up to `cap`, each drawn evenly from zero to its bound ("full jitter"), so that
-/// callers that failed together do not come back together.
+/// A sequence of delays whose bound doubles from `base` up to `cap`. Each delay is drawn evenly between zero and its
+/// bound ("full jitter"), so that callers that failed at the same time do not retry at the same time.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// Bound of the first delay.
     pub base: Duration,
-    /// Bound of every delay.
+    /// Largest bound of any delay.
     pub cap: Duration,
 }
 
 impl Backoff {
-    /// The delay before attempt number `attempt + 1`, where `attempt` counts from 0 and `random` lies in `[0, 1)`.
+    /// Returns the delay before attempt number `attempt + 1`. `attempt` counts from 0 and `random` lies in `[0, 1)`.
     #[must_use]
     pub fn delay(&self, attempt: u32, random: f64) -> Duration {
         let bound = self.base.saturating_mul(2_u32.saturating_pow(attempt.min(31))).min(self.cap);
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn the_delay_is_the_random_share_of_the_bound() {
+    fn the_delay_is_a_random_share_of_the_bound() {
         assert_eq!(BACKOFF.delay(3, 0.0), Duration::ZERO);
         assert_eq!(BACKOFF.delay(3, 0.25), Duration::from_millis(100));
     }

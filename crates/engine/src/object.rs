@@ -22,6 +22,7 @@ use futures::stream::{self, BoxStream, Stream, StreamExt};
 use tokio::time;
 
 use super::ahead::{Ahead, Clock, Limits};
+use notaflux_aws::Fault;
 use notaflux_aws::backoff::Backoff;
 use notaflux_records::error::BoxError;
 use notaflux_records::source::{Identity, Origin, Source};
@@ -148,11 +149,9 @@ impl ObjectSource {
             Ok(head) => head,
             Err(error) => {
                 // The answer to a HEAD has no body, so that it cannot say whether key or bucket is missing, or what is
-                // wrong with the credentials. A GET can.
-                return match self.failure(0, error) {
-                    error if error.is_permanent() => Err(self.get(0..1, &Clock::start()).await.err().unwrap_or(error)),
-                    error => Err(error),
-                };
+                // wrong with the signature or the credentials. A GET can.
+                let error = self.failure(0, error);
+                return Err(if error.is_permanent() { self.reason_of_get(error).await } else { error });
             }
         };
         let modified = head.last_modified.and_then(|time| jiff::Timestamp::from_nanosecond(time.as_nanos()).ok());
@@ -162,6 +161,17 @@ impl ObjectSource {
         let layout =
             head.metadata.and_then(|mut metadata| metadata.remove(LAYOUT_METADATA)).filter(|name| !name.is_empty());
         Ok(Identity { version_id, etag: head.e_tag, modified, size_bytes, layout, ..Identity::clone(&self.identity) })
+    }
+
+    /// Returns why a GET of the first byte fails, in place of the error of a HEAD.
+    ///
+    /// Where the GET succeeds (or finds the object empty), the reason for the refusal of the HEAD has passed: its signature
+    /// or token had expired, for example, and the GET has a new one. Another HEAD may succeed then.
+    async fn reason_of_get(&self, head: ReadError) -> ReadError {
+        match self.get(0..1, &Clock::start()).await {
+            Err(ReadError::Changed { .. }) | Ok(_) => self.broken(0, head),
+            Err(error) => error,
+        }
     }
 
     /// A body that begins at `range.start`.
@@ -236,64 +246,46 @@ impl ObjectSource {
     {
         let object = self.identity.to_string();
         let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.code().unwrap_or_default().to_owned();
-        let said = error.message().map_or_else(|| code.clone(), |message| format!("{code}: {message}"));
-        let detail = match status {
-            Some(status) if said.is_empty() => format!("HTTP {status}"),
-            _ => said,
-        };
-        match (status, code.as_str()) {
-            (_, "NoSuchBucket") => ReadError::NoBucket { bucket: self.bucket.to_string() },
-            (_, "NoSuchVersion") => ReadError::NotFound { object, what: "version" },
-            (Some(404), _) => ReadError::NotFound { object, what: "key" },
-            (Some(412), _) => self.changed("another version"),
-            (Some(416), _) => self.changed("a shorter one"),
-            (_, "InvalidObjectState") => self.refused("it lies in an archive tier: restore it first"),
-            (_, code) if is_about_credentials(code) => ReadError::Credentials { object, detail },
-            (Some(401 | 403), _) => {
-                let remedy = "allow s3:GetObject on it (s3:GetObjectVersion where a version is named)";
-                ReadError::Denied { object, detail, remedy }
-            }
-            (_, "RequestTimeout" | "SlowDown" | "InternalError" | "ServiceUnavailable" | "OperationAborted") => {
+        let code = error.code().unwrap_or_default();
+        match (status, code) {
+            (_, "NoSuchBucket") => return ReadError::NoBucket { bucket: self.bucket.to_string() },
+            (_, "NoSuchVersion") => return ReadError::NotFound { object, what: "version" },
+            (Some(404), _) => return ReadError::NotFound { object, what: "key" },
+            (Some(412), _) => return self.changed("another version"),
+            (Some(416), _) => return self.changed("a shorter one"),
+            (_, "InvalidObjectState") => return self.refused("it lies in an archive tier: restore it first"),
+            _ => {}
+        }
+        match (notaflux_aws::fault(&error), status) {
+            (Fault::Throttled | Fault::Unavailable | Fault::ExpiredSignature | Fault::ExpiredToken, _) => {
                 self.broken(byte, DisplayErrorContext(error).to_string())
             }
-            (Some(301 | 307 | 308), _) => self.refused(&format!("{detail}: the bucket lies in another region")),
-            (Some(400..=499), _) if !matches!(status, Some(408 | 425 | 429)) => self.refused(&detail),
-            _ => self.undelivered(byte, &error),
-        }
-    }
-
-    /// A request that had no answer, or one that says to try again.
-    fn undelivered<E>(&self, byte: u64, error: &SdkError<E, HttpResponse>) -> ReadError
-    where
-        E: std::error::Error + Send + Sync + 'static,
-    {
-        let detail = DisplayErrorContext(error).to_string();
-        let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ResponseError(_));
-        // The SDK tells missing credentials only in the text of a cause.
-        if !answered && detail.to_ascii_lowercase().contains("credentials") {
-            return ReadError::Credentials { object: self.identity.to_string(), detail };
-        }
-        match error {
-            SdkError::ConstructionFailure(_) => self.refused(&detail),
-            SdkError::DispatchFailure(failure) if failure.is_user() => self.refused(&detail),
-            _ => self.broken(byte, detail),
+            (Fault::Credentials, _) => ReadError::Credentials { object, detail: detail(error) },
+            (Fault::Refused, Some(401 | 403)) => {
+                let remedy = "allow s3:GetObject on it (s3:GetObjectVersion where a version is named)";
+                ReadError::Denied { object, detail: detail(error), remedy }
+            }
+            (Fault::Refused, Some(301 | 307 | 308)) => {
+                self.refused(&format!("{}: the bucket lies in another region", detail(error)))
+            }
+            (Fault::Refused, _) => self.refused(&detail(error)),
         }
     }
 }
 
-/// Error codes of S3 that are about who asks, not about what.
-fn is_about_credentials(code: &str) -> bool {
-    matches!(
-        code,
-        "InvalidAccessKeyId"
-            | "SignatureDoesNotMatch"
-            | "ExpiredToken"
-            | "InvalidToken"
-            | "TokenRefreshRequired"
-            | "UnrecognizedClientException"
-            | "RequestTimeTooSkewed"
-    )
+/// Describes an error: the code and message of the service, its status where the answer has neither, or what failed before
+/// there was an answer.
+fn detail<E>(error: SdkError<E, HttpResponse>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    match (error.raw_response(), error.message()) {
+        (None, _) => DisplayErrorContext(error).to_string(),
+        (Some(_), Some(message)) => format!("{code}: {message}"),
+        (Some(response), None) if code.is_empty() => format!("HTTP {}", response.status().as_u16()),
+        (Some(_), None) => code.to_owned(),
+    }
 }
 
 fn no_retries() -> aws_sdk_s3::config::Builder {

@@ -158,7 +158,7 @@ impl WorkStore {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let refused = notaflux_aws::is_refusal(&error);
+        let refused = notaflux_aws::fault(&error).is_permanent();
         let mut message = notaflux_aws::describe_error(&error);
         if error.code() == Some("NoSuchBucket") {
             message.push_str("; create the bucket, or name another with --work-bucket");

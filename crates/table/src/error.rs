@@ -134,7 +134,9 @@ impl TableError {
             Fault::Refused => Self::Refused { table, message, source },
             Fault::Credentials => Self::Credentials { table, message, source },
             Fault::Throttled => Self::Throttled { table, message, source },
-            Fault::Unavailable => Self::Unavailable { table, message, source },
+            Fault::Unavailable | Fault::ExpiredSignature | Fault::ExpiredToken => {
+                Self::Unavailable { table, message, source }
+            }
         }
     }
 

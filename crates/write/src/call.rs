@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
 use serde::Deserialize;
 
 use super::batch::Batch;
@@ -160,9 +159,9 @@ async fn failed(wire: &Wire, table: &str, error: CallError) -> Result<Answer, Wr
     let message = aws::describe_error(&error);
     match aws::fault(&error) {
         Fault::Throttled => Ok(Answer::Throttled { message, key_range: is_of_key_ranges(&error) }),
-        Fault::Unavailable => Ok(Answer::Failed { message }),
-        // Others are asked for by the next call.
-        Fault::Credentials if error.code().is_some_and(|code| code.starts_with("ExpiredToken")) => {
+        Fault::Unavailable | Fault::ExpiredSignature => Ok(Answer::Failed { message }),
+        // The next call asks the provider for others.
+        Fault::ExpiredToken => {
             wire.forget_credentials().await;
             Ok(Answer::Failed { message })
         }
