@@ -76,7 +76,8 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
     let whole = seek.is_none_or(|from| from == 0);
     let crc32 = entry.crc32.filter(|_| whole).map(|expected| (Hasher::new(), expected));
     let (decoded, skip) = seek.map_or((0, from), |seek| (seek, from - seek));
-    Ok(DecodedReader { inner, place, decoded, skip, size: entry.size, crc32, state: State::Open, scratch: Vec::new() })
+    let (size, state, deferred, scratch) = (entry.size, State::Open, None, Vec::new());
+    Ok(DecodedReader { inner, place, decoded, skip, size, crc32, state, deferred, scratch })
 }
 
 /// The decoded bytes of an entry. Ends only where the entry ends; what is cut short or damaged is an error.
@@ -91,6 +92,8 @@ pub struct DecodedReader {
     size: Option<u64>,
     crc32: Option<(Hasher, u32)>,
     state: State,
+    /// An error that came together with decoded bytes: the next poll returns it.
+    deferred: Option<ReadError>,
     scratch: Vec<u8>,
 }
 
@@ -148,26 +151,33 @@ impl DecodedReader {
         self.inner.stored().at()
     }
 
-    /// Decodes into `buf` and does what the end and what came ask for.
+    /// Decodes into `buf`, and checks the size and, at the end, the checksum. Fills nothing where it returns an error.
     fn poll_decode(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<Result<(), ReadError>> {
+        if let Some(error) = self.deferred.take() {
+            return Poll::Ready(Err(error));
+        }
         let before = buf.filled().len();
         let read = ready!(self.inner.poll_read(cx, buf));
-        read.map_err(|error| self.explain(error))?;
         let new = buf.filled().get(before..).unwrap_or_default();
-        if new.is_empty() {
-            self.check_end()?;
-            self.state = State::Ended;
-        }
-        self.decoded += new.len() as u64;
+        let new_bytes = new.len();
+        self.decoded += new_bytes as u64;
         if let Some((hasher, _)) = &mut self.crc32 {
             hasher.update(new);
         }
-        match self.size {
-            Some(size) if self.decoded > size => {
-                Poll::Ready(Err(ReadError::corrupt(self.here(), format!("{size} decoded bytes"), "more")))
-            }
-            _ => Poll::Ready(Ok(())),
+        if let Some(size) = self.size.filter(|size| self.decoded > *size) {
+            buf.set_filled(before);
+            return Poll::Ready(Err(ReadError::corrupt(self.here(), format!("{size} decoded bytes"), "more")));
         }
+        match read.map_err(|error| self.explain(error)) {
+            Ok(()) if new_bytes > 0 => {}
+            Ok(()) => {
+                self.check_end()?;
+                self.state = State::Ended;
+            }
+            Err(error) if new_bytes > 0 => self.deferred = Some(error),
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn check_end(&mut self) -> Result<(), ReadError> {

@@ -27,7 +27,7 @@ pub(super) struct Stored {
     gathered: Vec<u8>,
     /// Bytes of `gathered` that are taken.
     taken: usize,
-    /// An error of the stream, behind what is gathered.
+    /// What the next look at the stream returns: an error that came after the gathered bytes, or that reading has failed.
     failed: Option<ReadError>,
     /// Byte of the object that comes next.
     at: u64,
@@ -51,14 +51,19 @@ impl Stored {
         self.end.saturating_sub(self.at)
     }
 
-    /// Waits until there is a chunk. None at the end.
+    /// Waits for a chunk. There is none at the end of the stream. Every call after an error is an error.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         if let Some(error) = self.failed.take() {
+            self.failed = Some(ReadError::Spent);
             return Poll::Ready(Err(error));
         }
         while self.chunk.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
-                Some(chunk) => self.chunk = chunk?,
+                Some(Ok(chunk)) => self.chunk = chunk,
+                Some(Err(error)) => {
+                    self.failed = Some(ReadError::Spent);
+                    return Poll::Ready(Err(error));
+                }
                 None => break,
             }
         }

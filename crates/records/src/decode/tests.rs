@@ -11,6 +11,8 @@ use super::super::container::Contents;
 use super::super::zip::tests::{Packed, archive, deflated, source, stored};
 use super::*;
 
+mod contract;
+
 fn gzip(data: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Level::default());
     encoder.write_all(data).unwrap();
