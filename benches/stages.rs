@@ -370,7 +370,7 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     socket.set_nodelay(true).unwrap();
     group.bench_function("limit", |bench| bench.iter(|| bodies.iter().for_each(|body| send(&mut socket, body))));
     let wire = Arc::new(Wire::new(&config));
-    let table = Table { client: client.clone(), name: server::TABLE.to_owned(), schema: Schema::default() };
+    let table = Table::new(client.clone(), server::TABLE.to_owned(), Schema::default());
     group.bench_function("ours", |bench| {
         bench.iter_batched(
             || batches(runtime, csv),
@@ -378,8 +378,8 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
                 batches.chunks_mut(HASHED_TOGETHER).for_each(batch::hash);
                 let limits = Arc::new(Limits {
                     ceiling: Ceiling::none(),
-                    flight: ConcurrencyLimit::new(IN_FLIGHT),
-                    pace: RateController::new(),
+                    concurrency: ConcurrencyLimit::new(IN_FLIGHT),
+                    rate: RateController::new(),
                 });
                 let writer = Writer::new(&table, Arc::clone(&wire), limits, Arc::new(LeaseGuard::unlimited()));
                 let put = |batch| async { writer.put(batch).await.unwrap() };

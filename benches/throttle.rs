@@ -260,11 +260,11 @@ async fn answer(State(fake): State<Arc<Fake>>, body: Bytes) -> Response {
 async fn measure(items: &Items, table: (Option<f64>, f64), lasting: Duration) {
     let (fake, endpoint) = Fake::start(items, table);
     let wire = Arc::new(Wire::new(&aws::embedded_config(&endpoint)));
-    let dynamodb = Table { client: wire.client().clone(), name: NAME.to_owned(), schema: Schema::default() };
+    let dynamodb = Table::new(wire.client().clone(), NAME.to_owned(), Schema::default());
     let limits = Arc::new(Limits {
         ceiling: Ceiling::none(),
-        flight: ConcurrencyLimit::new(CALLS_IN_FLIGHT),
-        pace: RateController::new(),
+        concurrency: ConcurrencyLimit::new(CALLS_IN_FLIGHT),
+        rate: RateController::new(),
     });
     let writer = Writer::new(&dynamodb, wire, limits, Arc::new(LeaseGuard::unlimited()));
     let from = Instant::now() + STARTING;

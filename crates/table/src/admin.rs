@@ -1,6 +1,5 @@
-//! Making, opening, describing and deleting the table.
+//! Creates, opens, describes and deletes the table.
 
-use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -11,74 +10,74 @@ use aws_sdk_dynamodb::types::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::error::TableError;
-use super::keys::{PK, SCHEMA_KEY, SK};
-use super::schema::{Index, IndexSet, SHARDS, Schema, VERSION};
+use crate::error::TableError;
+use crate::keys::{PK, SCHEMA_KEY, SK};
+use crate::schema::{Index, IndexSet, SHARDS, Schema, VERSION};
 
-/// First pause between two looks at a table that is not ready; each later one is twice as long.
+/// First pause between two checks of a table that is not ready. Each later pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// Longest pause between two looks.
+/// Longest pause between two checks.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// Longest wait for a table to be made or deleted. AWS takes seconds for an empty one; indexes take longer.
+/// Longest wait until a table is created or deleted. AWS takes seconds for an empty table, and longer for indexes.
 const WAIT_LIMIT: Duration = Duration::from_mins(10);
 
-/// An open table.
+/// An open table: its name and schema, and a client for one use of it.
+///
+/// The client decides how calls are retried, and each use has a policy of its own: a worker retries for a minute, the read API only
+/// while a gateway waits, and the writer never, since its retries are its own. So whoever composes the program gives each use its own
+/// table by [`Table::through`].
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// The client that it was opened with.
-    pub client: Client,
+    client: Client,
     /// Its name.
     pub name: String,
-    /// How it is laid out.
+    /// Its layout.
     pub schema: Schema,
 }
 
-/// A table as it stands.
+/// The present state of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Description {
-    /// What `DynamoDB` calls its state, such as `ACTIVE`.
+    /// Its state in the words of `DynamoDB`, such as `ACTIVE`.
     pub status: String,
-    /// Items in it, as `DynamoDB` counts them about every six hours.
-    pub items: u64,
-    /// Their size in bytes, counted likewise.
-    pub size_bytes: u64,
-    /// How it is laid out; where nothing is recorded yet, what the first writer will record.
+    /// Number of its items, which `DynamoDB` counts about every six hours; none if the service reports none.
+    pub items: Option<u64>,
+    /// Size of its items in bytes, counted likewise.
+    pub size_bytes: Option<u64>,
+    /// Its layout. If none is recorded yet, the layout that the first writer will record.
     pub schema: Schema,
-    /// Its indexes.
-    pub indexes: Vec<IndexDescription>,
-}
-
-/// An index as it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexDescription {
-    /// Its name.
-    pub name: String,
-    /// What `DynamoDB` calls its state.
-    pub status: String,
-    /// Entries in it, as `DynamoDB` counts them about every six hours.
-    pub items: u64,
-    /// Their size in bytes, counted likewise.
-    pub size_bytes: u64,
-}
-
-impl fmt::Display for IndexDescription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}, {} items, {} bytes)", self.name, self.status, self.items, self.size_bytes)
-    }
 }
 
 impl Table {
-    /// Opens a table to write into it. A table that was made by other means (a stack template) has no `SCHEMA` item
-    /// yet: the first writer records the indexes that it finds and the default number of shards.
+    /// Names a table whose schema is known. Makes no call.
+    #[must_use]
+    pub const fn new(client: Client, name: String, schema: Schema) -> Self {
+        Self { client, name, schema }
+    }
+
+    /// Returns the same table for another use, whose calls go through `client`.
+    #[must_use]
+    pub fn through(&self, client: Client) -> Self {
+        Self::new(client, self.name.clone(), self.schema.clone())
+    }
+
+    /// Returns the client of this use.
+    #[must_use]
+    pub const fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Opens a table for writing. A table that was created by other means (a stack template) has no `SCHEMA` item yet: the first
+    /// writer records the indexes that it finds and the default number of shards.
     ///
     /// # Errors
-    /// No such table, one that is not ours or of another version, and what `DynamoDB` answers.
+    /// The table does not exist, is not a notaflux table, or has another version; an error of `DynamoDB`.
     pub async fn open(client: Client, name: String) -> Result<Self, TableError> {
         Self::open_sharded(client, name, SHARDS).await
     }
 
-    /// Like [`Table::open`], but where nothing is recorded yet, the number of shards is `shards`. Where another number is
-    /// recorded, that one stands: what is in the table lies where it says.
+    /// Like [`Table::open`], but records `shards` as the number of shards if none is recorded yet. A recorded number stays valid: the
+    /// items in the table follow it.
     ///
     /// # Errors
     /// As [`Table::open`].
@@ -92,7 +91,7 @@ impl Table {
         Ok(Self { client, name, schema })
     }
 
-    /// Opens a table to read from it, and writes nothing: see [`Table::open`] for the rest.
+    /// Opens a table for reading, and writes nothing. Otherwise as [`Table::open`].
     ///
     /// # Errors
     /// As [`Table::open`].
@@ -100,8 +99,8 @@ impl Table {
         Self::open_sharded_to_read(client, name, SHARDS).await
     }
 
-    /// Like [`Table::open_to_read`], with the number of shards that the first writer is going to record. A reader that
-    /// started before it would look for nothing in the shards that it does not know of.
+    /// Like [`Table::open_to_read`], with the number of shards that the first writer will record. With a smaller number, a reader that
+    /// starts before that writer would miss items.
     ///
     /// # Errors
     /// As [`Table::open`].
@@ -113,7 +112,7 @@ impl Table {
         Ok(Self { client, name, schema })
     }
 
-    /// Opens a table as it is, or makes it with `schema`.
+    /// Opens an existing table as it is, or creates it with `schema`.
     ///
     /// # Errors
     /// As [`Table::open`] and [`create`].
@@ -125,11 +124,10 @@ impl Table {
     }
 }
 
-/// Makes a table, on demand, with its indexes, and waits until it can be used. Where it exists with the same schema
-/// there is nothing to do.
+/// Creates an on-demand table with its indexes, and waits until it can be used. Does nothing if it exists with the same schema.
 ///
 /// # Errors
-/// A table of that name that is not ours or has another schema; what `DynamoDB` answers.
+/// A table of this name exists and is not a notaflux table or has another schema; an error of `DynamoDB`.
 pub async fn create(client: Client, name: String, schema: Schema) -> Result<Table, TableError> {
     if let Err(error) = create_table(&client, &name, &schema).await
         && error.code() != Some("ResourceInUseException")
@@ -149,36 +147,29 @@ pub async fn create(client: Client, name: String, schema: Schema) -> Result<Tabl
     Ok(Table { client, name, schema })
 }
 
-/// A table as it stands.
+/// Returns the present state of a table.
 ///
 /// # Errors
-/// No such table, one that is not ours or of another version, and what `DynamoDB` answers.
+/// As [`Table::open`].
 pub async fn describe(client: &Client, name: &str) -> Result<Description, TableError> {
     let description = described(client, name).await?;
     let mut schema = derived(&description, name)?;
     if matches!(description.table_status(), Some(TableStatus::Active | TableStatus::Updating)) {
         schema = recorded(client, name).await?.unwrap_or(schema);
     }
-    let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok()).unwrap_or_default();
-    let indexes = description.global_secondary_indexes().iter().map(|index| IndexDescription {
-        name: index.index_name().unwrap_or_default().to_owned(),
-        status: index.index_status().map_or("unknown", IndexStatus::as_str).to_owned(),
-        items: count(index.item_count()),
-        size_bytes: count(index.index_size_bytes()),
-    });
+    let count = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
     Ok(Description {
         status: status_of(&description),
         items: count(description.item_count()),
         size_bytes: count(description.table_size_bytes()),
         schema,
-        indexes: indexes.collect(),
     })
 }
 
-/// Deletes a table with all that is in it, and waits until it is gone.
+/// Deletes a table with all its items, and waits until it is gone.
 ///
 /// # Errors
-/// No such table; what `DynamoDB` answers.
+/// The table does not exist; an error of `DynamoDB`.
 pub async fn delete(client: &Client, name: &str) -> Result<(), TableError> {
     client.delete_table().table_name(name).send().await.map_err(|error| TableError::service(name, error))?;
     let mut wait = Wait::begin();
@@ -205,14 +196,14 @@ async fn create_table(client: &Client, name: &str, schema: &Schema) -> Result<()
     for index in schema.indexes.iter() {
         let (partition, sort) = (index.partition_attribute(), index.sort_attribute());
         let everything = Projection::builder().projection_type(ProjectionType::All).build();
-        let made = GlobalSecondaryIndex::builder()
+        let index = GlobalSecondaryIndex::builder()
             .index_name(index.name())
             .set_key_schema(Some(key_schema(partition, sort)?))
             .projection(everything);
         call = call
             .attribute_definitions(text_attribute(partition)?)
             .attribute_definitions(text_attribute(sort)?)
-            .global_secondary_indexes(made.build()?);
+            .global_secondary_indexes(index.build()?);
     }
     call.send().await.map(drop)
 }
@@ -222,8 +213,8 @@ fn text_attribute(name: &str) -> Result<AttributeDefinition, BuildError> {
 }
 
 fn key_schema(partition: &str, sort: &str) -> Result<Vec<KeySchemaElement>, BuildError> {
-    let part = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
-    Ok(vec![part(partition, KeyType::Hash)?, part(sort, KeyType::Range)?])
+    let element = |name: &str, kind| KeySchemaElement::builder().attribute_name(name).key_type(kind).build();
+    Ok(vec![element(partition, KeyType::Hash)?, element(sort, KeyType::Range)?])
 }
 
 async fn described(client: &Client, name: &str) -> Result<TableDescription, TableError> {
@@ -243,7 +234,7 @@ async fn until_active(client: &Client, name: &str) -> Result<TableDescription, T
         let status = match described(client, name).await {
             Ok(description) if is_active(&description) => return Ok(description),
             Ok(description) => status_of(&description),
-            // For a moment after it was made, not every server of the service knows it.
+            // For a moment after the creation, not every server of the service knows the table.
             Err(TableError::Missing { .. }) => "CREATING".to_owned(),
             Err(error) => return Err(error),
         };
@@ -257,16 +248,16 @@ fn is_active(description: &TableDescription) -> bool {
         && indexes.all(|index| index.index_status() == Some(&IndexStatus::Active))
 }
 
-/// The schema that a table without a `SCHEMA` item has: the indexes that are there, and the default of the rest.
+/// Returns the schema of a table without a `SCHEMA` item: the indexes that it has, and defaults for the rest.
 fn derived(description: &TableDescription, name: &str) -> Result<Schema, TableError> {
     require_keys(name, "the table", (PK, SK), description.key_schema())?;
     let mut found = Vec::new();
-    for there in description.global_secondary_indexes() {
-        // An index that somebody added for a purpose of their own is no concern of ours.
-        let Some(index) = there.index_name().and_then(Index::from_name) else { continue };
+    for existing in description.global_secondary_indexes() {
+        // Users may add indexes of their own.
+        let Some(index) = existing.index_name().and_then(Index::from_name) else { continue };
         let keys = (index.partition_attribute(), index.sort_attribute());
-        require_keys(name, &format!("index {:?}", index.name()), keys, there.key_schema())?;
-        let projection = there.projection().and_then(Projection::projection_type);
+        require_keys(name, &format!("index {:?}", index.name()), keys, existing.key_schema())?;
+        let projection = existing.projection().and_then(Projection::projection_type);
         if projection != Some(&ProjectionType::All) {
             let expected = format!("index {:?} with projection ALL", index.name());
             let found = projection.map_or("none", ProjectionType::as_str).to_owned();
@@ -291,7 +282,7 @@ fn require_keys(
     Err(TableError::Foreign { table: table.to_owned(), expected, found: names.join(", ") })
 }
 
-/// The schema in the table's `SCHEMA` item.
+/// Reads the schema in the table's `SCHEMA` item.
 async fn recorded(client: &Client, name: &str) -> Result<Option<Schema>, TableError> {
     let key = || AttributeValue::S(SCHEMA_KEY.to_owned());
     let get = client.get_item().table_name(name).consistent_read(true).key(PK, key()).key(SK, key());
@@ -303,18 +294,18 @@ async fn recorded(client: &Client, name: &str) -> Result<Option<Schema>, TableEr
     match Schema::version_of(&item) {
         Some(VERSION) => {}
         Some(found) => return Err(TableError::OtherVersion { table: name.to_owned(), found, known: VERSION }),
-        None => return Err(unlike_schema(name)),
+        None => return Err(damaged_schema(name)),
     }
-    Schema::from_item(&item).map(Some).ok_or_else(|| unlike_schema(name))
+    Schema::from_item(&item).map(Some).ok_or_else(|| damaged_schema(name))
 }
 
-fn unlike_schema(name: &str) -> TableError {
+fn damaged_schema(name: &str) -> TableError {
     let expected = format!("a {SCHEMA_KEY} item with version, shards and indexes");
-    TableError::Foreign { table: name.to_owned(), expected, found: "another one".to_owned() }
+    TableError::Foreign { table: name.to_owned(), expected, found: "a damaged one".to_owned() }
 }
 
-/// Why the `SCHEMA` item cannot be read: of a table that is being made `DynamoDB` says that it is not found, and of one
-/// with other keys that the request is wrong.
+/// Finds out why the `SCHEMA` item cannot be read. While a table is being created, `DynamoDB` reports that it does not exist; for a
+/// table with other keys, that the request is invalid.
 async fn unreadable<E>(
     client: &Client,
     name: &str,
@@ -339,33 +330,33 @@ where
     }
 }
 
-/// Records `schema` in the table unless something is recorded already. Gives what is recorded then.
+/// Records `schema` in the table unless a schema is recorded already. Returns the recorded schema.
 async fn record(client: &Client, name: &str, schema: &Schema) -> Result<Schema, TableError> {
     let put = client.put_item().table_name(name).set_item(Some(schema.to_item()));
     let put = put.condition_expression("attribute_not_exists(#pk)").expression_attribute_names("#pk", PK);
     match put.send().await {
         Ok(_) => Ok(schema.clone()),
-        // Another writer was first; or our own call, whose answer was lost.
+        // Another writer was first, or an earlier call of our own whose answer was lost.
         Err(error) if error.code() == Some("ConditionalCheckFailedException") => {
-            recorded(client, name).await?.ok_or_else(|| unlike_schema(name))
+            recorded(client, name).await?.ok_or_else(|| damaged_schema(name))
         }
         Err(error) => Err(TableError::service(name, error)),
     }
 }
 
-/// A wait for a table, with growing pauses and an end.
+/// A wait for a table, with growing pauses and a limit.
 struct Wait {
-    begun: Instant,
+    began: Instant,
     pause: Duration,
 }
 
 impl Wait {
     fn begin() -> Self {
-        Self { begun: Instant::now(), pause: FIRST_PAUSE }
+        Self { began: Instant::now(), pause: FIRST_PAUSE }
     }
 
     async fn pause(&mut self, name: &str, status: &str) -> Result<(), TableError> {
-        let waited = self.begun.elapsed();
+        let waited = self.began.elapsed();
         if waited > WAIT_LIMIT {
             let seconds = waited.as_secs();
             return Err(TableError::TooSlow { table: name.to_owned(), status: status.to_owned(), seconds });
@@ -387,7 +378,7 @@ mod tests {
         Schema { shards, indexes: IndexSet::parse(indexes).unwrap(), ..Schema::default() }
     }
 
-    /// Makes a table by other means than ours.
+    /// Creates a table by other means than ours.
     async fn make(client: &Client, name: &str, keys: (&str, &str)) {
         let call = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
         let call = call
@@ -398,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_is_made_once_and_opened_as_it_was_made() {
+    async fn a_table_is_created_once_and_opened_as_it_was_created() {
         let client = dynamodb().await;
         let asked = schema(3, "issuer,month");
         for _ in 0..2 {
@@ -408,8 +399,7 @@ mod tests {
         assert_eq!(Table::open(client.clone(), "inv".into()).await.unwrap().schema, asked);
         assert_eq!(Table::open_to_read(client.clone(), "inv".into()).await.unwrap().schema, asked);
         let shown = describe(&client, "inv").await.unwrap();
-        assert_eq!((shown.status.as_str(), shown.schema), ("ACTIVE", asked));
-        assert_eq!(shown.indexes.len(), 2);
+        assert_eq!((shown.status.as_str(), shown.items, shown.schema), ("ACTIVE", Some(1), asked));
         for other in [schema(4, "issuer,month"), schema(3, "issuer")] {
             let error = create(client.clone(), "inv".into(), other).await.unwrap_err();
             assert!(
@@ -418,7 +408,7 @@ mod tests {
         }
         delete(&client, "inv").await.unwrap();
         let error = Table::open(client.clone(), "inv".into()).await.unwrap_err();
-        let expected = "there is no table \"inv\"; make it with notaflux table create and the same --table or --data";
+        let expected = "there is no table \"inv\"; create it with notaflux table create and the same --table or --data";
         assert_eq!((error.to_string().as_str(), error.is_permanent()), (expected, true));
         assert_eq!(delete(&client, "inv").await.unwrap_err().to_string(), expected);
         assert_eq!(describe(&client, "inv").await.unwrap_err().to_string(), expected);
@@ -429,7 +419,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_first_writer_records_the_schema_of_a_table_made_by_other_means() {
+    async fn the_first_writer_records_the_schema_of_a_table_created_by_other_means() {
         let client = dynamodb().await;
         make(&client, "inv", (PK, SK)).await;
         assert_eq!(Table::open_to_read(client.clone(), "inv".into()).await.unwrap().schema, schema(8, "none"));
@@ -440,15 +430,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn shards_are_those_asked_for_until_some_are_recorded() {
+    async fn the_requested_shards_apply_until_a_number_is_recorded() {
         let client = dynamodb().await;
         make(&client, "inv", (PK, SK)).await;
         let reader = Table::open_sharded_to_read(client.clone(), "inv".into(), 3).await.unwrap();
-        assert_eq!(reader.schema, schema(3, "none"), "as the writer is going to record it");
+        assert_eq!(reader.schema, schema(3, "none"), "as the writer will record it");
         for asked in [3, 5] {
             assert_eq!(Table::open_sharded(client.clone(), "inv".into(), asked).await.unwrap().schema.shards, 3);
             let reader = Table::open_sharded_to_read(client.clone(), "inv".into(), asked).await.unwrap();
-            assert_eq!(reader.schema.shards, 3, "what is recorded stands");
+            assert_eq!(reader.schema.shards, 3, "the recorded number stays");
         }
     }
 
@@ -467,7 +457,7 @@ mod tests {
         client.put_item().table_name("newer").set_item(Some(newer.to_item())).send().await.unwrap();
         let error = Table::open(client, "newer".into()).await.unwrap_err();
         assert!(
-            error.to_string().starts_with("table \"newer\" has schema version 2, and this program knows version 1")
+            error.to_string().starts_with("table \"newer\" has schema version 2, and this program needs version 1")
         );
     }
 }

@@ -1,67 +1,67 @@
-//! What can be wrong with a table, and what follows from it.
+//! Why a table cannot be used, and whether a retry can help.
 
 use std::error::Error;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
-use super::schema::Schema;
+use crate::schema::Schema;
 use notaflux_aws::{self as aws, Fault};
 
-/// Why a table cannot be used. One kind, one policy: [`TableError::is_permanent`].
+/// Why a table cannot be used. [`TableError::is_permanent`] states for each kind whether a retry can help.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// No table has this name, in this region and account.
-    #[error("there is no table {table:?}; make it with notaflux table create and the same --table or --data")]
+    /// No table in this region and account has this name.
+    #[error("there is no table {table:?}; create it with notaflux table create and the same --table or --data")]
     Missing {
         /// Its name.
         table: String,
     },
-    /// The table is being made, changed or deleted.
+    /// The table is being created, changed or deleted.
     #[error("table {table:?} is {status} and cannot be used now; try again in a minute")]
     NotReady {
         /// Its name.
         table: String,
-        /// What `DynamoDB` calls its state.
+        /// Its state in the words of `DynamoDB`.
         status: String,
     },
-    /// The table is not one of ours.
+    /// The table is not a notaflux table.
     #[error("table {table:?} is not a notaflux table: expected {expected}, found {found}; choose another name")]
     Foreign {
         /// Its name.
         table: String,
-        /// What a table of ours has.
+        /// What a notaflux table has.
         expected: String,
-        /// What this one has.
+        /// What this table has.
         found: String,
     },
-    /// Another version of this program has made the table.
+    /// Another version of this program created the table.
     #[error(
-        "table {table:?} has schema version {found}, and this program knows version {known}: use the program that made \
-         it, or ingest into a new table"
+        "table {table:?} has schema version {found}, and this program needs version {known}: use the program that \
+         created it, or ingest into a new table"
     )]
     OtherVersion {
         /// Its name.
         table: String,
         /// The version that its `SCHEMA` item records.
         found: u32,
-        /// The version that this program knows.
+        /// The version that this program needs.
         known: u32,
     },
-    /// A table of this name exists, and it was made otherwise than asked for now.
+    /// A table of this name exists with another schema than requested.
     #[error(
-        "table {table:?} exists with {found}, not with {asked}: neither can be changed later; choose another name, or \
+        "table {table:?} exists with {found}, not with {asked}: these cannot be changed later; choose another name, or \
          delete it with: notaflux table delete --table {table}"
     )]
     OtherSchema {
         /// Its name.
         table: String,
-        /// What it was made with.
+        /// The schema that it has.
         found: Schema,
-        /// What was asked for.
+        /// The requested schema.
         asked: Schema,
     },
-    /// There are no credentials, or the service does not know them.
+    /// There are no credentials, or the service does not accept them.
     #[error("table {table:?}: {message}")]
     Credentials {
         /// Its name.
@@ -72,8 +72,8 @@ pub enum TableError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The service refuses, and would refuse again.
-    #[error("DynamoDB refused to work on table {table:?}: {message}")]
+    /// The service refuses the call and would refuse it again.
+    #[error("DynamoDB refused a call on table {table:?}: {message}")]
     Refused {
         /// Its name.
         table: String,
@@ -83,7 +83,7 @@ pub enum TableError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// Too many calls, and retries did not help.
+    /// Too many calls; retries did not help.
     #[error("DynamoDB throttles table {table:?}: {message}; try again later")]
     Throttled {
         /// Its name.
@@ -94,7 +94,7 @@ pub enum TableError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The service cannot be reached or fails, and retries did not help.
+    /// The service cannot be reached or fails; retries did not help.
     #[error("DynamoDB did not answer for table {table:?}: {message}")]
     Unavailable {
         /// Its name.
@@ -105,22 +105,20 @@ pub enum TableError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The table did not become what was asked for.
-    #[error(
-        "table {table:?} is still {status} after {seconds} s; look at it with: notaflux table show --table {table}"
-    )]
+    /// The table did not reach the requested state in time.
+    #[error("table {table:?} is still {status} after {seconds} s; check it with: notaflux table show --table {table}")]
     TooSlow {
         /// Its name.
         table: String,
-        /// What `DynamoDB` calls its state.
+        /// Its state in the words of `DynamoDB`.
         status: String,
-        /// How long was waited, in seconds.
+        /// The wait in seconds.
         seconds: u64,
     },
 }
 
 impl TableError {
-    /// An error of a call on `table`.
+    /// Classifies an error of a call on `table`.
     #[must_use]
     pub fn service<E>(table: &str, error: SdkError<E, HttpResponse>) -> Self
     where
@@ -140,7 +138,7 @@ impl TableError {
         }
     }
 
-    /// Whether another try would end the same way.
+    /// Returns whether a retry would fail the same way.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {

@@ -2,21 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where an ingestion stands.
+/// The state of an ingestion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IngestionState {
-    /// Reading all of the source; nothing is in the table yet.
+    /// Reads the whole source. Nothing is in the table yet.
     Surveying,
-    /// Putting items.
+    /// Puts the items.
     Writing,
-    /// Every record is accounted for.
+    /// Every record is written, superseded or rejected.
     Completed,
-    /// Stopped by what would stop it again; `cause` says what.
+    /// Stopped by an error that would stop it again. The report names it as `cause`.
     Failed,
-    /// A newer version of the object has taken its place before it was completed.
+    /// A newer version of the object took its place before it was completed.
     Superseded,
-    /// Somebody ended it.
+    /// A user ended it.
     Cancelled,
 }
 
@@ -25,7 +25,7 @@ impl IngestionState {
     pub const ALL: [Self; 6] =
         [Self::Surveying, Self::Writing, Self::Completed, Self::Failed, Self::Superseded, Self::Cancelled];
 
-    /// The word that the report and the ledger use.
+    /// Returns the word for it in the report and the ledger.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl IngestionState {
         }
     }
 
-    /// Whether nobody works on it any more.
+    /// Returns whether the ingestion has ended.
     #[must_use]
     pub const fn is_end(self) -> bool {
         !matches!(self, Self::Surveying | Self::Writing)

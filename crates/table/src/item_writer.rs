@@ -1,34 +1,34 @@
-//! Where the parts of an item go: into a count of bytes, or into JSON as well.
+//! Writers of items: one counts the bytes of an item, the other writes its JSON as well.
 //!
-//! One walk over an invoice serves both, so that what is measured and what is written cannot differ.
+//! The same code passes the parts of an item to both, so that the measured and the written item cannot differ.
 
 use std::ops::Range;
 
 use jiff::civil::DateTime;
 use wide::u8x16;
 
-use super::keys::{SortTime, sort_time};
+use crate::keys::{SortTime, sort_time};
 use notaflux_invoice::Timestamp;
 use notaflux_invoice::time::TIMESTAMP_LIMIT;
 
-/// Bytes that a map or list takes besides its elements (`DynamoDB` developer guide, "Item sizes and formats").
+/// Bytes of a map or list without its elements (`DynamoDB` developer guide, "Item sizes and formats").
 const CONTAINER_BYTES: usize = 3;
-/// Bytes that each element of a map or list takes besides itself (same page).
+/// Bytes that each element of a map or list adds to its own size (same page).
 const ELEMENT_BYTES: usize = 1;
 /// Most bytes of an attribute's name (`DynamoDB` service limit: 64 KB).
-pub const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
+pub(crate) const NAME_LIMIT_BYTES: usize = 64 * 1024 - 1;
 /// Bytes of a boolean (same page).
 const BOOLEAN_BYTES: usize = 1;
 
-/// What a text begins with.
+/// JSON before a text.
 const TEXT: &[u8; 6] = br#"{"S":""#;
-/// What a text or number ends with.
+/// JSON after a text or number.
 const END: [u8; 2] = *br#""}"#;
 
-/// Bytes of a name as JSON has it, with its quotes, a comma before and a colon and [`TEXT`] behind it.
+/// Most bytes of a name in JSON: with a comma before it, its quotes, a colon and [`TEXT`].
 const NAME_BYTES: usize = 24;
 
-/// A name of ours: of characters that JSON does not escape, and few of them.
+/// A fixed name of an attribute: short, and of characters that JSON does not escape.
 #[derive(Debug)]
 pub(super) struct Name {
     text: &'static str,
@@ -39,8 +39,8 @@ pub(super) struct Name {
 }
 
 impl Name {
-    /// Made when the program is compiled: see [`name!`].
-    #[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+    /// Creates a name at compile time: see [`name!`].
+    #[allow(clippy::indexing_slicing, reason = "evaluated for constants only, where an error does not compile")]
     pub(super) const fn new(text: &'static str) -> Self {
         const fn of(text: &[u8], before: &[u8]) -> [u8; NAME_BYTES] {
             let mut json = [0; NAME_BYTES];
@@ -62,7 +62,7 @@ impl Name {
     }
 }
 
-/// A [`Name`].
+/// A constant [`Name`].
 macro_rules! name {
     ($text:expr) => {
         const { &$crate::item_writer::Name::new($text) }
@@ -70,43 +70,43 @@ macro_rules! name {
 }
 pub(super) use name;
 
-/// Takes the parts of an item in order: texts with their names, anything else behind its name.
-pub(super) trait Sink {
-    /// Begins an attribute of the item or of the open map, under a name of ours.
+/// Receives the parts of an item in order: texts with their names, other values after their names.
+pub(super) trait ItemWriter {
+    /// Begins an attribute of the item or of the open map.
     fn name(&mut self, name: &Name);
-    /// An attribute that is a text.
+    /// Writes an attribute that is a text.
     fn text(&mut self, name: &Name, text: &str);
-    /// An attribute that is a text, given in parts. Gives where it lies in the output, without its quotes.
+    /// Writes an attribute that is a text, given in parts. Returns the range of the text in the output, without its quotes.
     fn key(&mut self, name: &Name, parts: &[&str]) -> Range<usize>;
-    /// An attribute that is a text, under a name that comes from elsewhere.
-    fn further(&mut self, name: &str, text: &str);
-    /// An element of the open list that is a text.
+    /// Writes an attribute that is a text, under a name that comes from the source.
+    fn column(&mut self, name: &str, text: &str);
+    /// Writes an element of the open list, which is a text.
     fn element(&mut self, text: &str);
-    /// A time, in the plain form.
+    /// Writes a time in the plain form.
     fn time(&mut self, at: &Timestamp);
-    /// The time that index keys have, or one as long.
+    /// Returns the time for index keys, or a text of the same length.
     fn sort_time(&self, local: DateTime) -> SortTime;
-    /// A whole number.
+    /// Writes a whole number.
     fn number(&mut self, number: u64);
-    /// A boolean.
+    /// Writes a boolean.
     fn boolean(&mut self, value: bool);
     /// Begins a map.
     fn open_map(&mut self);
-    /// Ends it.
+    /// Ends the open map.
     fn close_map(&mut self);
     /// Begins a list.
     fn open_list(&mut self);
-    /// Ends it.
+    /// Ends the open list.
     fn close_list(&mut self);
 }
 
-/// Counts.
+/// Counts the bytes of an item.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     size_bytes: usize,
     depth: usize,
-    /// Length of a name from elsewhere that no attribute can have.
-    wrong_name: Option<usize>,
+    /// Length in bytes of a name from the source that `DynamoDB` refuses.
+    invalid_name_bytes: Option<usize>,
 }
 
 impl Counter {
@@ -119,14 +119,14 @@ impl Counter {
         self.depth = self.depth.saturating_sub(1);
     }
 
-    /// Size of the item so far, in bytes as `DynamoDB` counts them.
+    /// Returns the size of the item so far, in bytes as `DynamoDB` counts them.
     pub(super) fn size_bytes(&self) -> usize {
         self.size_bytes
     }
 
-    /// The length of a name from elsewhere that no attribute can have, if there was one.
-    pub(super) fn wrong_name(&self) -> Option<usize> {
-        self.wrong_name
+    /// Returns the length in bytes of a name from the source that `DynamoDB` refuses, if there was one.
+    pub(super) fn invalid_name_bytes(&self) -> Option<usize> {
+        self.invalid_name_bytes
     }
 
     #[inline]
@@ -138,7 +138,7 @@ impl Counter {
     }
 }
 
-impl Sink for Counter {
+impl ItemWriter for Counter {
     #[inline]
     fn name(&mut self, name: &Name) {
         self.count_name(name.text.len());
@@ -158,9 +158,9 @@ impl Sink for Counter {
     }
 
     #[inline]
-    fn further(&mut self, name: &str, text: &str) {
+    fn column(&mut self, name: &str, text: &str) {
         if !(1..=NAME_LIMIT_BYTES).contains(&name.len()) {
-            self.wrong_name = Some(name.len());
+            self.invalid_name_bytes = Some(name.len());
         }
         self.count_name(name.len());
         self.size_bytes += text.len();
@@ -205,27 +205,30 @@ impl Sink for Counter {
     }
 }
 
-/// One byte for two significant digits and one more (same page); zeros at the end are counted as if significant.
+/// Returns the bytes of a number: one for each two significant digits, and one more (same page). Counts zeros at the end as significant.
 pub(super) fn number_bytes(number: u64) -> usize {
-    let digits = number.checked_ilog10().unwrap_or_default() + 1;
+    // 0 has no logarithm, and one digit.
+    let digits = number.checked_ilog10().unwrap_or(0) + 1;
     digits.div_ceil(2) as usize + 1
 }
 
-/// Writes `DynamoDB` JSON and counts.
+/// Writes `DynamoDB` JSON and counts the bytes of the item.
 #[derive(Debug)]
 pub(super) struct Json<'o> {
-    /// What was written, and room behind it: texts are short, and written by stretches of a fixed length.
+    /// The written bytes, and room after them: texts are short, and are written in stretches of a fixed length.
     out: &'o mut Vec<u8>,
+    /// End of the written bytes.
     at: usize,
     counter: Counter,
+    /// Whether the next element is the first of its map or list.
     first: bool,
 }
 
-/// Room made at once: as much as most items take.
+/// Bytes of room that are added at once: enough for most items.
 const ROOM_BYTES: usize = 2048;
 
 impl<'o> Json<'o> {
-    /// An item appended to `out`.
+    /// Begins an item that is appended to `out`.
     pub(super) fn begin(out: &'o mut Vec<u8>) -> Self {
         let at = out.len();
         let mut json = Self { out, at, counter: Counter::default(), first: true };
@@ -233,21 +236,22 @@ impl<'o> Json<'o> {
         json
     }
 
-    /// Ends the item. Gives what was counted.
+    /// Ends the item. Returns the counter.
     pub(super) fn end(mut self) -> Counter {
         self.put(*b"}");
         self.out.truncate(self.at);
         self.counter
     }
 
-    /// Bytes to write to, `length` of them and [`NAME_BYTES`] more.
+    /// Returns room for at least `length` and [`NAME_BYTES`] more bytes.
     #[inline]
+    #[expect(clippy::indexing_slicing, reason = "`at` is at most the length, to which room was added")]
     fn room(&mut self, length: usize) -> &mut [u8] {
         let needed = self.at + length + NAME_BYTES;
         if self.out.len() < needed {
             self.make_room(needed);
         }
-        self.out.get_mut(self.at..).unwrap_or_default()
+        &mut self.out[self.at..]
     }
 
     #[cold]
@@ -256,25 +260,23 @@ impl<'o> Json<'o> {
     }
 
     #[inline]
+    #[expect(clippy::expect_used, reason = "a byte that is left out would damage the item")]
     fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        if let Some(room) = self.room(N).first_chunk_mut() {
-            *room = bytes;
-            self.at += N;
-        }
+        *self.room(N).first_chunk_mut().expect("there is room for N bytes") = bytes;
+        self.at += N;
     }
 
-    /// A name of ours, and `with` bytes of what a text begins with behind it.
+    /// Writes a name, and the first `text_bytes` of [`TEXT`] after it.
     #[inline]
-    fn put_name(&mut self, name: &Name, with: usize) {
+    #[expect(clippy::expect_used, reason = "a name that is left out would damage the item")]
+    fn put_name(&mut self, name: &Name, text_bytes: usize) {
         let (json, before) = if self.first { (&name.first, 1) } else { (&name.further, 2) };
-        if let Some(room) = self.room(NAME_BYTES).first_chunk_mut() {
-            *room = *json;
-            self.at += before + name.text.len() + 2 + with;
-        }
+        *self.room(NAME_BYTES).first_chunk_mut().expect("there is room for a name") = *json;
+        self.at += before + name.text.len() + 2 + text_bytes;
         self.first = false;
     }
 
-    /// The inside of a JSON string.
+    /// Writes the content of a JSON string.
     #[inline]
     fn put_text(&mut self, text: &str) {
         let text = text.as_bytes();
@@ -311,7 +313,7 @@ impl<'o> Json<'o> {
     }
 }
 
-impl Sink for Json<'_> {
+impl ItemWriter for Json<'_> {
     #[inline]
     fn name(&mut self, name: &Name) {
         self.counter.name(name);
@@ -337,8 +339,8 @@ impl Sink for Json<'_> {
         start..end
     }
 
-    fn further(&mut self, name: &str, text: &str) {
-        self.counter.further(name, text);
+    fn column(&mut self, name: &str, text: &str) {
+        self.counter.column(name, text);
         self.comma();
         self.put(*b"\"");
         self.put_text(name);
@@ -375,7 +377,8 @@ impl Sink for Json<'_> {
         let mut rest = number;
         let mut used = 0;
         for digit in digits.iter_mut().rev() {
-            *digit = b'0' + u8::try_from(rest % 10).unwrap_or_default();
+            let last = (rest % 10) as u8;
+            *digit = b'0' + last;
             used += 1;
             rest /= 10;
             if rest == 0 {
@@ -418,8 +421,8 @@ impl Sink for Json<'_> {
     }
 }
 
-/// Copies `text` to the beginning of `room`, which is as long at least, and says whether nothing in it needs an escape. In
-/// stretches of which the last may overlap: most texts are too short for a loop, or a call, to pay.
+/// Copies `text` to the beginning of `room`, which is at least as long, and returns whether no byte of it needs an escape. Copies in
+/// stretches, of which the last may overlap: most texts are too short for a loop or a call to pay off.
 #[inline]
 fn copy_plain(text: &[u8], room: &mut [u8]) -> bool {
     let Some(room) = room.get_mut(..text.len()) else { return false };
@@ -446,7 +449,7 @@ fn copy_plain(text: &[u8], room: &mut [u8]) -> bool {
     plain
 }
 
-/// Copies a text of N to 2 N bytes: its first N and its last.
+/// Copies a text of N to 2 N bytes: its first N and its last N. Returns both.
 #[inline]
 fn halves<const N: usize>(text: &[u8], room: &mut [u8]) -> Option<([u8; N], [u8; N])> {
     let (first, last) = (*text.first_chunk()?, *text.last_chunk()?);
@@ -459,7 +462,7 @@ const fn needs_escape(byte: u8) -> bool {
     byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// Which of these bytes need an escape.
+/// Marks the bytes that need an escape.
 #[inline]
 fn escapes(bytes: [u8; 16]) -> u8x16 {
     let bytes = u8x16::new(bytes);
@@ -467,8 +470,8 @@ fn escapes(bytes: [u8; 16]) -> u8x16 {
     is_control | bytes.simd_eq(u8x16::splat(b'"')) | bytes.simd_eq(u8x16::splat(b'\\'))
 }
 
-/// Whether none of eight bytes needs an escape. Each is looked at by its highest bit, which a subtraction sets where the byte is
-/// too small for it (Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte less than n").
+/// Returns whether none of eight bytes needs an escape. A subtraction sets the highest bit of each byte that is below the limit
+/// (Anderson, "Bit Twiddling Hacks", "Determine if a word has a byte less than n").
 #[inline]
 fn is_plain(bytes: u64) -> bool {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);
@@ -477,7 +480,7 @@ fn is_plain(bytes: u64) -> bool {
     (has_below(bytes, b' ') | is(b'"') | is(b'\\')) & (EACH << 7) == 0
 }
 
-/// Appends `text` as the inside of a JSON string: what needs no escape is copied in runs.
+/// Appends `text` as the content of a JSON string. Copies bytes that need no escape in runs.
 fn escape(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(at) = rest.iter().position(|byte| needs_escape(*byte)) {
@@ -534,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_whole() {
+    fn numbers_are_written_in_full() {
         for number in [0, 7, 10, 4096, u64::MAX] {
             let mut out = Vec::new();
             let mut json = Json::begin(&mut out);
@@ -558,11 +561,7 @@ mod tests {
         counter.open_map();
         counter.text(name!("k"), "v");
         counter.close_map();
-        assert_eq!(
-            counter.size_bytes(),
-            10 + 1 + 3 + (1 + 1 + 1),
-            "an element takes 1 byte besides its name and value"
-        );
+        assert_eq!(counter.size_bytes(), 10 + 1 + 3 + (1 + 1 + 1), "an element adds 1 byte to its name and value");
         counter.name(name!("l"));
         counter.open_list();
         counter.element("e");
@@ -574,29 +573,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back(text in any::<String>(), name in any::<String>(), behind in any::<String>()) {
+        fn any_text_is_read_back(text in any::<String>(), name in any::<String>(), end in any::<String>()) {
             let mut out = b"before".to_vec();
             let mut json = Json::begin(&mut out);
             json.text(name!("t"), &text);
-            let range = json.key(name!("k"), &[&text, "#", &behind]);
+            let range = json.key(name!("k"), &[&text, "#", &end]);
             json.name(name!("m"));
             json.open_map();
-            json.further(&name, &text);
+            json.column(&name, &text);
             json.close_map();
             json.name(name!("l"));
             json.open_list();
             json.element(&text);
-            json.element(&behind);
+            json.element(&end);
             json.close_list();
             json.end();
             let written = out.strip_prefix(b"before").unwrap();
             let value: serde_json::Value = serde_json::from_slice(written).unwrap();
-            let key = format!("{text}#{behind}");
+            let key = format!("{text}#{end}");
             prop_assert_eq!(&value, &serde_json::json!({
                 "t": {"S": &text},
                 "k": {"S": &key},
                 "m": {"M": {name: {"S": &text}}},
-                "l": {"L": [{"S": &text}, {"S": &behind}]},
+                "l": {"L": [{"S": &text}, {"S": &end}]},
             }));
             prop_assert_eq!(serde_json::to_string(&key).unwrap().len() - 2, range.len());
             prop_assert_eq!(&out[range.start - 1..range.start], b"\"");

@@ -1,37 +1,37 @@
-//! How a table is laid out: its version, its shards, its indexes, and the item that records them.
+//! The layout of a table: its version, shards and indexes, and the item that records them.
 
 use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::keys;
+use crate::keys;
 
 /// Version of the layout of keys and items.
-pub const VERSION: u32 = 1;
-/// Shards of a table unless others are asked for: 8 partitions take 8,000 write units a second for one issuer.
+pub(crate) const VERSION: u32 = 1;
+/// Default number of shards of a table: 8 partitions accept 8,000 write units a second for one issuer.
 pub const SHARDS: u16 = 8;
-/// Most shards. A page of a list queries each of them.
+/// Most shards of a table. Each page of a list queries all of them.
 pub const SHARDS_LIMIT: u16 = 256;
 
 /// An index of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Index {
-    /// By who issued the invoice.
+    /// By issuer.
     Issuer,
-    /// By whom it was issued to.
+    /// By recipient.
     Recipient,
-    /// By the month of issue; ingestions too.
+    /// By month of issue. It lists ingestions too.
     Month,
-    /// By status, for every status but authorised.
+    /// By status, except authorised invoices.
     State,
 }
 
 impl Index {
-    /// Every index, in the order in which they are shown.
+    /// Every index, in the order of display.
     pub const ALL: [Self; 4] = [Self::Issuer, Self::Recipient, Self::Month, Self::State];
 
-    /// Its name in `DynamoDB`.
+    /// Returns its name in `DynamoDB`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,13 +42,13 @@ impl Index {
         }
     }
 
-    /// The index with this name.
+    /// Returns the index with this name.
     #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|index| index.name() == name)
     }
 
-    /// Attribute that is its partition key.
+    /// Returns the attribute that is its partition key.
     #[must_use]
     pub const fn partition_attribute(self) -> &'static str {
         match self {
@@ -59,7 +59,7 @@ impl Index {
         }
     }
 
-    /// Attribute that is its sort key.
+    /// Returns the attribute that is its sort key.
     #[must_use]
     pub const fn sort_attribute(self) -> &'static str {
         match self {
@@ -70,9 +70,9 @@ impl Index {
         }
     }
 
-    /// What the partition key of an invoice begins with.
+    /// Returns the prefix of its partition keys.
     #[must_use]
-    pub const fn prefix(self) -> &'static str {
+    pub(crate) const fn prefix(self) -> &'static str {
         match self {
             Self::Issuer => "I#",
             Self::Recipient => "R#",
@@ -81,24 +81,24 @@ impl Index {
         }
     }
 
-    /// Partition key of what stands in `shard` of `of`: a tax id, a month as `yyyymm`, or a status.
+    /// Returns the partition key of `shard` of `value`: a tax id, a month as `yyyymm`, or a status.
     #[must_use]
-    pub fn partition(self, of: &str, shard: u16) -> String {
-        format!("{}{of}#{shard}", self.prefix())
+    pub fn partition(self, value: &str, shard: u16) -> String {
+        format!("{}{value}#{shard}", self.prefix())
     }
 }
 
-/// Which indexes a table has.
+/// The indexes that a table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "a set of four, each of which may be in it")]
 pub struct IndexSet {
-    /// [`Index::Issuer`] is in it.
+    /// [`Index::Issuer`] is in the set.
     pub issuer: bool,
-    /// [`Index::Recipient`] is in it.
+    /// [`Index::Recipient`] is in the set.
     pub recipient: bool,
-    /// [`Index::Month`] is in it.
+    /// [`Index::Month`] is in the set.
     pub month: bool,
-    /// [`Index::State`] is in it.
+    /// [`Index::State`] is in the set.
     pub state: bool,
 }
 
@@ -110,7 +110,7 @@ impl Default for IndexSet {
 }
 
 impl IndexSet {
-    /// The indexes that `chosen` holds for.
+    /// Returns the set of the indexes for which `chosen` returns true.
     #[must_use]
     pub fn of(chosen: impl Fn(Index) -> bool) -> Self {
         Self {
@@ -121,7 +121,7 @@ impl IndexSet {
         }
     }
 
-    /// Whether `index` is in it.
+    /// Returns whether `index` is in the set.
     #[must_use]
     pub const fn contains(self, index: Index) -> bool {
         match index {
@@ -132,7 +132,7 @@ impl IndexSet {
         }
     }
 
-    /// What is in it.
+    /// Returns the indexes in the set.
     pub fn iter(self) -> impl Iterator<Item = Index> {
         Index::ALL.into_iter().filter(move |index| self.contains(*index))
     }
@@ -149,26 +149,26 @@ impl IndexSet {
 }
 
 impl fmt::Display for IndexSet {
-    /// As [`IndexSet::parse`] reads it.
+    /// Writes the form that [`IndexSet::parse`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.iter().map(Index::name).collect();
         f.write_str(if names.is_empty() { "none".to_owned() } else { names.join(",") }.as_str())
     }
 }
 
-/// How a table is laid out. Recorded in the table by its first writer, and never changed.
+/// The layout of a table. Its first writer records it in the table, and it never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Schema {
     /// Version of the layout of keys and items.
     pub version: u32,
-    /// Partitions that each key of an index is spread over: 1 to [`SHARDS_LIMIT`].
+    /// Partitions over which each key of an index is spread: 1 to [`SHARDS_LIMIT`].
     pub shards: u16,
-    /// The indexes; each costs a write unit for each started KB of an invoice.
+    /// The indexes. Each costs one write unit for each started KB of an invoice.
     pub indexes: IndexSet,
 }
 
 impl Default for Schema {
-    /// This version, [`SHARDS`] shards, every index.
+    /// Returns this version, [`SHARDS`] shards and every index.
     fn default() -> Self {
         Self { version: VERSION, shards: SHARDS, indexes: IndexSet::default() }
     }
@@ -187,8 +187,8 @@ impl fmt::Display for Schema {
 }
 
 impl Schema {
-    /// The `SCHEMA` item.
-    pub(super) fn to_item(&self) -> HashMap<String, AttributeValue> {
+    /// Returns the `SCHEMA` item.
+    pub(crate) fn to_item(&self) -> HashMap<String, AttributeValue> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let indexes = self.indexes.iter().map(|index| text(index.name())).collect();
         HashMap::from([
@@ -200,13 +200,13 @@ impl Schema {
         ])
     }
 
-    /// Version in a `SCHEMA` item.
-    pub(super) fn version_of(item: &HashMap<String, AttributeValue>) -> Option<u32> {
+    /// Reads the version in a `SCHEMA` item; none if the item is damaged.
+    pub(crate) fn version_of(item: &HashMap<String, AttributeValue>) -> Option<u32> {
         item.get("version")?.as_n().ok()?.parse().ok()
     }
 
-    /// The schema in a `SCHEMA` item of this version.
-    pub(super) fn from_item(item: &HashMap<String, AttributeValue>) -> Option<Self> {
+    /// Reads the schema in a `SCHEMA` item of this version; none if the item is damaged.
+    pub(crate) fn from_item(item: &HashMap<String, AttributeValue>) -> Option<Self> {
         let version = Self::version_of(item)?;
         let shards: u16 = item.get("shards")?.as_n().ok()?.parse().ok()?;
         let names = item.get("indexes")?.as_l().ok()?.iter();
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_of_indexes_is_read_as_it_is_shown() {
+    fn a_list_of_indexes_is_parsed_as_it_is_shown() {
         for text in ["issuer,recipient,month,state", "issuer", "month,state", "none"] {
             assert_eq!(IndexSet::parse(text).unwrap().to_string(), text);
         }

@@ -1,8 +1,8 @@
-//! The status of an invoice: what an event that cancels makes of it.
+//! Cancellation: how an event that cancels an invoice changes the status of the invoice.
 //!
-//! Invoices and events come in any order and by any ingestion. An invoice brings its own status. An event that cancels
-//! and is not older than that status ends it: when an invoice is read by its id that is worked out, and for lists the
-//! ingestion that brings the event writes it into the invoice's item.
+//! Invoices and events come in any order and from any ingestion. An invoice brings its own status. A cancelling event that is not older
+//! than that status replaces it. A read of one invoice by its id computes this from the events. For lists, the ingestion that brings
+//! the event writes the status into the invoice's item.
 
 use std::borrow::Cow;
 
@@ -10,86 +10,88 @@ use aws_sdk_dynamodb::error::ProvideErrorMetadata;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 
-use super::admin::Table;
-use super::error::TableError;
-use super::keys::{self, INVOICE_SK, PK, SK};
-use super::schema::Index;
-use super::stored::{StatusOfItem, status_of_item};
+use crate::admin::Table;
+use crate::error::TableError;
+use crate::keys::{self, INVOICE_SK, PK, SK};
+use crate::schema::Index;
+use crate::stored::{StoredStatus, decode_status};
 use notaflux_invoice::{Invoice, Status, Timestamp};
 
-/// Times that an update is tried again because the invoice has changed since it was read. Each time somebody else
-/// has written it, so that more than a few mean that something else is wrong.
-const TRIES_LIMIT: u32 = 16;
+/// Most attempts of an update whose invoice changed after it was read. Each time another writer changed it, so more than a few
+/// attempts point to another problem.
+const ATTEMPTS_LIMIT: u32 = 16;
 
-/// What [`cancel_invoice`] did.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+/// The result of [`cancel_invoice`].
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Cancelled {
-    /// Whether the status was changed. A change whose answer was lost counts as none when it is found done.
+    /// Whether this call changed the status. False for an earlier change whose answer was lost.
     pub changed: bool,
-    /// Write units that the change took, its indexes included. What tries took that lost their condition is not told
-    /// by the service.
-    pub write_units: f64,
+    /// Write units that the change consumed, its indexes included; none if the service does not report them. The service never
+    /// reports the units of attempts whose condition failed.
+    pub write_units: Option<f64>,
 }
 
-/// Whether an event that cancels, at `at`, ends a status that is from `since`. Times are compared on the clocks of
-/// their sources: many have no offset.
+/// Nothing was changed, and no write unit consumed.
+const UNCHANGED: Cancelled = Cancelled { changed: false, write_units: Some(0.0) };
+
+/// Returns whether a cancelling event at `at` replaces a status that began at `since`. Compares local times, since many sources
+/// state no offset.
 #[must_use]
-pub fn ends_status(at: &Timestamp, since: Option<&Timestamp>) -> bool {
+fn replaces_status(at: &Timestamp, since: Option<&Timestamp>) -> bool {
     since.is_none_or(|since| since.local <= at.local)
 }
 
-/// Makes `invoice` one that was cancelled `at`, in the words `text`, if that is not older than its status. Gives whether it
-/// did.
+/// Marks `invoice` as cancelled at `at` with the text `text`, if its status is not later. Returns whether it did.
 pub fn cancel<'a>(invoice: &mut Invoice<'a>, at: Timestamp, text: Option<Cow<'a, str>>) -> bool {
-    let ends = ends_status(&at, invoice.status_at.as_ref());
-    if ends {
+    let replaces = replaces_status(&at, invoice.status_at.as_ref());
+    if replaces {
         (invoice.status, invoice.status_text, invoice.status_at) = (Status::Cancelled, text, Some(at));
     }
-    ends
+    replaces
 }
 
-/// Writes into the item of invoice `id` that it was cancelled `at`, in the words `text`, and lists it among the cancelled
-/// ones. Does nothing where there is no such invoice, where its status is from a later time, and where it is cancelled
-/// since that time already. So it can be repeated, and the order of repetitions is of no matter.
+/// Marks the item of invoice `id` as cancelled at `at` with the text `text`, and lists it among the cancelled invoices. Does nothing
+/// if there is no such invoice, if its status is later, or if it is already cancelled at that time. So calls may be repeated and come
+/// in any order.
 ///
 /// # Errors
-/// What `DynamoDB` answers; an item that is none of ours; an invoice that others change all the time.
+/// An error of `DynamoDB`; a damaged item; an invoice that other writers change at every attempt.
 pub async fn cancel_invoice(
     table: &Table,
     id: &str,
     at: &Timestamp,
     text: Option<&str>,
 ) -> Result<Cancelled, TableError> {
-    let mut tries = 0;
+    let mut attempts = 0;
     loop {
-        let Some(read) = read(table, id).await? else { return Ok(Cancelled::default()) };
+        let Some(read) = read(table, id).await? else { return Ok(UNCHANGED) };
         let is_done = read.status == Status::Cancelled && read.since.is_some_and(|since| since.local == at.local);
-        if is_done || !ends_status(at, read.since.as_ref()) {
-            return Ok(Cancelled::default());
+        if is_done || !replaces_status(at, read.since.as_ref()) {
+            return Ok(UNCHANGED);
         }
         let error = match update(table, id, &read, at, text).send().await {
             Ok(answer) => {
                 let write_units = answer.consumed_capacity.and_then(|consumed| consumed.capacity_units);
-                return Ok(Cancelled { changed: true, write_units: write_units.unwrap_or_default() });
+                return Ok(Cancelled { changed: true, write_units });
             }
             Err(error) => error,
         };
-        tries += 1;
+        attempts += 1;
         if error.code() != Some("ConditionalCheckFailedException") {
             return Err(TableError::service(&table.name, error));
         }
-        if tries == TRIES_LIMIT {
+        if attempts == ATTEMPTS_LIMIT {
             let message =
-                format!("an invoice changed {tries} times while its status was being written; try again later");
+                format!("an invoice changed {attempts} times while its status was being written; try again later");
             return Err(TableError::Unavailable { table: table.name.clone(), message, source: Box::new(error) });
         }
     }
 }
 
-/// What the item of an invoice says of its status, as the last write left it.
-async fn read(table: &Table, id: &str) -> Result<Option<StatusOfItem>, TableError> {
+/// Reads the status of an invoice, with a consistent read.
+async fn read(table: &Table, id: &str) -> Result<Option<StoredStatus>, TableError> {
     let get = table
-        .client
+        .client()
         .get_item()
         .table_name(&table.name)
         .key(PK, AttributeValue::S(keys::invoice_pk(id)))
@@ -101,7 +103,7 @@ async fn read(table: &Table, id: &str) -> Result<Option<StatusOfItem>, TableErro
         .expression_attribute_names("#since", "st_at");
     let answer = get.send().await.map_err(|error| TableError::service(&table.name, error))?;
     let Some(item) = answer.item else { return Ok(None) };
-    let read = status_of_item(&item);
+    let read = decode_status(&item);
     read.map(Some).map_err(|error| TableError::Foreign {
         table: table.name.clone(),
         expected: format!("invoices with {} in attribute {}", error.expected, error.attribute),
@@ -109,13 +111,13 @@ async fn read(table: &Table, id: &str) -> Result<Option<StatusOfItem>, TableErro
     })
 }
 
-/// The update, on condition that what was read still holds.
-fn update(table: &Table, id: &str, read: &StatusOfItem, at: &Timestamp, text: Option<&str>) -> UpdateItemFluentBuilder {
+/// Builds the update, on the condition that the status is still the one that was read.
+fn update(table: &Table, id: &str, read: &StoredStatus, at: &Timestamp, text: Option<&str>) -> UpdateItemFluentBuilder {
     let value = |text: &str| AttributeValue::S(text.to_owned());
     let mut set = "SET #status = :status, #since = :since".to_owned();
     let mut condition = "#at = :read_at AND #status = :read_status".to_owned();
     let mut call = table
-        .client
+        .client()
         .update_item()
         .table_name(&table.name)
         .key(PK, AttributeValue::S(keys::invoice_pk(id)))
@@ -181,12 +183,12 @@ mod tests {
     }
 
     async fn put(table: &Table, invoice: &Invoice<'_>) {
-        let put = table.client.put_item().table_name(&table.name).set_item(Some(item(table, invoice)));
+        let put = table.client().put_item().table_name(&table.name).set_item(Some(item(table, invoice)));
         put.send().await.unwrap();
     }
 
     async fn found(table: &Table, id: &str) -> Item {
-        let get = table.client.get_item().table_name(&table.name).consistent_read(true);
+        let get = table.client().get_item().table_name(&table.name).consistent_read(true);
         let get = get.key(PK, AttributeValue::S(keys::invoice_pk(id))).key(SK, AttributeValue::S("H".into()));
         get.send().await.unwrap().item.unwrap()
     }
@@ -199,9 +201,9 @@ mod tests {
         cancel_invoice(table, EXAMPLE_KEY, &at(time), text).await.unwrap()
     }
 
-    /// The item is the one that a put of the cancelled invoice would have left, index keys included.
+    /// The item equals the one that a put of the cancelled invoice writes, index keys included.
     #[tokio::test]
-    async fn a_cancelled_invoice_is_as_if_it_had_been_put_so() {
+    async fn an_update_leaves_the_item_that_a_put_writes() {
         for indexes in ["issuer,recipient,month,state", "issuer", "none"] {
             let table = table(indexes).await;
             for text in [Some("Cancelamento da NF-e"), None] {
@@ -209,7 +211,7 @@ mod tests {
                     for status_at in [example().status_at, None] {
                         put(&table, &Invoice { status, status_at, ..example() }).await;
                         let done = cancel_in(&table, "2019-11-13T08:09:10-03:00", text).await;
-                        assert!(done.changed && done.write_units >= 1.0, "{done:?}");
+                        assert!(done.changed && done.write_units.unwrap() >= 1.0, "{done:?}");
                         let expected = Invoice {
                             status: Status::Cancelled,
                             status_text: text.map(Into::into),
@@ -227,13 +229,13 @@ mod tests {
     async fn an_older_event_and_a_repeated_one_change_nothing() {
         let table = table("state").await;
         put(&table, &example()).await;
-        assert_eq!(cancel_in(&table, "2019-11-12T13:01:51", Some("older")).await, Cancelled::default());
+        assert_eq!(cancel_in(&table, "2019-11-12T13:01:51", Some("older")).await, UNCHANGED);
         assert_eq!(found(&table, EXAMPLE_KEY).await, item(&table, &example()));
-        // Not older on its clock, though earlier in the world.
+        // Not older by local time, though earlier in UTC.
         assert!(cancel_in(&table, "2019-11-12T13:01:52+09:00", Some("same")).await.changed);
         let cancelled = found(&table, EXAMPLE_KEY).await;
         for time in ["2019-11-12T13:01:52", "2019-11-12T13:01:52+09:00", "2019-11-12T00:00:00"] {
-            assert_eq!(cancel_in(&table, time, Some("again")).await, Cancelled::default(), "{time}");
+            assert_eq!(cancel_in(&table, time, Some("again")).await, UNCHANGED, "{time}");
         }
         assert_eq!(found(&table, EXAMPLE_KEY).await, cancelled);
         assert!(cancel_in(&table, "2019-11-12T13:01:53", Some("later")).await.changed);
@@ -242,15 +244,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_invoice_is_made() {
+    async fn an_unknown_invoice_is_not_created() {
         let table = table("state").await;
-        assert_eq!(cancel_in(&table, "2019-11-13T08:09:10", None).await, Cancelled::default());
-        let items = table.client.scan().table_name(&table.name).send().await.unwrap().items.unwrap();
-        assert_eq!(items.len(), 1, "the schema alone");
+        assert_eq!(cancel_in(&table, "2019-11-13T08:09:10", None).await, UNCHANGED);
+        let items = table.client().scan().table_name(&table.name).send().await.unwrap().items.unwrap();
+        assert_eq!(items.len(), 1, "only the schema");
     }
 
     #[tokio::test]
-    async fn of_many_at_once_the_latest_stands() {
+    async fn the_latest_of_many_concurrent_cancellations_stays() {
         let table = table("state").await;
         put(&table, &example()).await;
         let times: Vec<String> = (10..22).map(|second| format!("2019-11-13T00:00:{second}")).collect();
@@ -262,11 +264,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_item_of_another_shape_is_an_error() {
+    async fn a_damaged_item_is_an_error() {
         let table = table("none").await;
         let mut damaged = item(&table, &example());
         damaged.insert("st_at".into(), AttributeValue::S("yesterday".into()));
-        table.client.put_item().table_name(&table.name).set_item(Some(damaged)).send().await.unwrap();
+        table.client().put_item().table_name(&table.name).set_item(Some(damaged)).send().await.unwrap();
         let error = cancel_invoice(&table, EXAMPLE_KEY, &at("2019-11-13T00:00:00"), None).await;
         assert_eq!(
             error.unwrap_err().to_string(),
@@ -276,19 +278,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_older_changes_a_status() {
+    fn an_event_changes_a_status_unless_it_is_older() {
         let cancelled = |time: &str, invoice: Invoice<'static>| {
             let mut after = invoice.clone();
             assert_eq!(cancel(&mut after, at(time), Some("Cancelamento".into())), after != invoice);
             (after.status, after.status_text, after.status_at)
         };
-        let as_it_was = (Status::Authorized, example().status_text, example().status_at);
+        let unchanged = (Status::Authorized, example().status_text, example().status_at);
         let after = |time: &str| (Status::Cancelled, Some("Cancelamento".into()), Some(at(time)));
         for time in ["2019-11-12T13:01:52", "2019-11-13T00:00:00"] {
             assert_eq!(cancelled(time, example()), after(time));
         }
         let long_ago = "1999-01-01T00:00:00";
         assert_eq!(cancelled(long_ago, Invoice { status_at: None, ..example() }), after(long_ago));
-        assert_eq!(cancelled("2019-11-12T13:01:51", example()), as_it_was);
+        assert_eq!(cancelled("2019-11-12T13:01:51", example()), unchanged);
     }
 }

@@ -1,4 +1,4 @@
-//! A batch: up to 25 items, written from the beginning as the body of the call that puts them all, so that a call copies nothing.
+//! A batch: up to 25 items, encoded directly into the body of the call that puts them, so that the call copies nothing.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -9,24 +9,29 @@ use notaflux_sha256::{self as sha256, HASH_BYTES};
 use notaflux_table::item::Encoded;
 
 /// Most puts in one `BatchWriteItem` call (`DynamoDB` service limit).
-pub const PUTS_LIMIT: usize = 25;
+pub(crate) const PUTS_LIMIT: usize = 25;
 
-/// Bytes of its body at which a batch is full. The service takes 16 MB of request; this bounds what the calls in flight hold.
-pub const BATCH_LIMIT_BYTES: usize = 512 * 1024;
+/// Bytes of its body at which a batch is full. The service accepts requests of 16 MB; this limit bounds the memory of the calls in
+/// flight.
+pub(crate) const BATCH_LIMIT_BYTES: usize = 512 * 1024;
 
-/// What stands before the table's name in a body, behind it, before and behind each item, and in the end.
+/// The body before the table's name.
 const HEAD: &[u8] = br#"{"ReturnConsumedCapacity":"TOTAL","RequestItems":{""#;
-const NAMED: &[u8] = br#"":["#;
+/// The body between the table's name and the first put.
+const AFTER_NAME: &[u8] = br#"":["#;
+/// A put before its item.
 const PUT: &[u8] = br#"{"PutRequest":{"Item":"#;
+/// A put after its item.
 const PUT_END: &[u8] = b"}}";
+/// The body after the last put.
 const END: &[u8] = b"]}}";
 
 /// The body of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
-    /// It, as it is sent.
+    /// The JSON that is sent.
     pub json: Bytes,
-    /// Its SHA-256, which the signature of the call is of.
+    /// SHA-256 of the JSON, which the signature of the call covers.
     pub sha256: [u8; HASH_BYTES],
 }
 
@@ -36,18 +41,18 @@ impl From<Bytes> for Body {
     }
 }
 
-/// Items of one call, and where each lies in its body.
+/// The items of one call, encoded as its body.
 #[derive(Debug)]
 pub struct Batch<T> {
-    /// What the caller wants back when every item is acknowledged.
+    /// What the caller gets back when every item is acknowledged.
     pub tag: T,
     json: Bytes,
-    /// Of its body with all items, once it is worked out.
+    /// SHA-256 of the body with all items; none until [`hash`] computes it.
     sha256: Option<[u8; HASH_BYTES]>,
     puts: Vec<Put>,
 }
 
-/// Hashes the bodies of batches together.
+/// Hashes the bodies of several batches together.
 pub fn hash<T>(batches: &mut [Batch<T>]) {
     let bodies: Vec<&[u8]> = batches.iter().map(|batch| &batch.json[..]).collect();
     let hashes = sha256::digests(&bodies);
@@ -56,6 +61,7 @@ pub fn hash<T>(batches: &mut [Batch<T>]) {
     }
 }
 
+/// Where one put lies in the body.
 #[derive(Debug)]
 struct Put {
     item: Range<usize>,
@@ -65,12 +71,12 @@ struct Put {
 }
 
 impl Put {
-    /// Where it lies with what stands before and behind its item.
+    /// Returns the range of the whole put, with its JSON around the item.
     fn whole(&self) -> Range<usize> {
         self.item.start - PUT.len()..self.item.end + PUT_END.len()
     }
 
-    /// The same after `bytes` before it were taken out.
+    /// Moves the ranges after `bytes` before them were removed.
     fn move_back(&mut self, bytes: usize) {
         for range in [&mut self.item, &mut self.pk, &mut self.sk] {
             *range = range.start - bytes..range.end - bytes;
@@ -79,13 +85,13 @@ impl Put {
 }
 
 impl<T> Batch<T> {
-    /// Number of items.
+    /// Returns the number of items.
     #[must_use]
     pub fn len(&self) -> usize {
         self.puts.len()
     }
 
-    /// Bytes of the body that puts them all.
+    /// Returns the size of the body that puts all items, in bytes.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         self.json.len()
@@ -96,33 +102,41 @@ impl<T> Batch<T> {
         self.sha256.is_some()
     }
 
-    /// Whether there are no items.
+    /// Returns whether there are no items.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.puts.is_empty()
     }
 
-    /// Write units that the items at `pending` will consume: one per started KB, once for the table and once for each
-    /// index that an item appears in.
+    /// Returns the write units that puts of the items at `pending` consume: one for each started KB, once for the table and once for
+    /// each index that an item appears in.
+    ///
+    /// # Panics
+    /// Panics if the batch has no item at one of the positions; as do [`Batch::fitting`] and [`Batch::body`].
     #[must_use]
     pub fn write_units(&self, pending: &[usize]) -> u64 {
-        pending.iter().filter_map(|&at| self.puts.get(at)).map(|put| u64::from(put.write_units)).sum()
+        pending.iter().map(|&at| u64::from(self.put(at).write_units)).sum()
     }
 
-    /// How many of the items at `pending`, from the first on, one call takes: of up to `limit_units` write units together, one
-    /// at least.
+    #[expect(clippy::indexing_slicing, reason = "positions come from this batch; a wrong one must not lose an item")]
+    fn put(&self, at: usize) -> &Put {
+        &self.puts[at]
+    }
+
+    /// Returns how many of the items at `pending`, from the first on, fit into one call of `limit_units` write units. At least one
+    /// always fits.
     #[must_use]
-    pub fn fitting(&self, pending: &[usize], limit_units: f64) -> usize {
+    pub(crate) fn fitting(&self, pending: &[usize], limit_units: f64) -> usize {
         let mut units = 0.0;
         let fits = |at: &&usize| {
-            units += self.puts.get(**at).map_or(0.0, |put| f64::from(put.write_units));
+            units += f64::from(self.put(**at).write_units);
             units <= limit_units
         };
         pending.iter().take_while(fits).count().max(1)
     }
 
-    /// The request body that puts the items at `pending`, which are in order and none of them twice. That of all of them is there
-    /// already.
+    /// Returns the body that puts the items at `pending`, which are in order and without repetitions. The body of all items exists
+    /// already and is not copied.
     #[must_use]
     pub fn body(&self, pending: &[usize]) -> Body {
         if pending.len() < self.puts.len() {
@@ -135,23 +149,24 @@ impl<T> Batch<T> {
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "puts lie within the JSON that they were encoded into")]
     fn body_of_some(&self, pending: &[usize]) -> Bytes {
-        let puts = || pending.iter().filter_map(|&at| self.puts.get(at)).map(Put::whole);
+        let puts = || pending.iter().map(|&at| self.put(at).whole());
         let head = ..self.puts.first().map_or(0, |first| first.whole().start);
         let bytes: usize = puts().map(|put| put.len() + 1).sum();
         let mut body = Vec::with_capacity(head.end + bytes + END.len());
-        body.extend_from_slice(self.json.get(head).unwrap_or_default());
+        body.extend_from_slice(&self.json[head]);
         for (nth, put) in puts().enumerate() {
             body.extend_from_slice(if nth == 0 { b"" } else { b"," });
-            body.extend_from_slice(self.json.get(put).unwrap_or_default());
+            body.extend_from_slice(&self.json[put]);
         }
         body.extend_from_slice(END);
         body.into()
     }
 
-    /// Which item has this key.
+    /// Returns the position of the item with this key.
     #[must_use]
-    pub fn position(&self, pk: &str, sk: &str) -> Option<usize> {
+    pub(crate) fn position(&self, pk: &str, sk: &str) -> Option<usize> {
         let is = |range: &Range<usize>, text: &str| self.json.get(range.clone()) == Some(text.as_bytes());
         self.puts.iter().position(|put| is(&put.pk, pk) && is(&put.sk, sk))
     }
@@ -160,9 +175,9 @@ impl<T> Batch<T> {
 /// Fills batches.
 #[derive(Debug)]
 pub struct BatchBuilder {
-    /// What every body begins with.
+    /// The beginning of every body.
     head: Vec<u8>,
-    /// The body in the making. Behind each item stands a comma.
+    /// The body that is being filled. A comma follows each put.
     body: Vec<u8>,
     puts: VecDeque<Put>,
     write_units: u64,
@@ -170,19 +185,20 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Batches for the table of this name, of up to 25 items and about `limit_units` write units, one item at least.
+    /// Creates a builder of batches for the table called `table`. A batch has up to 25 items and about `limit_units` write units, and
+    /// at least one item.
     #[must_use]
     pub fn new(table: &str, limit_units: u64) -> Self {
         // A table name has no character that JSON escapes: [a-zA-Z0-9_.-], or an ARN.
-        let head = [HEAD, table.as_bytes(), NAMED].concat();
+        let head = [HEAD, table.as_bytes(), AFTER_NAME].concat();
         let puts = VecDeque::with_capacity(PUTS_LIMIT);
         Self { body: head.clone(), head, puts, write_units: 0, limit_units }
     }
 
-    /// Takes in the item that `encode` appends to the buffer it is given.
+    /// Adds the item that `encode` appends to the given buffer.
     ///
     /// # Errors
-    /// That of `encode`; the buffer is as it was.
+    /// The error of `encode`. Then nothing is added.
     pub fn push_with<E>(&mut self, encode: impl FnOnce(&mut Vec<u8>) -> Result<Encoded, E>) -> Result<(), E> {
         let before = self.body.len();
         self.body.extend_from_slice(PUT);
@@ -196,13 +212,13 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// Number of items that are in no batch yet.
+    /// Returns the number of items that are in no batch yet.
     #[must_use]
     pub fn len(&self) -> usize {
         self.puts.len()
     }
 
-    /// Forgets the newest of them, those behind the first `len`.
+    /// Removes the newest items, so that the first `len` stay.
     pub fn truncate(&mut self, len: usize) {
         while self.puts.len() > len {
             if let Some(put) = self.puts.pop_back() {
@@ -212,19 +228,19 @@ impl BatchBuilder {
         }
     }
 
-    /// Whether there are items for a whole batch. More may be added all the same: they become part of a later one.
+    /// Returns whether there are items for a whole batch. More may still be added: they become part of a later batch.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.puts.len() >= PUTS_LIMIT || self.body.len() >= BATCH_LIMIT_BYTES || self.write_units >= self.limit_units
     }
 
-    /// Whether there is nothing to send.
+    /// Returns whether there is nothing to send.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.puts.is_empty()
     }
 
-    /// How many items the next batch has.
+    /// Returns how many items the next batch has.
     #[must_use]
     pub fn next_len(&self) -> usize {
         let mut units = 0;
@@ -236,12 +252,12 @@ impl BatchBuilder {
         self.puts.iter().take(PUTS_LIMIT).take_while(fits).count()
     }
 
-    /// The next batch: the oldest items, as many as it may have. Those behind it stay for the one after.
+    /// Removes and returns the next batch: the oldest items, as many as a batch may have. Later items stay for the next one.
     pub fn take<T>(&mut self, tag: T) -> Batch<T> {
         let length = self.next_len();
-        let end = self.puts.get(length).map_or(self.body.len(), |behind| behind.whole().start);
+        let end = self.puts.get(length).map_or(self.body.len(), |next| next.whole().start);
         let mut body = self.cut(end);
-        // The last item has no comma.
+        // No comma follows the last put.
         body.truncate(body.len() - usize::from(length > 0));
         body.extend_from_slice(END);
         let puts: Vec<Put> = self.puts.drain(..length).collect();
@@ -250,16 +266,17 @@ impl BatchBuilder {
         Batch { tag, json: body.into(), sha256: None, puts }
     }
 
-    /// What stands before `end`. A new body begins with what stands behind it.
+    /// Removes and returns the body before `end`. The next body begins with what follows.
+    #[expect(clippy::indexing_slicing, reason = "`end` is the end of a put in the body")]
     fn cut(&mut self, end: usize) -> Vec<u8> {
         if self.body.capacity() > 2 * end.max(BODY_CAPACITY_BYTES) {
-            // A record of very many items: what the batch does not need it must not hold.
+            // A record of very many items: the batch must not hold memory that it does not need.
             let mut body = Vec::with_capacity(end + END.len());
-            body.extend_from_slice(self.body.get(..end).unwrap_or_default());
+            body.extend_from_slice(&self.body[..end]);
             self.body.drain(self.head.len()..end);
             return body;
         }
-        let rest = self.body.get(end..).unwrap_or_default();
+        let rest = &self.body[end..];
         let mut next = Vec::with_capacity(BODY_CAPACITY_BYTES.max(self.head.len() + rest.len()));
         next.extend_from_slice(&self.head);
         next.extend_from_slice(rest);
@@ -269,7 +286,7 @@ impl BatchBuilder {
     }
 }
 
-/// Room for a body: 25 items of the commonest size, and what an encoder takes beyond its item.
+/// Room for a body in bytes: 25 items of the commonest size, and the room that an encoder needs after its item.
 const BODY_CAPACITY_BYTES: usize = 40 * 1024;
 
 #[cfg(test)]
@@ -301,7 +318,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_body_holds_just_the_pending_items() {
+    fn the_body_holds_only_the_pending_items() {
         let batch = batch_of(&[("a", "H"), ("b", "H"), ("c", "H")]);
         for pending in [&[0, 1, 2][..], &[0, 2], &[1], &[2], &[0, 1]] {
             let put =
@@ -314,7 +331,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn bodies_have_their_hashes_however_those_came_about() {
+    fn hashing_together_gives_the_same_bodies_as_hashing_alone() {
         let mut batches = [&[("a", "H"), ("b", "H"), ("c", "H")][..], &[("d", "H")], &[]].map(batch_of);
         let pending: [&[usize]; 3] = [&[0, 1, 2], &[0], &[]];
         let bodies = |batches: &[Batch<()>]| -> Vec<Body> {
@@ -330,7 +347,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_call_takes_what_fits_and_one_item_at_least() {
+    fn a_call_takes_the_items_that_fit_and_at_least_one() {
         let batch = batch_of(&[("a", "H"), ("b", "H"), ("c", "H")]);
         let fitting = [f64::INFINITY, 12.0, 11.9, 8.0, 1.0].map(|limit| batch.fitting(&[0, 1, 2], limit));
         assert_eq!(fitting, [3, 3, 2, 2, 1], "4 units each");
@@ -338,14 +355,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn an_item_is_found_by_both_parts_of_its_key() {
+    fn an_item_is_found_by_its_partition_key_and_sort_key() {
         let batch = batch_of(&[("a", "H"), ("a", "L"), ("b", "H")]);
         assert_eq!(batch.position("a", "L"), Some(1));
         assert_eq!(batch.position("b", "L"), None);
     }
 
     #[test]
-    fn what_does_not_fit_into_a_batch_is_in_the_next() {
+    fn items_that_do_not_fit_into_a_batch_are_in_the_next() {
         let keys: Vec<(String, &str)> = (0..60).map(|n| (format!("{n:03}"), "L")).collect();
         let mut builder = BatchBuilder::new("t", u64::MAX);
         push_all(&mut builder, &keys.iter().map(|(pk, sk)| (pk.as_str(), *sk)).collect::<Vec<_>>());
@@ -362,7 +379,7 @@ pub(crate) mod tests {
                 assert_eq!(alone["RequestItems"]["t"], json!([put]));
                 found.push(key.to_owned());
             }
-            // Items that come while some are left behind.
+            // Items that are added while others wait.
             if found.len() == PUTS_LIMIT {
                 push_all(&mut builder, &[("end", "L")]);
             }
@@ -384,7 +401,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_truncated_or_refused_leaves_nothing_behind() {
+    fn truncated_and_refused_items_leave_no_trace() {
         let mut builder = BatchBuilder::new("t", 9);
         push_all(&mut builder, &[("a", "H"), ("b", "H"), ("c", "H")]);
         assert!(builder.is_full());

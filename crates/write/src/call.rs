@@ -1,31 +1,31 @@
-//! One `BatchWriteItem` call and what its answer means.
+//! One `BatchWriteItem` call and the meaning of its answer.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::batch::Batch;
-use super::wire::{CallError, Wire};
+use crate::batch::Batch;
+use crate::error::WriteError;
+use crate::wire::{CallError, Wire};
 use notaflux_aws::{self as aws, Fault};
-use notaflux_table::TableError;
 
-/// What became of one call.
+/// The outcome of one call.
 #[derive(Debug)]
-pub enum Answer {
-    /// The service answered; some items may be left over.
+pub(crate) enum Answer {
+    /// The service answered. It may have left items unprocessed.
     Done {
-        /// Items that the service left unprocessed, as positions in the batch.
+        /// Positions in the batch of the items that the service left unprocessed.
         unprocessed: Vec<usize>,
-        /// Write units consumed, where the service says.
+        /// Write units consumed, where the service reports them.
         consumed_units: Option<f64>,
     },
-    /// Too fast for the table or the account. Retried for as long as it takes.
+    /// Too fast for the table or the account. Retried without a limit.
     Throttled {
         /// Code and message of the service.
         message: String,
-        /// Whether it is one key range that is too hot, and not the table or the account that is full.
-        key_range: bool,
+        /// Whether only key ranges are too hot, and neither the table nor the account is full.
+        is_key_range: bool,
     },
     /// Broken connection, timeout or a fault of the service. Retried for a bounded time.
     Failed {
@@ -34,75 +34,37 @@ pub enum Answer {
     },
 }
 
-/// Why writing stops.
-#[derive(Debug, thiserror::Error)]
-pub enum WriteError {
-    /// The service refuses the call, and would refuse it again: not retried.
-    #[error("DynamoDB refused to write to table {table:?}: {message}")]
-    Refused {
-        /// The table.
-        table: String,
-        /// Code and message of the service, and what to do about it.
-        message: String,
-        /// The SDK's error.
-        #[source]
-        source: Box<CallError>,
-    },
-    /// The leave to write has ended: somebody else may be writing by now. Nothing was sent since.
-    #[error("the lease on this work has ended, and with it the leave to write to table {table:?}")]
-    LeaseOver {
-        /// The table.
-        table: String,
-    },
-    /// The service refuses to update an invoice, and would refuse it again: not retried.
-    #[error(transparent)]
-    Update(Box<TableError>),
-    /// Nothing was acknowledged for too long.
-    #[error("DynamoDB did not take a write to table {table:?} for {seconds} s, last: {message}")]
-    Unavailable {
-        /// The table.
-        table: String,
-        /// How long was tried, in seconds.
-        seconds: u64,
-        /// What happened last.
-        message: String,
-    },
-    /// An answer that names an item that was not sent.
-    #[error("DynamoDB answered for table {table:?} with an unprocessed item that was not sent: {key}")]
-    Protocol {
-        /// The table.
-        table: String,
-        /// Key of the item.
-        key: String,
-    },
-}
-
 /// Puts the items at `pending` of `batch`.
 ///
 /// # Errors
-/// What would fail again: refusals, and answers that make no sense.
-pub async fn put<T>(wire: &Wire, table: &str, batch: &Batch<T>, pending: &[usize]) -> Result<Answer, WriteError> {
+/// What would fail again: refusals, and answers with an item that was not sent.
+pub(crate) async fn put<T>(
+    wire: &Wire,
+    table: &str,
+    batch: &Batch<T>,
+    pending: &[usize],
+) -> Result<Answer, WriteError> {
     match wire.send(batch.body(pending)).await {
         Ok(body) => match serde_json::from_slice(&body) {
             Ok(done) => done_of(table, batch, pending, &done),
-            Err(error) => Ok(Answer::Failed { message: format!("the answer cannot be read: {error}") }),
+            Err(error) => Ok(Answer::Failed { message: format!("cannot read the answer: {error}") }),
         },
         Err(error) => failed(wire, table, error).await,
     }
 }
 
-/// The answer to a call that the service took. Of the items that are left only their keys are read.
+/// The answer to a call that the service accepted. Only the keys of the unprocessed items are read.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Done<'a> {
     #[serde(borrow)]
-    unprocessed_items: Option<HashMap<String, Vec<Left<'a>>>>,
+    unprocessed_items: Option<HashMap<String, Vec<UnprocessedRequest<'a>>>>,
     consumed_capacity: Option<Vec<Consumed>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Left<'a> {
+struct UnprocessedRequest<'a> {
     #[serde(borrow)]
     put_request: Option<Put<'a>>,
 }
@@ -136,9 +98,10 @@ struct Consumed {
 }
 
 fn done_of<T>(table: &str, batch: &Batch<T>, pending: &[usize], done: &Done<'_>) -> Result<Answer, WriteError> {
-    let left = done.unprocessed_items.iter().flat_map(HashMap::values).flatten();
-    let unprocessed = left.map(|left| {
-        let keys = left.put_request.as_ref().map(|put| &put.item);
+    let requests = done.unprocessed_items.iter().flat_map(HashMap::values).flatten();
+    let unprocessed = requests.map(|request| {
+        // A request without a put has no key of ours: no item of the batch has an empty one.
+        let keys = request.put_request.as_ref().map(|put| &put.item);
         let (pk, sk) = keys.map_or(("", ""), |keys| (&*keys.pk.text, &*keys.sk.text));
         let position = batch.position(pk, sk).filter(|at| pending.contains(at));
         position.ok_or_else(|| WriteError::Protocol { table: table.to_owned(), key: format!("{pk} / {sk}") })
@@ -150,7 +113,7 @@ fn done_of<T>(table: &str, batch: &Batch<T>, pending: &[usize], done: &Done<'_>)
     Ok(Answer::Done { unprocessed, consumed_units: sum_of(consumed) })
 }
 
-/// The sum of those that are told; none where none is.
+/// Returns the sum of the units that are reported; none if none are.
 fn sum_of(units: impl Iterator<Item = Option<f64>>) -> Option<f64> {
     units.flatten().fold(None, |sum, units| Some(sum.unwrap_or(0.0) + units))
 }
@@ -158,7 +121,7 @@ fn sum_of(units: impl Iterator<Item = Option<f64>>) -> Option<f64> {
 async fn failed(wire: &Wire, table: &str, error: CallError) -> Result<Answer, WriteError> {
     let message = aws::describe_error(&error);
     match aws::fault(&error) {
-        Fault::Throttled => Ok(Answer::Throttled { message, key_range: is_of_key_ranges(&error) }),
+        Fault::Throttled => Ok(Answer::Throttled { message, is_key_range: is_of_key_ranges(&error) }),
         Fault::Unavailable | Fault::ExpiredSignature => Ok(Answer::Failed { message }),
         // The next call asks the provider for others.
         Fault::ExpiredToken => {
@@ -171,9 +134,9 @@ async fn failed(wire: &Wire, table: &str, error: CallError) -> Result<Answer, Wr
     }
 }
 
-/// Why a call was throttled.
+/// The body of a throttle.
 #[derive(Debug, Deserialize)]
-struct Throttled {
+struct ThrottledBody {
     #[serde(rename = "ThrottlingReasons", alias = "throttlingReasons", default)]
     reasons: Vec<Reason>,
 }
@@ -184,13 +147,14 @@ struct Reason {
     reason: String,
 }
 
-/// Whether every reason that the service gives for a throttle is a key range
-/// (`ThrottlingReasons`: `TableWriteKeyRangeThroughputExceeded`, `IndexWriteKeyRangeThroughputExceeded`).
+/// Returns whether every reason that the service gives for a throttle is a key range
+/// (`ThrottlingReasons`: `TableWriteKeyRangeThroughputExceeded`, `IndexWriteKeyRangeThroughputExceeded`). A throttle without readable
+/// reasons counts as one of the table.
 fn is_of_key_ranges(error: &CallError) -> bool {
     let body = error.raw_response().and_then(|response| response.body().bytes());
-    let said = body.and_then(|body| serde_json::from_slice::<Throttled>(body).ok());
-    said.is_some_and(|said| {
-        !said.reasons.is_empty() && said.reasons.iter().all(|reason| reason.reason.contains("KeyRange"))
+    let throttled = body.and_then(|body| serde_json::from_slice::<ThrottledBody>(body).ok());
+    throttled.is_some_and(|throttled| {
+        !throttled.reasons.is_empty() && throttled.reasons.iter().all(|reason| reason.reason.contains("KeyRange"))
     })
 }
 
@@ -202,10 +166,10 @@ mod tests {
     use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
     use aws_smithy_types::body::SdkBody;
 
-    use super::super::batch::tests::batch_of;
     use super::*;
+    use crate::batch::tests::batch_of;
 
-    fn told(answer: &str, pending: &[usize]) -> Result<(Vec<usize>, Option<f64>), String> {
+    fn read(answer: &str, pending: &[usize]) -> Result<(Vec<usize>, Option<f64>), String> {
         let batch = batch_of(&[("a", "H"), ("b", "H"), ("ç", "L#1")]);
         let done = done_of("t", &batch, pending, &serde_json::from_str(answer).unwrap());
         match done.map_err(|error| error.to_string())? {
@@ -214,19 +178,19 @@ mod tests {
         }
     }
 
-    fn left(keys: &[(&str, &str)]) -> String {
+    fn unprocessed(keys: &[(&str, &str)]) -> String {
         let put = |(pk, sk): &(&str, &str)| serde_json::json!({"PutRequest": {"Item": {"PK": {"S": pk}, "SK": {"S": sk}, "x": {"N": "1"}}}});
-        let left: Vec<_> = keys.iter().map(put).collect();
-        serde_json::json!({ "UnprocessedItems": { "t": left } }).to_string()
+        let puts: Vec<_> = keys.iter().map(put).collect();
+        serde_json::json!({ "UnprocessedItems": { "t": puts } }).to_string()
     }
 
     #[test]
-    fn what_an_answer_does_not_say_is_nothing() {
+    fn absent_fields_of_an_answer_are_none() {
         for answer in ["{}", r#"{"UnprocessedItems": {}}"#, r#"{"UnprocessedItems": null, "ConsumedCapacity": null}"#] {
-            assert_eq!(told(answer, &[0, 1, 2]), Ok((vec![], None)), "{answer}");
+            assert_eq!(read(answer, &[0, 1, 2]), Ok((vec![], None)), "{answer}");
         }
         let consumed = r#"{"ConsumedCapacity": [{"TableName": "t", "CapacityUnits": 2.5}, {"CapacityUnits": null}, {"CapacityUnits": 4}]}"#;
-        assert_eq!(told(consumed, &[0]), Ok((vec![], Some(6.5))));
+        assert_eq!(read(consumed, &[0]), Ok((vec![], Some(6.5))));
     }
 
     async fn answered(code: &str, reasons: &[&str]) -> Result<Answer, WriteError> {
@@ -239,18 +203,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_throttle_for_nothing_but_key_ranges_is_of_a_key_range() {
+    async fn a_throttle_is_of_key_ranges_if_every_reason_is() {
         let (index, table) = ("IndexWriteKeyRangeThroughputExceeded", "TableWriteAccountLimitExceeded");
         let range = "TableWriteKeyRangeThroughputExceeded";
         for (reasons, expected) in [(&[][..], false), (&[range, index], true), (&[range, table], false)] {
             let answer = answered("ThrottlingException", reasons).await.unwrap();
-            let Answer::Throttled { key_range, .. } = answer else { panic!("{answer:?}") };
-            assert_eq!(key_range, expected, "{reasons:?}");
+            let Answer::Throttled { is_key_range, .. } = answer else { panic!("{answer:?}") };
+            assert_eq!(is_key_range, expected, "{reasons:?}");
         }
     }
 
     #[tokio::test]
-    async fn credentials_that_have_ended_are_no_refusal_and_wrong_ones_are() {
+    async fn expired_credentials_are_retried_and_wrong_ones_refused() {
         assert!(matches!(answered("ExpiredTokenException", &[]).await, Ok(Answer::Failed { .. })));
         for code in ["UnrecognizedClientException", "ValidationException"] {
             assert!(matches!(answered(code, &[]).await, Err(WriteError::Refused { .. })), "{code}");
@@ -258,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_of_what_was_sent() {
-        assert_eq!(told(&left(&[("ç", "L#1"), ("a", "H"), ("ç", "L#1")]), &[0, 2]), Ok((vec![0, 2], None)));
+    fn an_unprocessed_item_that_was_not_sent_is_an_error() {
+        assert_eq!(read(&unprocessed(&[("ç", "L#1"), ("a", "H"), ("ç", "L#1")]), &[0, 2]), Ok((vec![0, 2], None)));
         for unknown in [
-            left(&[("b", "H")]),
-            left(&[("d", "H")]),
+            unprocessed(&[("b", "H")]),
+            unprocessed(&[("d", "H")]),
             r#"{"UnprocessedItems": {"t": [{"DeleteRequest": {}}]}}"#.to_owned(),
         ] {
-            let error = told(&unknown, &[0, 2]).unwrap_err();
+            let error = read(&unknown, &[0, 2]).unwrap_err();
             assert!(error.contains("that was not sent"), "{error}");
         }
     }

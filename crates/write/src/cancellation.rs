@@ -1,29 +1,29 @@
-//! What an event does to an invoice that another source has brought: a conditional update, within the limits of all writes.
+//! Updates that cancel invoices of other sources: conditional updates, within the limits of all writes.
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::call::WriteError;
-use super::writer::{BACKOFF, Writer};
+use crate::admission::Outcome;
+use crate::error::WriteError;
+use crate::writer::Writer;
 use notaflux_invoice::{Event, Timestamp};
-use notaflux_table::{self as table, TableError};
+use notaflux_table::{TableError, status};
 
-/// Write units that an update is taken to cost beforehand: an item of 1 KB in the table and in four indexes, of which one
-/// gains it.
+/// Estimated write units of an update: an item of 1 KB in the table and in four indexes, one of which gains it.
 const ESTIMATE_UNITS: u64 = 5;
 
-/// An invoice that an event cancels.
+/// What an event that cancels an invoice changes in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cancellation {
     /// Id of the invoice.
     pub id: String,
-    /// Since when.
+    /// When it was cancelled.
     pub at: Timestamp,
     /// The event in the words of its source.
     pub text: Option<String>,
 }
 
 impl Cancellation {
-    /// What `event` does to its invoice.
+    /// Returns what `event` changes in its invoice.
     #[must_use]
     pub fn of(event: &Event<'_>) -> Self {
         let text = event.text.as_deref().map(str::to_owned);
@@ -32,41 +32,29 @@ impl Cancellation {
 }
 
 impl Writer {
-    /// Makes an invoice that is in the table a cancelled one, unless its own status is later. Does nothing where there is no
-    /// such invoice. Any order of such updates, and any repetition, ends alike.
+    /// Marks an invoice in the table as cancelled, unless its own status is later. Does nothing if the table has no such invoice.
+    /// Updates may come in any order and be repeated: the result is the same.
     ///
     /// # Errors
-    /// Those of [`Writer::put`].
+    /// As [`Writer::put`].
     pub async fn cancel(&self, cancellation: &Cancellation) -> Result<(), WriteError> {
         let Cancellation { id, at, text } = cancellation;
-        let (mut attempt, mut outage) = (0, None);
-        let writing = self.limits.pace.writing();
+        let mut attempts = self.admission.begin();
         loop {
-            let pass = self.limits.flight.enter().await;
-            let paced = writing.turn().await.send(ESTIMATE_UNITS);
-            self.limits.ceiling.take(ESTIMATE_UNITS).await;
-            self.check_permit()?;
-            match table::status::cancel_invoice(&self.table, id, at, text.as_deref()).await {
+            let call = attempts.open().await.admit(ESTIMATE_UNITS).await?;
+            match status::cancel_invoice(&self.table, id, at, text.as_deref()).await {
                 Ok(updated) => {
-                    pass.taken();
-                    paced.answered(0);
-                    self.acknowledge(0, Some(updated.write_units), ESTIMATE_UNITS).await;
+                    let consumed_units = updated.write_units;
+                    // The tally counts the items that are put, and this is none.
+                    let outcome = Outcome { done_items: 0, unprocessed_items: 0, unprocessed_units: 0, consumed_units };
+                    attempts.answered(call, outcome).await;
                     return Ok(());
                 }
                 Err(error) if error.is_permanent() => return Err(WriteError::Update(Box::new(error))),
-                Err(TableError::Throttled { .. }) => {
-                    pass.throttled();
-                    paced.answered(ESTIMATE_UNITS);
-                    outage = None;
-                    self.count(|tally| tally.throttled += 1);
-                }
-                Err(error) => {
-                    drop((pass, paced));
-                    self.check_outage(*outage.get_or_insert_with(Instant::now), error.to_string())?;
-                }
+                Err(TableError::Throttled { .. }) => attempts.throttled(call, false),
+                Err(error) => attempts.failed(call, error.to_string(), Instant::now())?,
             }
-            attempt += 1;
-            sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
+            attempts.pause().await;
         }
     }
 }

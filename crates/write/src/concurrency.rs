@@ -1,108 +1,110 @@
-//! How many calls are in flight at once: as many as the table takes.
+//! A limit on the calls in flight that follows what the table accepts.
 //!
-//! Additive increase, multiplicative decrease, as TCP does: each call that is taken raises the limit by its share of one, a
-//! throttled one lowers it by a third. Calls that went out before the last decrease say nothing new and lower nothing.
+//! Additive increase, multiplicative decrease, as in TCP: each accepted call raises the limit by its share of one, a throttled
+//! call lowers it by a third. Calls that were sent before the last decrease carry no news and lower nothing.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Calls in flight at the start: few enough for the smallest table, doubled within some ten calls by any that takes more.
+/// Calls in flight at the start: few enough for the smallest table. A table that accepts more doubles it within some ten calls.
 const START: f64 = 4.0;
 
-/// What is left of the limit after a throttle. TCP halves; a table throttles for less reason than a full queue.
+/// Factor by which a throttle lowers the limit. TCP halves; a table throttles for less reason than a full queue.
 const DECREASE: f64 = 0.67;
 
-/// A limit on calls in flight that finds its own size.
+/// A limit on the calls in flight that adapts its size.
 #[derive(Debug)]
 pub struct ConcurrencyLimit {
-    state: Mutex<State>,
+    state: Mutex<LimitState>,
+    /// Wakes a caller when a call ends or the limit rises.
     room: Notify,
     most: f64,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimitState {
     limit: f64,
     in_flight: u32,
-    /// Raised by each decrease.
+    /// Number of decreases so far.
     epoch: u64,
-    /// Whether the table has throttled yet: before, the limit doubles.
-    throttled: bool,
+    /// Whether the table has throttled yet. Until then every accepted call raises the limit by one.
+    has_throttled: bool,
 }
 
-/// One call in flight. What it meets is told by [`Pass::taken`] or [`Pass::throttled`]; dropped, it says nothing.
+/// One call in flight. Report its outcome by [`InFlight::accepted`] or [`InFlight::throttled`]; dropped, it leaves the limit as it is.
 #[derive(Debug)]
-pub struct Pass<'f> {
-    flight: &'f ConcurrencyLimit,
+pub(crate) struct InFlight<'l> {
+    concurrency: &'l ConcurrencyLimit,
     epoch: u64,
 }
 
 impl ConcurrencyLimit {
-    /// At most `most` calls at once.
+    /// Creates a limit of at most `most` calls at once.
     #[must_use]
     pub fn new(most: usize) -> Self {
         let most = f64::from(u32::try_from(most.max(1)).unwrap_or(u32::MAX));
-        let state = State { limit: START.min(most), in_flight: 0, epoch: 0, throttled: false };
+        let state = LimitState { limit: START.min(most), in_flight: 0, epoch: 0, has_throttled: false };
         Self { state: Mutex::new(state), room: Notify::new(), most }
     }
 
     /// Waits until one more call may be in flight.
-    pub async fn enter(&self) -> Pass<'_> {
+    pub(crate) async fn enter(&self) -> InFlight<'_> {
         loop {
             let room = self.room.notified();
-            if let Some(pass) = self.try_enter() {
-                return pass;
+            if let Some(in_flight) = self.try_enter() {
+                return in_flight;
             }
             room.await;
         }
     }
 
-    pub(super) fn try_enter(&self) -> Option<Pass<'_>> {
+    /// Admits one more call, if there is room.
+    pub(crate) fn try_enter(&self) -> Option<InFlight<'_>> {
         let mut state = self.state();
         if f64::from(state.in_flight) + 1.0 > state.limit {
             return None;
         }
         state.in_flight += 1;
-        Some(Pass { flight: self, epoch: state.epoch })
+        Some(InFlight { concurrency: self, epoch: state.epoch })
     }
 
-    /// How many calls may be in flight now.
-    #[must_use]
-    pub fn limit(&self) -> f64 {
+    /// Returns how many calls may be in flight now.
+    #[cfg(test)]
+    pub(crate) fn limit(&self) -> f64 {
         self.state().limit
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Pass<'_> {
-    /// The table took the call.
-    pub fn taken(self) {
-        let mut state = self.flight.state();
-        let raise = if state.throttled { 1.0 / state.limit } else { 1.0 };
-        state.limit = (state.limit + raise).min(self.flight.most);
+impl InFlight<'_> {
+    /// Reports that the table accepted the call.
+    pub(crate) fn accepted(self) {
+        let mut state = self.concurrency.state();
+        let raise = if state.has_throttled { 1.0 / state.limit } else { 1.0 };
+        state.limit = (state.limit + raise).min(self.concurrency.most);
         drop(state);
-        self.flight.room.notify_one();
+        self.concurrency.room.notify_one();
     }
 
-    /// The table is full.
-    pub fn throttled(self) {
-        let mut state = self.flight.state();
+    /// Reports that the table is full.
+    pub(crate) fn throttled(self) {
+        let mut state = self.concurrency.state();
         if self.epoch == state.epoch {
             state.limit = (state.limit * DECREASE).max(1.0);
             state.epoch += 1;
-            state.throttled = true;
+            state.has_throttled = true;
         }
     }
 }
 
-impl Drop for Pass<'_> {
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.flight.state().in_flight -= 1;
-        self.flight.room.notify_one();
+        self.concurrency.state().in_flight -= 1;
+        self.concurrency.room.notify_one();
     }
 }
 
@@ -113,42 +115,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_by_one_a_call_until_the_first_throttle_and_by_one_a_round_after_it() {
-        let flight = ConcurrencyLimit::new(32);
+    fn the_limit_grows_by_one_per_call_before_the_first_throttle_and_by_one_per_round_after_it() {
+        let concurrency = ConcurrencyLimit::new(32);
         for _ in 0..6 {
-            flight.try_enter().unwrap().taken();
+            concurrency.try_enter().unwrap().accepted();
         }
-        assert_eq!(flight.limit(), 10.0);
-        flight.try_enter().unwrap().throttled();
-        let after = flight.limit();
+        assert_eq!(concurrency.limit(), 10.0);
+        concurrency.try_enter().unwrap().throttled();
+        let after = concurrency.limit();
         assert_eq!(after, 10.0 * DECREASE);
         for _ in 0..7 {
-            flight.try_enter().unwrap().taken();
+            concurrency.try_enter().unwrap().accepted();
         }
-        assert!(flight.limit() - after > 0.9 && flight.limit() - after < 1.1, "{}", flight.limit());
+        assert!(concurrency.limit() - after > 0.9 && concurrency.limit() - after < 1.1, "{}", concurrency.limit());
     }
 
     #[test]
-    fn throttles_of_one_round_lower_it_once_and_never_below_one() {
-        let flight = ConcurrencyLimit::new(8);
-        let round: Vec<_> = (0..4).map(|_| flight.try_enter().unwrap()).collect();
-        assert!(flight.try_enter().is_none());
-        round.into_iter().for_each(Pass::throttled);
-        assert_eq!(flight.limit(), 4.0 * DECREASE);
+    fn throttles_of_one_round_lower_the_limit_once_and_never_below_one() {
+        let concurrency = ConcurrencyLimit::new(8);
+        let round: Vec<_> = (0..4).map(|_| concurrency.try_enter().unwrap()).collect();
+        assert!(concurrency.try_enter().is_none());
+        round.into_iter().for_each(InFlight::throttled);
+        assert_eq!(concurrency.limit(), 4.0 * DECREASE);
         for _ in 0..20 {
-            flight.try_enter().unwrap().throttled();
+            concurrency.try_enter().unwrap().throttled();
         }
-        assert_eq!(flight.limit(), 1.0);
-        assert!(flight.try_enter().is_some(), "one call is always let through");
+        assert_eq!(concurrency.limit(), 1.0);
+        assert!(concurrency.try_enter().is_some(), "one call is always admitted");
     }
 
     #[tokio::test]
-    async fn who_waits_is_woken_by_room() {
-        let flight = ConcurrencyLimit::new(1);
-        let first = flight.enter().await;
-        let mut second = std::pin::pin!(flight.enter());
+    async fn a_waiting_call_enters_when_another_ends() {
+        let concurrency = ConcurrencyLimit::new(1);
+        let first = concurrency.enter().await;
+        let mut second = std::pin::pin!(concurrency.enter());
         assert!(futures::poll!(second.as_mut()).is_pending());
         drop(first);
-        second.await.taken();
+        second.await.accepted();
     }
 }

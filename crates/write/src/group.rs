@@ -1,15 +1,15 @@
-//! Batches whose bodies are hashed together.
+//! Hashes the bodies of several batches together, which takes a fraction of the time.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 
-use super::batch::{self, BATCH_LIMIT_BYTES, Batch};
+use crate::batch::{self, BATCH_LIMIT_BYTES, Batch};
 use notaflux_sha256::HASHED_TOGETHER;
 
-/// The same batches, hashed: those together that are ready, up to [`HASHED_TOGETHER`] and about [`BATCH_LIMIT_BYTES`]. None waits
-/// for one that is not.
+/// Returns the same batches with their hashes. Hashes together the batches that are ready, up to [`HASHED_TOGETHER`] and about
+/// [`BATCH_LIMIT_BYTES`]; no batch waits for one that is not ready.
 pub fn hashed<T, E>(batches: impl Stream<Item = Result<Batch<T>, E>>) -> impl Stream<Item = Result<Batch<T>, E>> {
     let mut batches = Box::pin(batches.fuse());
     let groups = stream::poll_fn(move |context| poll_group(batches.as_mut(), context));
@@ -43,10 +43,10 @@ mod tests {
 
     use futures::{FutureExt as _, poll};
 
-    use super::super::batch::tests::batch_of;
     use super::*;
+    use crate::batch::tests::batch_of;
 
-    /// What comes next: a batch with an item so long, nothing yet, or an error.
+    /// The next element of a stream: a batch with an item of this length in bytes, nothing yet, or an error.
     #[derive(Debug, Clone, Copy)]
     enum Next {
         Batch(usize),
@@ -55,7 +55,7 @@ mod tests {
     }
     use Next::{Batch as Ready, Error, Pending};
 
-    fn coming(next: impl IntoIterator<Item = Next>) -> impl Stream<Item = Result<Batch<()>, ()>> {
+    fn stream_of(next: impl IntoIterator<Item = Next>) -> impl Stream<Item = Result<Batch<()>, ()>> {
         let mut next: VecDeque<Next> = next.into_iter().collect();
         stream::poll_fn(move |context| match next.pop_front() {
             Some(Ready(bytes)) => Poll::Ready(Some(Ok(batch_of(&[(&"x".repeat(bytes), "H")])))),
@@ -69,7 +69,7 @@ mod tests {
     }
 
     fn groups(next: impl IntoIterator<Item = Next>) -> Vec<Option<Result<usize, ()>>> {
-        let mut batches = Box::pin(coming(next).fuse());
+        let mut batches = Box::pin(stream_of(next).fuse());
         let mut next = || {
             let polled = stream::poll_fn(|context| poll_group(batches.as_mut(), context)).next().now_or_never();
             polled.map(|group| group.map(|group| group.map(|group| group.len())))
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_are_ready_are_hashed_together() {
+    fn batches_that_are_ready_are_hashed_together() {
         assert_eq!(groups([]), []);
         assert_eq!(groups([Ready(9); 3]), [Some(Ok(3))]);
         assert_eq!(groups([Ready(9); 40]), [Some(Ok(16)), Some(Ok(16)), Some(Ok(8))]);
@@ -94,10 +94,10 @@ mod tests {
 
     #[tokio::test]
     async fn no_batch_waits_for_one_that_is_not_ready_and_each_has_its_hash() {
-        let mut batches = Box::pin(hashed(coming([Ready(1), Ready(70), Ready(200), Pending, Pending, Ready(5)])));
+        let mut batches = Box::pin(hashed(stream_of([Ready(1), Ready(70), Ready(200), Pending, Pending, Ready(5)])));
         for bytes in [1, 70, 200] {
             let Poll::Ready(Some(Ok(batch))) = poll!(batches.next()) else { unreachable!() };
-            assert_eq!(batch.position(&"x".repeat(bytes), "H"), Some(0), "they come in order");
+            assert_eq!(batch.position(&"x".repeat(bytes), "H"), Some(0), "batches come in order");
             assert!(batch.is_hashed());
         }
         assert!(poll!(batches.next()).is_pending());

@@ -1,10 +1,10 @@
-//! When calls go out: in turn, and no faster than the table takes them.
+//! The rate: when the next call may be sent, so that the table accepts it.
 //!
-//! How fast that is, the model learns from what the table leaves. A table that takes everything has no pace.
+//! The model learns the rate from what the table leaves unprocessed. A table that accepts everything has no rate.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Mutex as Queue, MutexGuard as Place};
+use tokio::sync::{Mutex as Queue, MutexGuard as QueueHead};
 use tokio::time::{Instant, sleep_until};
 
 use self::model::Model;
@@ -13,51 +13,50 @@ mod model;
 #[cfg(test)]
 mod simulation;
 
-/// The pace of all calls to one table.
+/// The rate of all calls to one table.
 #[derive(Debug)]
 pub struct RateController {
     model: Mutex<Model>,
-    /// Whose turn it is. Held while waiting: first come, first served.
-    turn: Queue<()>,
+    /// Locked by the caller whose turn it is, while it waits: callers are served in the order in which they come.
+    queue: Queue<()>,
 }
 
-/// A batch that is being written, until it is dropped: without any the pace learns nothing.
+/// A batch or an update that is being written, until it is dropped. The model does not measure time without any.
 #[derive(Debug)]
-pub struct Writing<'p>(&'p RateController);
+pub(crate) struct ActiveWork<'r>(&'r RateController);
 
-/// The turn of one call, whose time has come.
+/// The turn of one call, which may be sent now.
 #[derive(Debug)]
-pub struct Turn<'p> {
-    pace: &'p RateController,
-    _place: Place<'p, ()>,
+pub(crate) struct Turn<'r> {
+    rate: &'r RateController,
+    _head: QueueHead<'r, ()>,
 }
 
-/// A call that goes out. What the table left of it is told by [`Sent::answered`]; dropped, it says nothing.
+/// A call that was sent. Report its answer by [`SentCall::answered`]; dropped, it teaches the model nothing.
 #[derive(Debug)]
-pub struct Sent<'p> {
-    pace: &'p RateController,
+pub(crate) struct SentCall<'r> {
+    rate: &'r RateController,
     units: f64,
     epoch: u64,
 }
 
 impl RateController {
-    /// No pace yet.
+    /// Creates a controller without a rate.
     #[must_use]
     pub fn new() -> Self {
-        Self { model: Mutex::new(Model::new(Instant::now())), turn: Queue::default() }
+        Self { model: Mutex::new(Model::new(Instant::now())), queue: Queue::default() }
     }
 
-    /// Write units a second that go out at most; none while the table takes everything.
-    #[must_use]
-    pub fn units(&self) -> Option<f64> {
-        self.model().units()
+    /// Returns the write units a second that may be sent; none while the table accepts everything.
+    #[cfg(test)]
+    pub(crate) fn limit_units(&self) -> Option<f64> {
+        self.model().rate_units()
     }
 
-    /// A batch is to be written.
-    #[must_use]
-    pub fn writing(&self) -> Writing<'_> {
+    /// Begins a piece of work.
+    pub(crate) fn begin_work(&self) -> ActiveWork<'_> {
         self.model().begin(Instant::now());
-        Writing(self)
+        ActiveWork(self)
     }
 
     fn wait(&self) -> Option<Instant> {
@@ -75,43 +74,41 @@ impl Default for RateController {
     }
 }
 
-impl<'p> Writing<'p> {
-    /// Waits until the next call may go out.
-    pub async fn turn(&self) -> Turn<'p> {
-        let place = self.0.turn.lock().await;
+impl<'r> ActiveWork<'r> {
+    /// Waits until the next call may be sent.
+    pub(crate) async fn turn(&self) -> Turn<'r> {
+        let head = self.0.queue.lock().await;
         while let Some(then) = self.0.wait() {
             sleep_until(then).await;
         }
-        Turn { pace: self.0, _place: place }
+        Turn { rate: self.0, _head: head }
     }
 }
 
-impl Drop for Writing<'_> {
+impl Drop for ActiveWork<'_> {
     fn drop(&mut self) {
         self.0.model().end(Instant::now());
     }
 }
 
-impl<'p> Turn<'p> {
-    /// Write units that the call should not exceed.
-    #[must_use]
-    pub fn call_limit_units(&self) -> f64 {
-        self.pace.model().call_limit_units()
+impl<'r> Turn<'r> {
+    /// Returns the write units that the call should not exceed.
+    pub(crate) fn call_limit_units(&self) -> f64 {
+        self.rate.model().call_limit_units()
     }
 
-    /// Spends the write units of the call. The next one has its turn when they are paid for.
-    #[must_use]
-    pub fn send(self, write_units: u64) -> Sent<'p> {
+    /// Spends the write units of the call. The next call has its turn when the rate has earned them back.
+    pub(crate) fn send(self, write_units: u64) -> SentCall<'r> {
         let units = as_f64(write_units);
-        let epoch = self.pace.model().send(Instant::now(), units);
-        Sent { pace: self.pace, units, epoch }
+        let epoch = self.rate.model().send(Instant::now(), units);
+        SentCall { rate: self.rate, units, epoch }
     }
 }
 
-impl Sent<'_> {
-    /// The table answered, and left so many of the write units that were sent.
-    pub fn answered(self, left_units: u64) {
-        self.pace.model().answered(Instant::now(), self.epoch, self.units, as_f64(left_units));
+impl SentCall<'_> {
+    /// Reports that the table answered, and the write units that it left unprocessed.
+    pub(crate) fn answered(self, unprocessed_units: u64) {
+        self.rate.model().answered(Instant::now(), self.epoch, self.units, as_f64(unprocessed_units));
     }
 }
 
@@ -127,23 +124,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn without_a_pace_nobody_waits_and_calls_have_no_limit() {
-        let pace = RateController::new();
-        let writing = pace.writing();
+    async fn without_a_rate_no_call_waits_or_has_a_limit() {
+        let rate = RateController::new();
+        let work = rate.begin_work();
         for _ in 0..1_000 {
-            let turn = writing.turn().await;
+            let turn = work.turn().await;
             assert!(turn.call_limit_units().is_infinite());
             turn.send(1_000).answered(0);
         }
-        assert_eq!(pace.units(), None);
+        assert_eq!(rate.limit_units(), None);
     }
 
     #[tokio::test]
-    async fn turns_come_one_after_the_other() {
-        let pace = RateController::new();
-        let writing = pace.writing();
-        let first = writing.turn().await;
-        let mut second = std::pin::pin!(writing.turn());
+    async fn turns_come_one_after_another() {
+        let rate = RateController::new();
+        let work = rate.begin_work();
+        let first = work.turn().await;
+        let mut second = std::pin::pin!(work.turn());
         assert!(futures::poll!(second.as_mut()).is_pending());
         drop(first);
         drop(tokio::time::timeout(Duration::from_secs(10), second).await);

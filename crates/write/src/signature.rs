@@ -1,7 +1,7 @@
-//! Signatures of puts: AWS signature version 4 of requests that differ in body, time and credentials alone.
+//! Signatures of puts: AWS signature version 4 of requests that differ only in body, time and credentials.
 //!
-//! Key and signature are worked out by `aws-sigv4`. What is signed is put together here: its signer for any request derives the key
-//! for each call anew, which is half of all that it hashes, and goes through headers that are always the same.
+//! `aws-sigv4` computes the key and the signature. This file builds the text that is signed: the general signer of `aws-sigv4`
+//! derives the key again for each call, which is half of all that it hashes, and walks through headers that are always the same.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -21,28 +21,30 @@ pub(super) const TARGET: &str = "DynamoDB_20120810.BatchWriteItem";
 /// Media type of the API.
 pub(super) const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-/// What the service is called in a signature.
+/// Name of the service in a signature.
 const SERVICE: &str = "dynamodb";
 
-/// How the signature is made.
+/// Name of the algorithm in a signature.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// Characters of a time that are its day.
+/// Length of the day at the start of a time, in characters.
 const DAY_LENGTH: usize = 8;
 
-/// Where calls go.
+/// The endpoint that calls go to.
 #[derive(Debug)]
 pub(super) struct Endpoint {
     pub(super) url: Uri,
-    /// As the header has it: without a port that goes without saying.
+    /// Host as the `host` header has it: without the default port of the scheme.
     host: String,
-    /// As it is signed.
+    /// Path as it is signed.
     path: String,
 }
 
 impl Endpoint {
+    /// Reads an endpoint.
+    ///
     /// # Errors
-    /// What is no URL, one without a host, or one with a query.
+    /// A text that is no URL, a URL without a host, and a URL with a query.
     pub(super) fn new(url: &str) -> Result<Self, String> {
         let wrong = |why: &dyn Display| format!("the endpoint {url}: {why}");
         let url: Uri = url.parse().map_err(|error| wrong(&error))?;
@@ -59,8 +61,8 @@ impl Endpoint {
     }
 }
 
-/// `path`, which ends in a slash, without segments that lead nowhere, each byte but unreserved characters as `%XX` (the same once
-/// more where it is encoded already).
+/// Returns `path`, which ends in a slash, as it is signed: without empty, `.` and `..` segments, and with each byte that is not an
+/// unreserved character as `%XX` (also where it is encoded already).
 fn signed_path(path: &str) -> String {
     let mut kept = Vec::new();
     for segment in path.split('/') {
@@ -84,16 +86,16 @@ fn signed_path(path: &str) -> String {
     signed
 }
 
-/// When a request is signed.
+/// The time at which a request is signed.
 #[derive(Debug, Clone)]
 pub(super) struct SignedAt {
     time: SystemTime,
-    /// `yyyymmddThhmmssZ`, by UTC.
+    /// `yyyymmddThhmmssZ`, in UTC.
     text: String,
 }
 
 impl SignedAt {
-    /// None for a time that `jiff` does not know: one behind the last days of the year 9999.
+    /// Returns none for a time after the last days of the year 9999, which `jiff` cannot represent.
     pub(super) fn of(time: SystemTime) -> Option<Self> {
         let timestamp = Timestamp::try_from(time).ok()?;
         Some(Self { time, text: format!("{}Z", sort_time(Offset::UTC.to_datetime(timestamp))) })
@@ -104,11 +106,11 @@ impl SignedAt {
     }
 
     fn day(&self) -> &str {
-        self.text.get(..DAY_LENGTH).unwrap_or_default()
+        self.text.split_at(DAY_LENGTH).0
     }
 }
 
-/// What the requests of one day are signed with. It is as secret as the credentials that it comes from.
+/// The key that signs the requests of one day. It is as secret as the credentials that it is derived from.
 #[derive(Clone)]
 pub(super) struct DayKey {
     day: Arc<str>,
@@ -116,7 +118,7 @@ pub(super) struct DayKey {
 }
 
 impl DayKey {
-    /// Of the day of `at`.
+    /// Derives the key for the day of `at`.
     pub(super) fn new(credentials: &Credentials, at: &SignedAt, region: &str) -> Self {
         let key = v4::generate_signing_key(credentials.secret_access_key(), at.time, region, SERVICE);
         Self { day: at.day().into(), key: key.as_ref().into() }
@@ -126,7 +128,7 @@ impl DayKey {
         &*self.day == at.day()
     }
 
-    /// Whether it was derived once for both.
+    /// Returns whether both are the same derived key.
     #[cfg(test)]
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.key, &other.key)
@@ -139,8 +141,8 @@ impl std::fmt::Debug for DayKey {
     }
 }
 
-/// The header `authorization` of a request whose body has this hash. Signed are its content type, host, time, target and, where the
-/// credentials have one, their token.
+/// Returns the header `authorization` of a request whose body has this hash. It signs content type, host, time, target and, where the
+/// credentials have one, the session token.
 pub(super) fn authorization(
     (Endpoint { host, path, .. }, region): (&Endpoint, &str),
     (credentials, key): (&Credentials, &DayKey),
@@ -148,11 +150,11 @@ pub(super) fn authorization(
     body_sha256: &[u8; HASH_BYTES],
 ) -> String {
     let (time, day) = (at.as_str(), at.day());
-    let (token, name_of_token) = match credentials.session_token() {
+    let (token, token_name) = match credentials.session_token() {
         Some(token) => (format!("x-amz-security-token:{token}\n"), "x-amz-security-token;"),
         None => (String::new(), ""),
     };
-    let names = format!("content-type;host;x-amz-date;{name_of_token}x-amz-target");
+    let names = format!("content-type;host;x-amz-date;{token_name}x-amz-target");
     let body: String = hex(body_sha256).collect();
     let request = format!(
         "POST\n{path}\n\ncontent-type:{CONTENT_TYPE}\nhost:{host}\nx-amz-date:{time}\n{token}x-amz-target:{TARGET}\n\n{names}\n{body}"
@@ -176,7 +178,7 @@ mod tests {
     use super::*;
     use notaflux_sha256::digest;
 
-    /// What `aws-sigv4` makes of the same request.
+    /// Signs the same request with `aws-sigv4`.
     fn signed_by_the_library(
         url: &str,
         region: &str,
@@ -197,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_that_of_the_library(
+        fn the_signature_is_that_of_the_library(
             scheme in "https?",
             host in "[a-z][a-z0-9.-]{0,20}[a-z]",
             port in prop_oneof![Just(None), Just(Some(80_u16)), Just(Some(443)), any::<u16>().prop_map(Some)],
@@ -206,7 +208,7 @@ mod tests {
             secret in "[ -~]{1,80}",
             token in prop::option::of("[!-~]{1,300}"),
             region in "[a-z]{2}-[a-z]{4,9}-[1-9]",
-            // The last is jiff's.
+            // The last second that `jiff` can represent.
             seconds in 0_u64..=253_402_207_200,
             body in prop::collection::vec(any::<u8>(), 0..100),
         ) {
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_of_one_day() {
+    fn a_key_is_for_one_day() {
         let of = |seconds| SignedAt::of(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
         let (last, first) = (of(86_399), of(86_400));
         assert_eq!((last.as_str(), first.as_str()), ("19700101T235959Z", "19700102T000000Z"));
@@ -237,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_told() {
-        for (url, told) in [
+    fn an_invalid_endpoint_is_an_error() {
+        for (url, message) in [
             ("http://[", "the endpoint http://[: "),
             ("/path/", "the endpoint /path/: expected a host"),
             ("http://host/?query=/", "the endpoint http://host/?query=/: expected no query"),
         ] {
             let error = Endpoint::new(url).unwrap_err();
-            assert!(error.starts_with(told), "{error}");
+            assert!(error.starts_with(message), "{error}");
         }
         assert!(SignedAt::of(SystemTime::UNIX_EPOCH + Duration::from_hours(80_000_000)).is_none());
     }

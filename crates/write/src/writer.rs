@@ -1,245 +1,164 @@
-//! A batch until every item of it is acknowledged.
+//! Puts batches until the service has acknowledged every item.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::batch::{Batch, BatchBuilder};
-use super::call::{self, Answer, WriteError};
-use super::ceiling::Ceiling;
-use super::concurrency::ConcurrencyLimit;
-use super::lease_guard::LeaseGuard;
-use super::rate::RateController;
-use super::wire::Wire;
-use notaflux_aws::backoff::Backoff;
+use crate::admission::{Admission, Limits, Outcome};
+use crate::batch::{Batch, BatchBuilder};
+use crate::call::{self, Answer};
+use crate::error::WriteError;
+use crate::lease_guard::LeaseGuard;
+use crate::tally::Tally;
+use crate::wire::Wire;
 use notaflux_table::Table;
 
-/// Waits between attempts. On-demand tables throttle for seconds, not minutes, while they split.
-pub(super) const BACKOFF: Backoff = Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(5) };
-
-/// How long a batch is tried while nothing but broken connections and faults of the service comes back. Throttles do not
-/// count: they are an answer.
-pub const OUTAGE_LIMIT: Duration = Duration::from_mins(5);
-
-/// How long an outage lasts before it is told of.
-const SILENCE_LIMIT: Duration = Duration::from_secs(10);
-
-/// What writing has done so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Tally {
-    /// Items acknowledged.
-    pub items: u64,
-    /// Write units consumed, as the service says, or else as computed.
-    pub write_units: f64,
-    /// `BatchWriteItem` calls.
-    pub calls: u64,
-    /// Items sent again.
-    pub retried: u64,
-    /// Calls that the service throttled, and calls of which it left items unprocessed.
-    pub throttled: u64,
-}
-
-impl Tally {
-    /// Both together.
-    #[must_use]
-    pub fn plus(self, other: Self) -> Self {
-        Self {
-            items: self.items + other.items,
-            write_units: self.write_units + other.write_units,
-            calls: self.calls + other.calls,
-            retried: self.retried + other.retried,
-            throttled: self.throttled + other.throttled,
-        }
-    }
-}
-
-/// Puts batches into one table. The futures of many batches share it.
+/// Puts batches into one table. Many batches may be put at once.
 #[derive(Debug)]
 pub struct Writer {
-    pub(super) table: Table,
+    /// The table, through the client of `wire`, which never retries: the retries are those of [`Admission`].
+    pub(crate) table: Table,
     wire: Arc<Wire>,
-    pub(super) limits: Arc<Limits>,
-    permit: Arc<LeaseGuard>,
-    tally: Mutex<Tally>,
-    warned: AtomicBool,
-}
-
-/// What all writers of a process share: the table takes no more because there are several.
-#[derive(Debug)]
-pub struct Limits {
-    /// Write units a second.
-    pub ceiling: Ceiling,
-    /// Calls at once.
-    pub flight: ConcurrencyLimit,
-    /// How fast they follow one another.
-    pub pace: RateController,
+    pub(crate) admission: Admission,
 }
 
 impl Writer {
-    /// A writer to `table` through `wire`, within `limits`, for as long as `permit` holds.
+    /// Creates a writer to the table that `table` names. It sends through `wire`, within `limits`, while `lease` is valid.
     #[must_use]
-    pub fn new(table: &Table, wire: Arc<Wire>, limits: Arc<Limits>, permit: Arc<LeaseGuard>) -> Self {
-        let table = Table { client: wire.client().clone(), ..table.clone() };
-        Self { table, wire, limits, permit, tally: Mutex::default(), warned: AtomicBool::new(false) }
+    pub fn new(table: &Table, wire: Arc<Wire>, limits: Arc<Limits>, lease: Arc<LeaseGuard>) -> Self {
+        let admission = Admission::new(table.name.clone(), limits, lease);
+        Self { table: table.through(wire.client().clone()), wire, admission }
     }
 
-    /// What this writer has done so far.
+    /// Returns what this writer has done so far.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        *self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+        self.admission.tally()
     }
 
-    /// Fills the batches for it: of no more write units than the ceiling leaves for a call.
+    /// Returns a builder of batches for this writer. A batch has no more write units than the ceiling allows for one call.
     #[must_use]
     pub fn batches(&self) -> BatchBuilder {
-        BatchBuilder::new(&self.table.name, self.limits.ceiling.batch_limit_units())
+        BatchBuilder::new(&self.table.name, self.admission.batch_limit_units())
     }
 
-    /// Puts every item of `batch`, sending again only what was left over, and gives its tag back.
+    /// Puts every item of `batch`, retries only unprocessed items, and returns the tag of the batch.
     ///
     /// # Errors
-    /// A refusal at once, as the end of the permit; an outage after [`OUTAGE_LIMIT`]. Throttling never.
+    /// A refusal and an expired lease at once; an outage after [`OUTAGE_LIMIT`](crate::OUTAGE_LIMIT). Throttling is no error.
     pub async fn put<T>(&self, batch: Batch<T>) -> Result<T, WriteError> {
         let mut pending: Vec<usize> = (0..batch.len()).collect();
-        let mut attempt = 0;
-        let mut outage: Option<Instant> = None;
-        let writing = self.limits.pace.writing();
+        let mut attempts = self.admission.begin();
         while !pending.is_empty() {
-            let pass = self.limits.flight.enter().await;
-            let turn = writing.turn().await;
-            let sent: Vec<usize> = pending.drain(..batch.fitting(&pending, turn.call_limit_units())).collect();
-            let estimate = batch.write_units(&sent);
-            let paced = turn.send(estimate);
-            self.limits.ceiling.take(estimate).await;
-            self.check_permit()?;
-            self.count(|tally| tally.calls += 1);
-            let left = match call::put(&self.wire, &self.table.name, &batch, &sent).await? {
+            let opening = attempts.open().await;
+            let sent: Vec<usize> = pending.drain(..batch.fitting(&pending, opening.call_limit_units())).collect();
+            let admitted = opening.admit(batch.write_units(&sent)).await?;
+            self.admission.count(|tally| tally.calls += 1);
+            let unprocessed = match call::put(&self.wire, &self.table.name, &batch, &sent).await? {
                 Answer::Done { unprocessed, consumed_units } => {
-                    outage = None;
-                    let done = sent.len() - unprocessed.len();
-                    attempt = if done > 0 { 0 } else { attempt + 1 };
-                    let left_units = batch.write_units(&unprocessed);
-                    paced.answered(left_units);
-                    // Leftovers come without a reason. A hot key range leaves some, a full table most.
-                    if unprocessed.len() > done {
-                        pass.throttled();
-                    } else {
-                        pass.taken();
-                    }
-                    self.acknowledge(done, consumed_units, estimate - left_units).await;
-                    if unprocessed.is_empty() {
-                        continue;
-                    }
-                    self.count(|tally| tally.throttled += 1);
+                    let outcome = Outcome {
+                        done_items: sent.len() - unprocessed.len(),
+                        unprocessed_items: unprocessed.len(),
+                        unprocessed_units: batch.write_units(&unprocessed),
+                        consumed_units,
+                    };
+                    attempts.answered(admitted, outcome).await;
                     unprocessed
                 }
-                Answer::Throttled { message, key_range } => {
-                    tracing::debug!(message, key_range, "throttled");
-                    // A hot key range is spread: this batch waits, those that lie elsewhere go on.
-                    if key_range {
-                        drop((pass, paced));
-                    } else {
-                        pass.throttled();
-                        paced.answered(estimate);
-                    }
-                    outage = None;
-                    attempt += 1;
-                    self.count(|tally| tally.throttled += 1);
+                Answer::Throttled { message, is_key_range } => {
+                    tracing::debug!(message, is_key_range, "throttled");
+                    attempts.throttled(admitted, is_key_range);
                     sent
                 }
                 Answer::Failed { message } => {
-                    drop((pass, paced));
-                    tracing::debug!(message, "write failed, will be tried again");
-                    attempt += 1;
-                    self.check_outage(*outage.get_or_insert_with(Instant::now), message)?;
+                    tracing::debug!(message, "write failed, will be retried");
+                    attempts.failed(admitted, message, Instant::now())?;
                     sent
                 }
             };
-            self.count(|tally| tally.retried += left.len() as u64);
-            pending.extend(left);
-            sleep(BACKOFF.delay(attempt, fastrand::f64())).await;
+            if unprocessed.is_empty() {
+                continue;
+            }
+            self.admission.count(|tally| tally.retried += unprocessed.len() as u64);
+            pending.extend(unprocessed);
+            attempts.pause().await;
         }
         Ok(batch.tag)
-    }
-
-    pub(super) fn check_permit(&self) -> Result<(), WriteError> {
-        if self.permit.holds() { Ok(()) } else { Err(WriteError::LeaseOver { table: self.table.name.clone() }) }
-    }
-
-    pub(super) fn check_outage(&self, since: Instant, message: String) -> Result<(), WriteError> {
-        let lasted = since.elapsed();
-        if lasted > SILENCE_LIMIT && !self.warned.swap(true, Ordering::Relaxed) {
-            let seconds = OUTAGE_LIMIT.as_secs();
-            tracing::warn!(message, "DynamoDB takes no writes; trying again for up to {seconds} s");
-        }
-        if lasted < OUTAGE_LIMIT {
-            return Ok(());
-        }
-        Err(WriteError::Unavailable { table: self.table.name.clone(), seconds: lasted.as_secs(), message })
-    }
-
-    pub(super) async fn acknowledge(&self, items: usize, consumed_units: Option<f64>, estimate: u64) {
-        #[allow(clippy::cast_precision_loss, reason = "a call consumes some thousand units, far below 2^52")]
-        let estimate = estimate as f64;
-        let consumed = consumed_units.unwrap_or(estimate);
-        self.count(|tally| {
-            tally.items += items as u64;
-            tally.write_units += consumed;
-        });
-        // A put over an item with other index keys consumes more than its size tells; what it took is paid before the next.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and small as above")]
-        self.limits.ceiling.take((consumed - estimate).max(0.0).ceil() as u64).await;
-    }
-
-    pub(super) fn count(&self, change: impl FnOnce(&mut Tally)) {
-        change(&mut self.tally.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
 mod tests {
+    use std::sync::Mutex;
+
     use axum::Router;
+    use axum::http::StatusCode;
     use serde_json::{Value, json};
 
-    use super::super::batch::tests::batch_of;
     use super::*;
+    use crate::batch::tests::batch_of;
+    use crate::ceiling::Ceiling;
+    use crate::concurrency::ConcurrencyLimit;
+    use crate::rate::RateController;
     use notaflux_aws as aws;
     use notaflux_table::Schema;
 
-    /// Takes the first item of each call, and leaves the others.
+    /// Acknowledges the first item of each call, and leaves the others unprocessed.
     async fn leaves_nearly_all(body: String) -> String {
-        let mut asked: Value = serde_json::from_str(&body).unwrap();
-        let puts = asked.pointer_mut("/RequestItems/t").and_then(Value::as_array_mut).unwrap();
+        let mut request: Value = serde_json::from_str(&body).unwrap();
+        let puts = request.pointer_mut("/RequestItems/t").and_then(Value::as_array_mut).unwrap();
         puts.remove(0);
-        let left = if puts.is_empty() { json!({}) } else { json!({ "t": puts }) };
-        json!({ "UnprocessedItems": left }).to_string()
+        let unprocessed = if puts.is_empty() { json!({}) } else { json!({ "t": puts }) };
+        json!({ "UnprocessedItems": unprocessed }).to_string()
     }
 
-    #[tokio::test]
-    async fn a_pace_is_learned_from_what_is_left() {
+    /// Starts a table that answers with `answers`, and returns a writer to it and the writer's limits.
+    async fn writer_to(answers: Router) -> (Writer, Arc<Limits>) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let table = Router::new().fallback(leaves_nearly_all).into_make_service();
-        tokio::spawn(async move { axum::serve(listener, table).await });
+        tokio::spawn(async move { axum::serve(listener, answers.into_make_service()).await });
         let wire = Arc::new(Wire::new(&aws::embedded_config(&endpoint)));
         let limits = Arc::new(Limits {
             ceiling: Ceiling::none(),
-            flight: ConcurrencyLimit::new(8),
-            pace: RateController::new(),
+            concurrency: ConcurrencyLimit::new(8),
+            rate: RateController::new(),
         });
-        let table = Table { client: wire.client().clone(), name: "t".to_owned(), schema: Schema::default() };
-        let writer = Writer::new(&table, wire, Arc::clone(&limits), Arc::new(LeaseGuard::unlimited()));
+        let table = Table::new(wire.client().clone(), "t".to_owned(), Schema::default());
+        (Writer::new(&table, wire, Arc::clone(&limits), Arc::new(LeaseGuard::unlimited())), limits)
+    }
+
+    #[tokio::test]
+    async fn the_rate_is_learned_from_unprocessed_items() {
+        let (writer, limits) = writer_to(Router::new().fallback(leaves_nearly_all)).await;
         let batch = || batch_of(&["a", "b", "c", "d", "e", "f", "g", "h", "i"].map(|id| (id, "H")));
         for _ in 0..50 {
             writer.put(batch()).await.unwrap();
-            if limits.pace.units().is_some() {
+            if limits.rate.limit_units().is_some() {
                 return;
             }
         }
-        panic!("what is left at every call is load");
+        panic!("no rate, though every call leaves items unprocessed");
+    }
+
+    /// A worker may be frozen between signing a request and sending it, and credentials may expire during an ingestion.
+    #[tokio::test]
+    async fn expired_signatures_and_tokens_are_retried() {
+        let refusals = [
+            ("ExpiredTokenException", "The security token included in the request is expired"),
+            ("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than 20260101T001000Z"),
+            ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large"),
+        ];
+        let calls = refusals.len() as u64 + 1;
+        let refusals = Arc::new(Mutex::new(refusals.into_iter()));
+        let answer = move || {
+            let refusal = refusals.lock().unwrap().next();
+            let answer = refusal.map(|(code, message)| json!({ "__type": code, "message": message }).to_string());
+            std::future::ready(answer.map_or_else(|| Ok("{}"), |refusal| Err((StatusCode::BAD_REQUEST, refusal))))
+        };
+        let (writer, _) = writer_to(Router::new().fallback(answer)).await;
+        writer.put(batch_of(&[("a", "H")])).await.unwrap();
+        let Tally { items, calls: made, .. } = writer.tally();
+        assert_eq!((items, made), (1, calls));
     }
 }

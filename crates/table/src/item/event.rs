@@ -3,47 +3,47 @@
 //! | attribute | type | holds |
 //! | --- | --- | --- |
 //! | `PK`, `SK` | S | `N#<id of its invoice>`, `E#<yyyymmddThhmmss>#<code>` |
-//! | `at` | S | when it was, in the plain form |
-//! | `kind` | S | what it was |
-//! | `text`, `desc`, `why` | S | in the words of the source; what it says besides; why |
-//! | `src`, `rec` | S, N | see [`super`] |
+//! | `at` | S | its time, in the plain form |
+//! | `kind` | S | its kind |
+//! | `text`, `desc`, `why` | S | its text in the source, its description, its reason |
+//! | `src`, `rec` | S, N | as in all items |
 //!
-//! It appears in no index. Its code stands in its key alone.
+//! An event appears in no index. Its code is only in its key.
 
-use super::{Encoded, Measured, Refusal, SourceRef, Walked, optional};
-use crate::item_writer::{Sink, name};
+use super::parts::{self, Encoded, Measured, Refusal, SourceRef, WrittenParts};
+use crate::item_writer::{ItemWriter, name};
 use crate::keys;
 use notaflux_invoice::Event;
 
-/// Appends the JSON of the item that holds `event` to `out`. Nothing else is allocated.
+/// Appends the JSON of the item that holds `event` to `out`. Allocates nothing else.
 ///
 /// # Errors
-/// Those of [`measure_event`] with the longest number of a record; `out` is as it was then.
+/// Those of [`measure_event`] with the longest record number. Then `out` is unchanged.
 pub fn encode_event(event: &Event<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Result<Encoded, Refusal> {
-    super::check_id(&event.invoice)?;
-    super::encode(source, out, 0, |json| walk(event, source, json))
+    parts::check_id(&event.invoice)?;
+    parts::encode(source, out, 0, |json| write(event, source, json))
 }
 
-/// What a put of `event` takes, without writing it.
+/// Measures a put of `event` without writing it.
 ///
 /// # Errors
-/// What `DynamoDB` would refuse.
+/// An item that `DynamoDB` would refuse.
 pub fn measure_event(event: &Event<'_>, source: &SourceRef<'_>) -> Result<Measured, Refusal> {
-    super::check_id(&event.invoice)?;
-    super::measure(|counter| walk(event, source, counter))
+    parts::check_id(&event.invoice)?;
+    parts::measure(|counter| write(event, source, counter))
 }
 
-fn walk(event: &Event<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
+fn write(event: &Event<'_>, source: &SourceRef<'_>, writer: &mut impl ItemWriter) -> WrittenParts {
     let time = keys::sort_time(event.at.local);
-    let (pk, sk) = super::walk_keys(&event.invoice, &keys::event_sk_parts(&time, &event.code), sink);
-    sink.name(name!("at"));
-    sink.time(&event.at);
-    sink.text(name!("kind"), event.kind.as_str());
-    optional(name!("text"), event.text.as_deref(), sink);
-    optional(name!("desc"), event.description.as_deref(), sink);
-    optional(name!("why"), event.reason.as_deref(), sink);
-    super::walk_source(source, sink);
-    Walked { pk, sk, indexes: 0 }
+    let (pk, sk) = parts::write_keys(&event.invoice, &keys::event_sk_parts(&time, &event.code), writer);
+    writer.name(name!("at"));
+    writer.time(&event.at);
+    writer.text(name!("kind"), event.kind.as_str());
+    parts::write_optional(name!("text"), event.text.as_deref(), writer);
+    parts::write_optional(name!("desc"), event.description.as_deref(), writer);
+    parts::write_optional(name!("why"), event.reason.as_deref(), writer);
+    parts::write_source(source, writer);
+    WrittenParts { pk, sk, indexes: 0 }
 }
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::item::ITEM_LIMIT_BYTES;
+    use crate::item::parts::ITEM_LIMIT_BYTES;
     use notaflux_testing::{any_event, example_event, json_size};
 
     fn source() -> SourceRef<'static> {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dynamodb_would_refuse_is_refused() {
+    fn items_that_dynamodb_would_refuse_are_refused() {
         let measure = |event: &Event<'_>| measure_event(event, &source());
         let with_id = |id: String| Event { invoice: id.into(), ..example_event() };
         let with_reason = |length| Event { reason: Some("v".repeat(length).into()), ..example_event() };
@@ -89,7 +89,7 @@ mod tests {
     }
 
     proptest! {
-        /// Measuring, writing, and the documented rules applied to the JSON that was written agree.
+        /// The measured size, the written size, and the size of the JSON by the documented rules agree.
         #[test]
         fn sizes_agree(event in any_event(), record in 1_u64..) {
             let source = SourceRef { ingestion: "9f2c".into(), record };

@@ -4,30 +4,30 @@
 //! | --- | --- | --- |
 //! | `PK`, `SK` | S | `N#<id>`, `H` |
 //! | `model`, `series`, `number`, `op` | S | model, series, number, operation |
-//! | `at` | S | when it was issued, in the plain form |
+//! | `at` | S | time of issue, in the plain form |
 //! | `iss`, `rcp` | M | issuer, recipient: `doc`, `kind`, `name`, `ie`, `uf`, `city` |
-//! | `st`, `st_text`, `st_at` | S | status, its words in the source, since when |
-//! | `total`, `cur` | S | total, with the places of the source; currency |
-//! | `lines` | N | how many lines it has, where the source says so |
-//! | `x` | M | further columns by name |
+//! | `st`, `st_text`, `st_at` | S | status, its text in the source, when it began |
+//! | `total`, `cur` | S | total, with the decimal places of the source; currency |
+//! | `lines` | N | number of its lines, where the source states it |
+//! | `x` | M | extra columns by name |
 //! | `w` | L | warnings |
 //! | `key`, `ak` | S, BOOL | see below |
-//! | `src`, `rec` | S, N | see [`super`] |
-//! | `IK` `IS` `RK` `RS` `MK` `MS` `XK` `XS` | S | keys of the indexes that it appears in: see [`keys`] |
+//! | `src`, `rec` | S, N | as in all items |
+//! | `IK` `IS` `RK` `RS` `MK` `MS` `XK` `XS` | S | keys in the indexes that it appears in: see [`keys`] |
 //!
-//! `cur` is left out where it is BRL; `kind` where the text of the tax id tells it; `key`, the access key, where the id
-//! is the access key (`ak` is false where an id only looks like one).
+//! An item leaves out `cur` if it is BRL, `kind` if it follows from the text of the tax id, and `key`, the access key, if the id is the
+//! access key (`ak` is false if the id only looks like one).
 
-use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, optional};
-use crate::item_writer::{Name, Sink, name};
+use super::parts::{self, Encoded, Map, Measured, Refusal, SourceRef, WrittenParts};
+use crate::item_writer::{ItemWriter, Name, name};
 use crate::keys::{self, INVOICE_SK};
 use crate::schema::{Index, Schema};
 use notaflux_invoice::{AccessKey, Decimal, InvoiceFields, Role, Status, TaxId, TextField};
 
-/// The currency that goes without saying.
+/// The currency that an item leaves out.
 pub(crate) const COMMON_CURRENCY: &str = "BRL";
 
-/// Where in the item a reader that filters finds what it compares.
+/// Paths of the attributes that the read API filters by.
 pub mod path {
     /// Tax id of the issuer.
     pub const ISSUER: &[&str] = &["iss", "doc"];
@@ -49,113 +49,118 @@ pub mod path {
     pub const TOTAL: &str = "total";
 }
 
-/// Appends the JSON of the item that holds `invoice` to `out`. Nothing else is allocated.
+/// Appends the JSON of the item that holds `invoice` to `out`. Allocates nothing else.
 ///
 /// # Errors
-/// Those of [`measure_invoice`] with the longest number of a record; `out` is as it was then.
+/// Those of [`measure_invoice`] with the longest record number. Then `out` is unchanged.
 pub fn encode_invoice(
     invoice: &impl InvoiceFields,
     source: &SourceRef<'_>,
     schema: &Schema,
     out: &mut Vec<u8>,
 ) -> Result<Encoded, Refusal> {
-    super::check_id(invoice.id())?;
+    parts::check_id(invoice.id())?;
     let shard = keys::shard(invoice.id(), schema.shards);
-    let spared = keys::shard_text(longest_shard(schema)).len() - keys::shard_text(shard).len();
-    super::encode(source, out, spared, |json| walk(invoice, source, schema, shard, json))
+    let shard_margin = keys::shard_text(longest_shard(schema)).len() - keys::shard_text(shard).len();
+    parts::encode(source, out, shard_margin, |json| write(invoice, source, schema, shard, json))
 }
 
-/// What a put of `invoice` takes, without writing it. The shard is taken for the one with the longest number, so that
+/// Measures a put of `invoice` without writing it. Assumes the shard with the longest number, so that nothing is hashed: with more than
+/// 10 shards the size may be a few bytes more than that of the item. is taken for the one with the longest number, so that
 /// nothing is hashed: with more than 10 shards the size may be some bytes more than the item's.
 ///
 /// # Errors
-/// What `DynamoDB` would refuse.
+/// An item that `DynamoDB` would refuse.
 pub fn measure_invoice(
     invoice: &impl InvoiceFields,
     source: &SourceRef<'_>,
     schema: &Schema,
 ) -> Result<Measured, Refusal> {
-    super::check_id(invoice.id())?;
-    super::measure(|counter| walk(invoice, source, schema, longest_shard(schema), counter))
+    parts::check_id(invoice.id())?;
+    parts::measure(|counter| write(invoice, source, schema, longest_shard(schema), counter))
 }
 
-/// A shard whose number is as long as any.
+/// Returns a shard whose number is as long as any.
 fn longest_shard(schema: &Schema) -> u16 {
     schema.shards.saturating_sub(1)
 }
 
-fn walk(
+fn write(
     invoice: &impl InvoiceFields,
     source: &SourceRef<'_>,
     schema: &Schema,
     shard: u16,
-    sink: &mut impl Sink,
-) -> Walked {
-    let (pk, sk) = super::walk_keys(invoice.id(), &[INVOICE_SK], sink);
-    walk_fields(invoice, sink);
-    walk_access_key(invoice, sink);
-    super::walk_source(source, sink);
-    let indexes = walk_index_keys(invoice, schema, shard, sink);
-    Walked { pk, sk, indexes }
+    writer: &mut impl ItemWriter,
+) -> WrittenParts {
+    let (pk, sk) = parts::write_keys(invoice.id(), &[INVOICE_SK], writer);
+    write_fields(invoice, writer);
+    write_access_key(invoice, writer);
+    parts::write_source(source, writer);
+    let indexes = write_index_keys(invoice, schema, shard, writer);
+    WrittenParts { pk, sk, indexes }
 }
 
-fn walk_fields(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
-    invoice.text(TextField::Model, |model| sink.text(name!("model"), model));
-    invoice.text(TextField::Series, |series| sink.text(name!("series"), series));
-    invoice.text(TextField::Number, |number| sink.text(name!("number"), number));
-    invoice.text(TextField::Operation, |operation| sink.text(name!("op"), operation));
-    sink.name(name!("at"));
-    sink.time(invoice.issued_at());
-    walk_party(name!("iss"), Role::Issuer, invoice, sink);
-    walk_party(name!("rcp"), Role::Recipient, invoice, sink);
-    sink.text(name!("st"), invoice.status().as_str());
-    invoice.text(TextField::StatusText, |text| sink.text(name!("st_text"), text));
+fn write_fields(invoice: &impl InvoiceFields, writer: &mut impl ItemWriter) {
+    invoice.text(TextField::Model, |model| writer.text(name!("model"), model));
+    invoice.text(TextField::Series, |series| writer.text(name!("series"), series));
+    invoice.text(TextField::Number, |number| writer.text(name!("number"), number));
+    invoice.text(TextField::Operation, |operation| writer.text(name!("op"), operation));
+    writer.name(name!("at"));
+    writer.time(invoice.issued_at());
+    write_party(name!("iss"), Role::Issuer, invoice, writer);
+    write_party(name!("rcp"), Role::Recipient, invoice, writer);
+    writer.text(name!("st"), invoice.status().as_str());
+    invoice.text(TextField::StatusText, |text| writer.text(name!("st_text"), text));
     if let Some(at) = invoice.status_at() {
-        sink.name(name!("st_at"));
-        sink.time(at);
+        writer.name(name!("st_at"));
+        writer.time(at);
     }
-    optional(name!("total"), invoice.total().map(Decimal::as_str), sink);
-    optional(name!("cur"), Some(invoice.currency()).filter(|currency| *currency != COMMON_CURRENCY), sink);
+    parts::write_optional(name!("total"), invoice.total().map(Decimal::as_str), writer);
+    parts::write_optional(
+        name!("cur"),
+        Some(invoice.currency()).filter(|currency| *currency != COMMON_CURRENCY),
+        writer,
+    );
     if let Some(lines) = invoice.line_count() {
-        sink.name(name!("lines"));
-        sink.number(lines.into());
+        writer.name(name!("lines"));
+        writer.number(lines.into());
     }
     let mut columns = Map::new(name!("x"));
-    invoice.extra(|name, value| super::walk_column(name, value, &mut columns, sink));
-    columns.close(sink);
-    super::walk_warnings(invoice.warnings(), sink);
+    invoice.extra(|name, value| parts::write_column(name, value, &mut columns, writer));
+    columns.close(writer);
+    parts::write_warnings(invoice.warnings(), writer);
 }
 
-fn walk_party(name: &'static Name, role: Role, invoice: &impl InvoiceFields, sink: &mut impl Sink) {
+fn write_party(name: &'static Name, role: Role, invoice: &impl InvoiceFields, writer: &mut impl ItemWriter) {
     let mut party = Map::new(name);
     if let Some(tax_id) = invoice.tax_id(role) {
-        party.open(sink).text(name!("doc"), &tax_id.text);
-        let told = TaxId::kind_of(&tax_id.text) == tax_id.kind;
-        optional(name!("kind"), (!told).then_some(tax_id.kind.as_str()), sink);
+        party.open(writer).text(name!("doc"), &tax_id.text);
+        let is_implied = TaxId::kind_of(&tax_id.text) == tax_id.kind;
+        parts::write_optional(name!("kind"), (!is_implied).then_some(tax_id.kind.as_str()), writer);
     }
-    invoice.text(TextField::Name(role), |text| party.open(sink).text(name!("name"), text));
-    invoice.text(TextField::StateRegistration(role), |text| party.open(sink).text(name!("ie"), text));
-    invoice.text(TextField::Uf(role), |text| party.open(sink).text(name!("uf"), text));
-    invoice.text(TextField::City(role), |text| party.open(sink).text(name!("city"), text));
-    party.close(sink);
+    invoice.text(TextField::Name(role), |text| party.open(writer).text(name!("name"), text));
+    invoice.text(TextField::StateRegistration(role), |text| party.open(writer).text(name!("ie"), text));
+    invoice.text(TextField::Uf(role), |text| party.open(writer).text(name!("uf"), text));
+    invoice.text(TextField::City(role), |text| party.open(writer).text(name!("city"), text));
+    party.close(writer);
 }
 
-fn walk_access_key(invoice: &impl InvoiceFields, sink: &mut impl Sink) {
+fn write_access_key(invoice: &impl InvoiceFields, writer: &mut impl ItemWriter) {
     match invoice.access_key() {
         Some(key) if key.as_str() == invoice.id() => {}
-        Some(key) => sink.text(name!("key"), key.as_str()),
+        Some(key) => writer.text(name!("key"), key.as_str()),
         None if AccessKey::parse(invoice.id()).is_ok() => {
-            sink.name(name!("ak"));
-            sink.boolean(false);
+            writer.name(name!("ak"));
+            writer.boolean(false);
         }
         None => {}
     }
 }
 
-/// Gives in how many indexes the invoice appears.
-fn walk_index_keys(invoice: &impl InvoiceFields, schema: &Schema, shard: u16, sink: &mut impl Sink) -> u32 {
+/// Writes the keys in the indexes. Returns the number of indexes that the invoice appears in.
+fn write_index_keys(invoice: &impl InvoiceFields, schema: &Schema, shard: u16, writer: &mut impl ItemWriter) -> u32 {
     let shard = keys::shard_text(shard);
-    let time = sink.sort_time(invoice.issued_at().local);
+    let time = writer.sort_time(invoice.issued_at().local);
     let (month, in_month) = keys::split_month(&time);
     let mut indexes = 0;
     for index in schema.indexes.iter() {
@@ -172,14 +177,14 @@ fn walk_index_keys(invoice: &impl InvoiceFields, schema: &Schema, shard: u16, si
             (Index::State, _) => (invoice.status().as_str(), time.as_str()),
         };
         let (partition_name, sort_name) = index_names(index);
-        sink.key(partition_name, &[index.prefix(), of, "#", &shard]);
-        sink.key(sort_name, &[sort, "#", invoice.id()]);
+        writer.key(partition_name, &[index.prefix(), of, "#", &shard]);
+        writer.key(sort_name, &[sort, "#", invoice.id()]);
         indexes += 1;
     }
     indexes
 }
 
-/// Names of the attributes that are an index's partition and sort key.
+/// Returns the names of the partition key and sort key attributes of an index.
 fn index_names(index: Index) -> (&'static Name, &'static Name) {
     macro_rules! names {
         ($index:expr) => {
@@ -200,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::IndexSet;
-    use crate::item::ITEM_LIMIT_BYTES;
+    use crate::item::parts::ITEM_LIMIT_BYTES;
     use notaflux_invoice::Invoice;
     use notaflux_testing::{any_invoice, example, json_size};
 
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dynamodb_would_refuse_is_refused() {
+    fn items_that_dynamodb_would_refuse_are_refused() {
         let measure = |invoice: &Invoice<'_>| measure_invoice(invoice, &source(), &Schema::default());
         let with_id = |id: String| Invoice { id: id.into(), access_key: None, ..example() };
         let with_column =
@@ -265,9 +270,9 @@ mod tests {
         assert_eq!(too_large, Err(Refusal::TooLarge { size_bytes: ITEM_LIMIT_BYTES + 1 }));
     }
 
-    /// The survey measures with the longest number of a record and the longest shard, the write pass encodes with its own.
+    /// The survey measures with the longest record number and shard; the write pass encodes with the real ones.
     #[test]
-    fn what_is_refused_when_it_is_measured_is_refused_when_it_is_encoded() {
+    fn encoding_refuses_exactly_what_measuring_refuses() {
         let longest = SourceRef { record: u64::MAX, ..source() };
         let with_column = |length: usize| Invoice { extra: vec![("x".into(), "v".repeat(length).into())], ..example() };
         for shards in [1, 11, 12_000] {
@@ -293,7 +298,7 @@ mod tests {
     }
 
     proptest! {
-        /// Measuring, writing, and the documented rules applied to the JSON that was written agree.
+        /// The measured size, the written size, and the size of the JSON by the documented rules agree.
         #[test]
         fn sizes_agree(invoice in any_invoice(), record in 1_u64.., shards in 1_u16..=10) {
             let schema = Schema { shards, ..Schema::default() };

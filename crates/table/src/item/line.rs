@@ -3,64 +3,64 @@
 //! | attribute | type | holds |
 //! | --- | --- | --- |
 //! | `PK`, `SK` | S | `N#<id of its invoice>`; `L#<number>`, or `L#-<natural key>`: see [`keys`] |
-//! | `code`, `desc` | S | the seller's code, what it is |
+//! | `code`, `desc` | S | the seller's code, the description |
 //! | `ncm`, `cfop` | S | NCM, CFOP |
-//! | `qty`, `unit`, `price`, `total` | S | quantity, its unit, price of a unit, total, with the places of the source |
-//! | `x` | M | further columns by name |
+//! | `qty`, `unit`, `price`, `total` | S | quantity, unit, unit price, total, with the decimal places of the source |
+//! | `x` | M | extra columns by name |
 //! | `w` | L | warnings |
-//! | `src`, `rec` | S, N | see [`super`] |
+//! | `src`, `rec` | S, N | as in all items |
 //!
-//! It appears in no index. Its number stands in its key alone.
+//! A line appears in no index. Its number is only in its key.
 
-use super::{Encoded, Map, Measured, Refusal, SourceRef, Walked, optional};
-use crate::item_writer::{Sink, name};
+use super::parts::{self, Encoded, Map, Measured, Refusal, SourceRef, WrittenParts};
+use crate::item_writer::{ItemWriter, name};
 use crate::keys::{self, LineScratch};
 use notaflux_invoice::line::LINE_NUMBER_LIMIT;
 use notaflux_invoice::{Decimal, Line, LineKey};
 
-/// Appends the JSON of the item that holds `line` to `out`. Nothing else is allocated.
+/// Appends the JSON of the item that holds `line` to `out`. Allocates nothing else.
 ///
 /// # Errors
-/// Those of [`measure_line`] with the longest number of a record; `out` is as it was then.
+/// Those of [`measure_line`] with the longest record number. Then `out` is unchanged.
 pub fn encode_line(line: &Line<'_>, source: &SourceRef<'_>, out: &mut Vec<u8>) -> Result<Encoded, Refusal> {
     check(line)?;
-    super::encode(source, out, 0, |json| walk(line, source, json))
+    parts::encode(source, out, 0, |json| write(line, source, json))
 }
 
-/// What a put of `line` takes, without writing it.
+/// Measures a put of `line` without writing it.
 ///
 /// # Errors
-/// What `DynamoDB` would refuse, and a number that would not sort with the others.
+/// An item that `DynamoDB` would refuse, and a number that would not sort with the others.
 pub fn measure_line(line: &Line<'_>, source: &SourceRef<'_>) -> Result<Measured, Refusal> {
     check(line)?;
-    super::measure(|counter| walk(line, source, counter))
+    parts::measure(|counter| write(line, source, counter))
 }
 
 fn check(line: &Line<'_>) -> Result<(), Refusal> {
-    super::check_id(&line.invoice)?;
+    parts::check_id(&line.invoice)?;
     match line.key {
         LineKey::Number(number) if !(1..=LINE_NUMBER_LIMIT).contains(&number) => Err(Refusal::LineNumber { number }),
         _ => Ok(()),
     }
 }
 
-fn walk(line: &Line<'_>, source: &SourceRef<'_>, sink: &mut impl Sink) -> Walked {
+fn write(line: &Line<'_>, source: &SourceRef<'_>, writer: &mut impl ItemWriter) -> WrittenParts {
     let mut scratch = LineScratch::new();
-    let (pk, sk) = super::walk_keys(&line.invoice, &keys::line_sk_parts(&line.key, &mut scratch), sink);
-    optional(name!("code"), line.code.as_deref(), sink);
-    optional(name!("desc"), line.description.as_deref(), sink);
-    optional(name!("ncm"), line.ncm.as_deref(), sink);
-    optional(name!("cfop"), line.cfop.as_deref(), sink);
-    optional(name!("qty"), line.quantity.as_ref().map(Decimal::as_str), sink);
-    optional(name!("unit"), line.unit.as_deref(), sink);
-    optional(name!("price"), line.unit_price.as_ref().map(Decimal::as_str), sink);
-    optional(name!("total"), line.total.as_ref().map(Decimal::as_str), sink);
+    let (pk, sk) = parts::write_keys(&line.invoice, &keys::line_sk_parts(&line.key, &mut scratch), writer);
+    parts::write_optional(name!("code"), line.code.as_deref(), writer);
+    parts::write_optional(name!("desc"), line.description.as_deref(), writer);
+    parts::write_optional(name!("ncm"), line.ncm.as_deref(), writer);
+    parts::write_optional(name!("cfop"), line.cfop.as_deref(), writer);
+    parts::write_optional(name!("qty"), line.quantity.as_ref().map(Decimal::as_str), writer);
+    parts::write_optional(name!("unit"), line.unit.as_deref(), writer);
+    parts::write_optional(name!("price"), line.unit_price.as_ref().map(Decimal::as_str), writer);
+    parts::write_optional(name!("total"), line.total.as_ref().map(Decimal::as_str), writer);
     let mut columns = Map::new(name!("x"));
-    line.extra.iter().for_each(|(name, value)| super::walk_column(name, value, &mut columns, sink));
-    columns.close(sink);
-    super::walk_warnings(line.warnings.iter().copied(), sink);
-    super::walk_source(source, sink);
-    Walked { pk, sk, indexes: 0 }
+    line.extra.iter().for_each(|(name, value)| parts::write_column(name, value, &mut columns, writer));
+    columns.close(writer);
+    parts::write_warnings(line.warnings.iter().copied(), writer);
+    parts::write_source(source, writer);
+    WrittenParts { pk, sk, indexes: 0 }
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::item::ITEM_LIMIT_BYTES;
+    use crate::item::parts::ITEM_LIMIT_BYTES;
     use notaflux_testing::{any_line, example_line, json_size};
 
     fn source() -> SourceRef<'static> {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dynamodb_would_refuse_is_refused() {
+    fn items_that_dynamodb_would_refuse_are_refused() {
         let measure = |line: &Line<'_>| measure_line(line, &source());
         let with_id = |id: String| Line { invoice: id.into(), ..example_line() };
         let numbered = |number| Line { key: LineKey::Number(number), ..example_line() };
@@ -115,7 +115,7 @@ mod tests {
     }
 
     proptest! {
-        /// Measuring, writing, and the documented rules applied to the JSON that was written agree.
+        /// The measured size, the written size, and the size of the JSON by the documented rules agree.
         #[test]
         fn sizes_agree(line in any_line(), record in 1_u64..) {
             let source = SourceRef { ingestion: "9f2c".into(), record };

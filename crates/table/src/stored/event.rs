@@ -1,27 +1,27 @@
-//! An item as the event that it holds.
+//! Decodes the item of an event.
 
 use serde::Serialize;
 
-use super::{Attributes, DecodeError, Fields, owned};
+use super::fields::{Attributes, DecodeError, Fields, owned};
 use crate::item::SourceRef;
 use crate::keys;
 use notaflux_invoice::{Event, EventKind};
 
-/// An event as the table holds it. Serialises to what the API answers with.
+/// An event as stored in the table. Serialises to the answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredEvent {
     /// The event.
     #[serde(flatten)]
     pub event: Event<'static>,
-    /// Where it came from.
+    /// The origin of its record.
     #[serde(skip)]
     pub source: SourceRef<'static>,
 }
 
-/// Reads the event out of its item. Attributes of no meaning here are passed over.
+/// Decodes the item of an event. Skips unknown attributes.
 ///
 /// # Errors
-/// The first attribute that is missing or is not what the writer writes.
+/// The first attribute that is missing or damaged.
 pub fn decode_event(item: &Attributes) -> Result<StoredEvent, DecodeError> {
     let item = Fields { of: "an event's", attributes: item };
     let code = keys::event_code_of(item.required(keys::SK)?).and_then(|code| code.try_into().ok());
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_event_serialises_to_the_contract() {
+    fn a_stored_event_serialises_to_the_answer_of_the_api() {
         let stored = decode_event(&stored(&example_event(), 1)).unwrap();
         let expected = concat!(
             r#"{"at":"2019-11-13T08:09:10-03:00","kind":"cancellation","text":"Cancelamento da NF-e","#,
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_another_shape_is_told() {
+    fn a_damaged_item_is_an_error() {
         let long = "E#20191113T080910#12345678901234567";
         for (name, value, message) in [
             ("SK", "H", r#"attribute "SK" of an event's item: expected the key of an event, found another text"#),
@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_stored_comes_back(event in any_event(), record in any::<u64>()) {
+        fn a_stored_event_is_read_back(event in any_event(), record in any::<u64>()) {
             let StoredEvent { event: found, source } = decode_event(&stored(&event, record)).unwrap();
             prop_assert_eq!(found, event);
             prop_assert_eq!(source, SourceRef { ingestion: "9f2c".into(), record });

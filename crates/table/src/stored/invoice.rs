@@ -1,29 +1,29 @@
-//! An item as the invoice that it holds.
+//! Decodes the item of an invoice.
 
 use std::borrow::Cow;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 
-use super::{Attributes, DecodeError, Fields, owned};
+use super::fields::{Attributes, DecodeError, Fields, owned};
 use crate::item::SourceRef;
 use crate::item::invoice::COMMON_CURRENCY;
 use notaflux_invoice::{AccessKey, Invoice, Party, Status, TaxId, TaxIdKind, Timestamp};
 
-/// An invoice as the table holds it. Serialises to what the API answers with.
+/// An invoice as stored in the table. Serialises to the answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredInvoice {
-    /// The invoice. Its further columns are in the order of their names: an item keeps no order.
+    /// The invoice. Its extra columns are sorted by name, since an item keeps no order.
     #[serde(flatten)]
     pub invoice: Invoice<'static>,
-    /// Where it came from.
+    /// The origin of its record.
     pub source: SourceRef<'static>,
 }
 
-/// Reads the invoice out of its item. Attributes of no meaning here are passed over.
+/// Decodes the item of an invoice. Skips unknown attributes.
 ///
 /// # Errors
-/// The first attribute that is missing or is not what the writer writes.
+/// The first attribute that is missing or damaged.
 pub fn decode_invoice(item: &Attributes) -> Result<StoredInvoice, DecodeError> {
     let item = Fields { of: "an invoice's", attributes: item };
     let id = item.id()?;
@@ -35,6 +35,7 @@ pub fn decode_invoice(item: &Attributes) -> Result<StoredInvoice, DecodeError> {
         number: item.owned("number")?,
         operation: item.owned("op")?,
         issued_at: item.required_timestamp("at")?,
+        // An issuer without any field is not written.
         issuer: party(item, "iss")?.unwrap_or_default(),
         recipient: party(item, "rcp")?,
         status: status(item)?,
@@ -49,24 +50,24 @@ pub fn decode_invoice(item: &Attributes) -> Result<StoredInvoice, DecodeError> {
     Ok(StoredInvoice { invoice, source: item.source()? })
 }
 
-/// What the item of an invoice says of its status, and what an entry in an index needs besides.
+/// The status of a stored invoice, and its time of issue, which its index keys contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct StatusOfItem {
-    /// When the invoice was issued.
+pub(crate) struct StoredStatus {
+    /// Time of issue.
     pub(crate) issued_at: Timestamp,
-    /// Its status.
+    /// Status.
     pub(crate) status: Status,
-    /// Since when it has that status.
+    /// When the status began.
     pub(crate) since: Option<Timestamp>,
 }
 
-/// Reads that much, and needs no more of the item than `at`, `st` and `st_at`.
+/// Decodes the status. Needs only the attributes `at`, `st` and `st_at`.
 ///
 /// # Errors
-/// The first attribute that is missing or is not what the writer writes.
-pub(crate) fn status_of_item(item: &Attributes) -> Result<StatusOfItem, DecodeError> {
+/// The first attribute that is missing or damaged.
+pub(crate) fn decode_status(item: &Attributes) -> Result<StoredStatus, DecodeError> {
     let item = Fields { of: "an invoice's", attributes: item };
-    Ok(StatusOfItem {
+    Ok(StoredStatus {
         issued_at: item.required_timestamp("at")?,
         status: status(item)?,
         since: item.timestamp("st_at")?,
@@ -81,7 +82,11 @@ fn access_key(item: Fields<'_>, id: &str) -> Result<Option<AccessKey>, DecodeErr
     if let Some(key) = item.text("key")? {
         return AccessKey::parse(key).map(Some).map_err(|_| item.wrong("key", "an access key"));
     }
-    let only_looks_like_one = matches!(item.attributes.get("ak"), Some(AttributeValue::Bool(false)));
+    let only_looks_like_one = match item.attributes.get("ak") {
+        None => false,
+        Some(AttributeValue::Bool(false)) => true,
+        Some(_) => return Err(item.missing("ak", "false")),
+    };
     Ok(AccessKey::parse(id).ok().filter(|_| !only_looks_like_one))
 }
 
@@ -125,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_invoice_serialises_to_the_contract() {
+    fn a_stored_invoice_serialises_to_the_answer_of_the_api() {
         let stored = decode_invoice(&stored(&example(), 1)).unwrap();
         let expected = concat!(
             r#"{"id":"31191108676370000155550010000070831000062423","#,
@@ -143,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_only_looks_like_an_access_key_is_none() {
+    fn an_id_that_only_looks_like_an_access_key_gives_none() {
         let invoice = Invoice { access_key: None, ..example() };
         assert_eq!(decode_invoice(&stored(&invoice, 1)).unwrap().invoice, invoice);
         let invoice = Invoice { id: "another".into(), ..example() };
@@ -151,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_another_shape_is_told() {
+    fn a_damaged_item_is_an_error() {
         for (name, value, message) in [
             ("at", None, r#"attribute "at" of an invoice's item: expected a text, found nothing"#),
             ("st", Some("gone"), r#"attribute "st" of an invoice's item: expected a status, found another text"#),
@@ -169,11 +174,15 @@ mod tests {
             }
             assert_eq!(decode_invoice(&item).unwrap_err().to_string(), message);
         }
+        let mut item = stored(&Invoice { access_key: None, ..example() }, 1);
+        item.insert("ak".to_owned(), AttributeValue::Bool(true));
+        let message = r#"attribute "ak" of an invoice's item: expected false, found a boolean"#;
+        assert_eq!(decode_invoice(&item).unwrap_err().to_string(), message);
     }
 
     proptest! {
         #[test]
-        fn what_was_stored_comes_back(mut invoice in any_invoice(), record in any::<u64>()) {
+        fn a_stored_invoice_is_read_back(mut invoice in any_invoice(), record in any::<u64>()) {
             let StoredInvoice { invoice: found, source } = decode_invoice(&stored(&invoice, record)).unwrap();
             invoice.extra.sort();
             prop_assert_eq!(found, invoice);

@@ -1,28 +1,28 @@
-//! An item as the line that it holds.
+//! Decodes the item of a line.
 
 use serde::Serialize;
 
-use super::{Attributes, DecodeError, Fields, owned};
+use super::fields::{Attributes, DecodeError, Fields, owned};
 use crate::item::SourceRef;
 use crate::keys;
 use notaflux_invoice::Line;
 
-/// A line as the table holds it. Serialises to what the API answers with.
+/// A line as stored in the table. Serialises to the answer of the API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoredLine {
-    /// The line. Its further columns are in the order of their names. A natural key that did not fit into a sort key is
-    /// what the sort key shows of it.
+    /// The line. Its extra columns are sorted by name. Of a natural key that did not fit into the sort key it has the part in the sort
+    /// key.
     #[serde(flatten)]
     pub line: Line<'static>,
-    /// Where it came from.
+    /// The origin of its record.
     #[serde(skip)]
     pub source: SourceRef<'static>,
 }
 
-/// Reads the line out of its item. Attributes of no meaning here are passed over.
+/// Decodes the item of a line. Skips unknown attributes.
 ///
 /// # Errors
-/// The first attribute that is missing or is not what the writer writes.
+/// The first attribute that is missing or damaged.
 pub fn decode_line(item: &Attributes) -> Result<StoredLine, DecodeError> {
     let item = Fields { of: "a line's", attributes: item };
     let key = keys::line_key_of(item.required(keys::SK)?);
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_line_serialises_to_the_contract() {
+    fn a_stored_line_serialises_to_the_answer_of_the_api() {
         let of = |line: &Line<'_>| serde_json::to_string(&decode_line(&stored(line, 1)).unwrap()).unwrap();
         let expected = concat!(
             r#"{"number":"1","code":"7891","description":"SORO FISIOLÓGICO","ncm":"30049099","cfop":"6102","#,
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_natural_key_comes_back_as_it_is_shown() {
+    fn of_a_long_natural_key_the_part_in_the_sort_key_is_read_back() {
         let line = Line { key: LineKey::Natural("x".repeat(201).into()), ..example_line() };
         let found = decode_line(&stored(&line, 1)).unwrap().line;
         let LineKey::Natural(shown) = found.key else { panic!("it has no number") };
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_another_shape_is_told() {
+    fn a_damaged_item_is_an_error() {
         for (name, value, message) in [
             ("SK", "H", r#"attribute "SK" of a line's item: expected the key of a line, found another text"#),
             ("PK", "J#1", r#"attribute "PK" of a line's item: expected the key of an invoice, found another text"#),
@@ -96,7 +96,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_stored_comes_back(mut line in any_line(), record in any::<u64>()) {
+        fn a_stored_line_is_read_back(mut line in any_line(), record in any::<u64>()) {
             let StoredLine { line: found, source } = decode_line(&stored(&line, record)).unwrap();
             line.extra.sort();
             prop_assert_eq!(found, line);

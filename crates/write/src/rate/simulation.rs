@@ -1,4 +1,4 @@
-//! A table and its writers in virtual time: the laws that the pace keeps.
+//! A simulation of a table and its writers in virtual time: the properties that the rate keeps.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_precision_loss, reason = "a test may panic")]
 
@@ -9,27 +9,27 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::model::Model;
-use crate::concurrency::{ConcurrencyLimit, Pass};
-use crate::writer::BACKOFF;
+use crate::concurrency::{ConcurrencyLimit, InFlight};
+use crate::retry::RETRY_DELAY;
 
-/// Batches that a writer has at once, and most calls in flight.
+/// Batches that a writer puts at once, and its most calls in flight.
 const BATCHES: usize = 32;
 
-/// What is simulated.
+/// Parameters of a simulation.
 #[derive(Debug, Clone)]
 struct Case {
-    /// Write units a second that the table takes, from which second on.
+    /// Pairs of a second and the write units a second that the table accepts from then on.
     limits: Vec<(f64, f64)>,
-    /// Seconds of its limit that it saves up.
-    saves: f64,
-    /// Share of the items that are left, and of the calls that are refused, whatever the load.
+    /// Seconds of its limit that the table saves up.
+    saves_seconds: f64,
+    /// Share of the items that stay unprocessed, and of the calls that are refused, at any load.
     faults: (f64, f64),
-    /// A limit for the items of one key range, in write units a second, and the share of such items.
+    /// The limit of one hot key range in write units a second, and the share of its items.
     hot: Option<(f64, f64)>,
     latency_ms: f64,
     /// When each writer starts, in seconds.
     starts: Vec<f64>,
-    has_pace: bool,
+    has_rate: bool,
     seed: u64,
 }
 
@@ -37,17 +37,17 @@ impl Case {
     fn of(limit: f64) -> Self {
         Self {
             limits: vec![(0.0, limit)],
-            saves: 0.5,
+            saves_seconds: 0.5,
             faults: (0.0, 0.0),
             hot: None,
             latency_ms: 10.0,
             starts: vec![0.0],
-            has_pace: true,
+            has_rate: true,
             seed: 1,
         }
     }
 
-    /// A table that takes everything.
+    /// A table that accepts everything.
     fn free() -> Self {
         Self::of(1e9)
     }
@@ -56,10 +56,10 @@ impl Case {
         self.limits.iter().rev().find(|(from, _)| *from <= at).map_or(0.0, |(_, limit)| *limit)
     }
 
-    /// What comes of it in so many seconds.
+    /// Simulates this many seconds.
     fn run(&self, seconds: f64) -> Run {
-        let flights: Vec<ConcurrencyLimit> = self.starts.iter().map(|_| ConcurrencyLimit::new(BATCHES)).collect();
-        World::new(self, &flights).run(seconds)
+        let concurrencies: Vec<ConcurrencyLimit> = self.starts.iter().map(|_| ConcurrencyLimit::new(BATCHES)).collect();
+        World::new(self, &concurrencies).run(seconds)
     }
 }
 
@@ -82,43 +82,44 @@ struct Table {
 }
 
 impl Table {
-    /// Takes what fits, and gives back what does not.
+    /// Takes the items that fit, and returns those that do not.
     fn put(&mut self, case: &Case, at: f64, items: &[Item]) -> Vec<Item> {
         let (limit, passed) = (case.limit(at), at - self.filled_at);
-        self.level = (self.level + limit * passed).min(limit * case.saves);
+        self.level = (self.level + limit * passed).min(limit * case.saves_seconds);
         let hot_limit = case.hot.map_or(f64::INFINITY, |(limit, _)| limit);
         self.hot_level = (self.hot_level + hot_limit * passed).min(hot_limit);
         self.filled_at = at;
-        let (left_share, refused_share) = case.faults;
+        let (unprocessed_share, refused_share) = case.faults;
         if self.random.f64() < refused_share {
             return items.to_vec();
         }
-        let is_left = |item: &&Item| {
+        let is_unprocessed = |item: &&Item| {
             let is_full = self.level < item.units || (item.is_hot && self.hot_level < item.units);
-            if is_full || self.random.f64() < left_share {
+            if is_full || self.random.f64() < unprocessed_share {
                 return true;
             }
             self.level -= item.units;
             self.hot_level -= if item.is_hot { item.units } else { 0.0 };
             false
         };
-        items.iter().filter(is_left).copied().collect()
+        items.iter().filter(is_unprocessed).copied().collect()
     }
 }
 
-/// A batch on its way.
-struct Batch<'f> {
+/// A batch that is being put.
+struct Batch<'c> {
     pending: Vec<Item>,
     attempt: u32,
-    pass: Option<Pass<'f>>,
+    in_flight: Option<InFlight<'c>>,
 }
 
-struct Writer<'f> {
-    flight: &'f ConcurrencyLimit,
+struct Writer<'c> {
+    concurrency: &'c ConcurrencyLimit,
     model: Model,
-    batches: Vec<Batch<'f>>,
-    /// Those that wait for room, and those that wait for their turn.
+    batches: Vec<Batch<'c>>,
+    /// Batches that wait for room among the calls in flight.
     waiting: VecDeque<usize>,
+    /// Batches that wait for their turn.
     in_turn: VecDeque<usize>,
     is_asleep: bool,
 }
@@ -126,12 +127,12 @@ struct Writer<'f> {
 enum Event {
     /// A batch may be sent.
     Ready(usize),
-    /// Whoever has its turn may ask again.
-    Ask,
-    /// A call is at the table.
+    /// The batch whose turn it is may try again.
+    Retry,
+    /// A call arrives at the table.
     Arrives { batch: usize, items: Vec<Item>, epoch: u64 },
-    /// Its answer is back.
-    Answered { batch: usize, sent: usize, units: f64, left: Vec<Item>, epoch: u64 },
+    /// The answer arrives at the writer.
+    Answered { batch: usize, sent: usize, units: f64, unprocessed: Vec<Item>, epoch: u64 },
 }
 
 struct Call {
@@ -140,12 +141,12 @@ struct Call {
     is_throttled: bool,
 }
 
-struct World<'f> {
-    case: &'f Case,
+struct World<'c> {
+    case: &'c Case,
     epoch: Instant,
     now: f64,
     table: Table,
-    writers: Vec<Writer<'f>>,
+    writers: Vec<Writer<'c>>,
     random: fastrand::Rng,
     events: BTreeMap<u64, (usize, Event)>,
     order: BinaryHeap<Reverse<(u64, u64)>>,
@@ -153,28 +154,28 @@ struct World<'f> {
     calls: Vec<Call>,
 }
 
-impl<'f> World<'f> {
-    fn new(case: &'f Case, flights: &'f [ConcurrencyLimit]) -> Self {
+impl<'c> World<'c> {
+    fn new(case: &'c Case, concurrencies: &'c [ConcurrencyLimit]) -> Self {
         let epoch = Instant::now();
         let random = fastrand::Rng::with_seed(case.seed);
-        let level = case.limit(0.0) * case.saves;
+        let level = case.limit(0.0) * case.saves_seconds;
         let table = Table { level, hot_level: 0.0, filled_at: 0.0, random: fastrand::Rng::with_seed(case.seed + 100) };
         let (events, order) = (BTreeMap::new(), BinaryHeap::new());
         let mut world =
             Self { case, epoch, now: 0.0, table, writers: vec![], random, events, order, next: 0, calls: vec![] };
-        for (writer, (flight, starts_at)) in flights.iter().zip(&case.starts).enumerate() {
+        for (writer, (concurrency, starts_at)) in concurrencies.iter().zip(&case.starts).enumerate() {
             let batches = (0..BATCHES).map(|_| world.batch()).collect();
             let (model, waiting, in_turn) = (Model::new(epoch), VecDeque::new(), VecDeque::new());
-            world.writers.push(Writer { flight, model, batches, waiting, in_turn, is_asleep: false });
+            world.writers.push(Writer { concurrency, model, batches, waiting, in_turn, is_asleep: false });
             (0..BATCHES).for_each(|batch| world.at(*starts_at, writer, Event::Ready(batch)));
         }
         world
     }
 
-    fn batch(&mut self) -> Batch<'f> {
+    fn batch(&mut self) -> Batch<'c> {
         let hot = self.case.hot.map_or(0.0, |(_, share)| share);
         let mut item = || Item { units: f64::from(self.random.u8(4..=8)), is_hot: self.random.f64() < hot };
-        Batch { pending: (0..25).map(|_| item()).collect(), attempt: 0, pass: None }
+        Batch { pending: (0..25).map(|_| item()).collect(), attempt: 0, in_flight: None }
     }
 
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "nanoseconds of some minutes")]
@@ -201,22 +202,22 @@ impl<'f> World<'f> {
             let (writer, event) = self.events.remove(&event).unwrap();
             match event {
                 Event::Ready(batch) => self.writers[writer].waiting.push_back(batch),
-                Event::Ask => self.writers[writer].is_asleep = false,
+                Event::Retry => self.writers[writer].is_asleep = false,
                 Event::Arrives { batch, items, epoch } => {
-                    let left = self.table.put(self.case, self.now, &items);
+                    let unprocessed = self.table.put(self.case, self.now, &items);
                     let (sent, units) = (items.len(), units_of(&items));
                     self.calls.push(Call {
                         at: self.now,
-                        taken: units - units_of(&left),
-                        is_throttled: !left.is_empty(),
+                        taken: units - units_of(&unprocessed),
+                        is_throttled: !unprocessed.is_empty(),
                     });
                     let back = self.now + self.half_way();
-                    self.at(back, writer, Event::Answered { batch, sent, units, left, epoch });
+                    self.at(back, writer, Event::Answered { batch, sent, units, unprocessed, epoch });
                 }
-                Event::Answered { batch, sent, units, left, epoch } => {
+                Event::Answered { batch, sent, units, unprocessed, epoch } => {
                     let now = self.instant();
-                    self.writers[writer].model.answered(now, epoch, units, units_of(&left));
-                    self.settle(writer, batch, sent, left);
+                    self.writers[writer].model.answered(now, epoch, units, units_of(&unprocessed));
+                    self.finish_call(writer, batch, sent, unprocessed);
                 }
             }
             self.send(writer);
@@ -224,25 +225,25 @@ impl<'f> World<'f> {
         Run { case: self.case.clone(), calls: self.calls }
     }
 
-    /// As `Writer::put` does before a call.
+    /// Does what `Writer::put` does before a call.
     fn send(&mut self, writer: usize) {
         let now = self.instant();
         loop {
             let one = &mut self.writers[writer];
-            while let Some(pass) = (!one.waiting.is_empty()).then(|| one.flight.try_enter()).flatten() {
+            while let Some(in_flight) = (!one.waiting.is_empty()).then(|| one.concurrency.try_enter()).flatten() {
                 let batch = one.waiting.pop_front().unwrap();
-                one.batches[batch].pass = Some(pass);
+                one.batches[batch].in_flight = Some(in_flight);
                 one.in_turn.push_back(batch);
             }
             let Some(&batch) = one.in_turn.front().filter(|_| !one.is_asleep) else { return };
-            if let Some(then) = one.model.wait(now).filter(|_| self.case.has_pace) {
+            if let Some(then) = one.model.wait(now).filter(|_| self.case.has_rate) {
                 one.is_asleep = true;
-                // Timers of the runtime have milliseconds.
+                // Timers of the runtime count in milliseconds.
                 let at = then.duration_since(self.epoch).as_secs_f64() + 0.001 * self.random.f64();
-                return self.at(at, writer, Event::Ask);
+                return self.at(at, writer, Event::Retry);
             }
             one.in_turn.pop_front();
-            let limit = if self.case.has_pace { one.model.call_limit_units() } else { f64::INFINITY };
+            let limit = if self.case.has_rate { one.model.call_limit_units() } else { f64::INFINITY };
             let pending = &mut one.batches[batch].pending;
             let fits = (2..=pending.len()).take_while(|count| units_of(&pending[..*count]) <= limit);
             let count = fits.last().unwrap_or(1);
@@ -253,19 +254,19 @@ impl<'f> World<'f> {
         }
     }
 
-    /// As `Writer::put` does after a call.
-    fn settle(&mut self, writer: usize, batch: usize, sent: usize, left: Vec<Item>) {
+    /// Does what `Writer::put` does after a call.
+    fn finish_call(&mut self, writer: usize, batch: usize, sent: usize, unprocessed: Vec<Item>) {
         let one = &mut self.writers[writer].batches[batch];
-        let pass = one.pass.take().unwrap();
-        if left.len() > sent - left.len() {
-            pass.throttled();
+        let in_flight = one.in_flight.take().unwrap();
+        if unprocessed.len() > sent - unprocessed.len() {
+            in_flight.throttled();
         } else {
-            pass.taken();
+            in_flight.accepted();
         }
-        one.attempt = if left.len() < sent { 0 } else { one.attempt + 1 };
-        let was_left = !left.is_empty();
-        one.pending.extend(left);
-        let delay = if was_left { BACKOFF.delay(one.attempt, self.random.f64()) } else { Duration::ZERO };
+        one.attempt = if unprocessed.len() < sent { 0 } else { one.attempt + 1 };
+        let is_incomplete = !unprocessed.is_empty();
+        one.pending.extend(unprocessed);
+        let delay = if is_incomplete { RETRY_DELAY.delay(one.attempt, self.random.f64()) } else { Duration::ZERO };
         if one.pending.is_empty() {
             self.writers[writer].batches[batch] = self.batch();
         }
@@ -273,7 +274,7 @@ impl<'f> World<'f> {
     }
 }
 
-/// What came of a case.
+/// The result of a simulation.
 struct Run {
     case: Case,
     calls: Vec<Call>,
@@ -284,25 +285,25 @@ impl Run {
         self.calls.iter().filter(move |call| (from..to).contains(&call.at))
     }
 
-    /// Write units a second.
+    /// Returns the write units a second that the table took.
     fn taken(&self, from: f64, to: f64) -> f64 {
         self.within(from, to).map(|call| call.taken).sum::<f64>() / (to - from)
     }
 
-    /// Share of what the table allows.
+    /// Returns the share that was used of what the table allows.
     fn used(&self, from: f64, to: f64) -> f64 {
         let moments = (0..1_000).map(|n| from + (to - from) * f64::from(n) / 1_000.0);
         self.taken(from, to) / (moments.map(|at| self.case.limit(at)).sum::<f64>() / 1_000.0)
     }
 
-    /// Share of the calls of which anything was left.
+    /// Returns the share of the calls that left anything unprocessed.
     fn throttled(&self, from: f64, to: f64) -> f64 {
         let throttled = self.within(from, to).filter(|call| call.is_throttled).count();
         throttled as f64 / self.within(from, to).count().max(1) as f64
     }
 }
 
-/// What is left at random of many items and calls, whatever the load.
+/// Shares of items that stay unprocessed and of calls that are refused at random, at any load.
 const FAULTS: [(f64, f64); 10] = [
     (0.000_5, 0.0),
     (0.01, 0.0),
@@ -317,42 +318,43 @@ const FAULTS: [(f64, f64); 10] = [
 ];
 
 #[test]
-fn all_that_a_table_allows_is_used_and_few_calls_are_throttled() {
-    for (saves, latency_ms) in [(0.1, 5.0), (0.1, 50.0), (0.5, 10.0), (1.0, 5.0), (1.0, 10.0)] {
+fn writers_use_all_that_a_table_allows_and_few_calls_are_throttled() {
+    for (saves_seconds, latency_ms) in [(0.1, 5.0), (0.1, 50.0), (0.5, 10.0), (1.0, 5.0), (1.0, 10.0)] {
         for (limit, seed) in [1_000.0, 4_000.0, 40_000.0].into_iter().flat_map(|limit| [(limit, 1), (limit, 2)]) {
-            let run = Case { saves, latency_ms, seed, ..Case::of(limit) }.run(65.0);
+            let run = Case { saves_seconds, latency_ms, seed, ..Case::of(limit) }.run(65.0);
             let (used, throttled) = (run.used(5.0, 65.0), run.throttled(5.0, 65.0));
-            println!("{limit} units/s, {saves} s saved, {latency_ms} ms: used {used:.3}, throttled {throttled:.3}");
+            println!(
+                "{limit} units/s, {saves_seconds} s saved, {latency_ms} ms: used {used:.3}, throttled {throttled:.3}"
+            );
             assert!(used >= 0.97 && throttled < 0.03);
         }
     }
 }
 
 #[test]
-fn a_table_that_takes_everything_has_no_pace() {
-    let (run, without) = (Case::free().run(20.0), Case { has_pace: false, ..Case::free() }.run(20.0));
+fn a_table_that_accepts_everything_has_no_rate() {
+    let (run, without) = (Case::free().run(20.0), Case { has_rate: false, ..Case::free() }.run(20.0));
     assert!((run.taken(0.0, 20.0) / without.taken(0.0, 20.0) - 1.0).abs() < 0.001);
 }
 
-/// Not for long, and least of all ever more.
 #[test]
-fn what_has_nothing_to_do_with_the_load_holds_nothing_back() {
+fn failures_that_do_not_depend_on_the_load_hardly_slow_writers() {
     for (faults, latency_ms) in FAULTS.into_iter().flat_map(|faults| [(faults, 10.0), (faults, 50.0)]) {
         let (mut with, mut without) = (0.0, 0.0);
         for seed in 1..=2 {
             let case = Case { faults, latency_ms, seed, ..Case::free() };
-            let alone = Case { has_pace: false, ..case.clone() }.run(60.0).taken(0.0, 60.0);
+            let alone = Case { has_rate: false, ..case.clone() }.run(60.0).taken(0.0, 60.0);
             let taken = case.run(60.0).taken(0.0, 60.0);
             assert!(taken > 0.7 * alone, "{faults:?} at {latency_ms} ms, seed {seed}: {taken:.0} of {alone:.0}");
             (with, without) = (with + taken, without + alone);
         }
-        println!("{faults:?} at {latency_ms} ms: {:.3} of what would be without a pace", with / without);
+        println!("{faults:?} at {latency_ms} ms: {:.3} of the speed without a rate", with / without);
         assert!(with > 0.9 * without);
     }
 }
 
 #[test]
-fn a_limited_table_that_leaves_items_at_random_is_used_all_the_same() {
+fn writers_use_a_limited_table_that_leaves_items_at_random() {
     for (limit, faults) in [1_000.0, 4_000.0, 40_000.0]
         .into_iter()
         .flat_map(|limit| [(0.000_5, 0.0), (0.01, 0.0), (0.05, 0.0), (0.0, 0.01)].map(|faults| (limit, faults)))
@@ -365,7 +367,7 @@ fn a_limited_table_that_leaves_items_at_random_is_used_all_the_same() {
 }
 
 #[test]
-fn a_limit_that_changes_is_followed() {
+fn the_rate_follows_a_limit_that_changes() {
     for (before, after, within) in
         [(4_000.0, 16_000.0, 30.0), (1_000.0, 2_000.0, 30.0), (16_000.0, 4_000.0, 5.0), (40_000.0, 20_000.0, 5.0)]
     {
@@ -378,11 +380,11 @@ fn a_limit_that_changes_is_followed() {
 }
 
 #[test]
-fn what_a_table_has_saved_up_is_spent_at_full_speed_and_then_it_comes_to_rest() {
+fn saved_capacity_is_spent_at_full_speed_before_the_rate_settles() {
     for limit in [1_000.0, 4_000.0, 10_000.0] {
-        let run = Case { saves: 300.0, ..Case::of(limit) }.run(90.0);
+        let run = Case { saves_seconds: 300.0, ..Case::of(limit) }.run(90.0);
         let spent = run.calls.iter().find(|call| call.is_throttled).map_or(90.0, |call| call.at);
-        assert!(run.taken(0.0, spent) > 350_000.0, "without a pace some 420,000 units/s at 10 ms");
+        assert!(run.taken(0.0, spent) > 350_000.0, "without a rate some 420,000 units/s at 10 ms");
         let (used, throttled) = (run.used(spent + 3.0, 90.0), run.throttled(spent + 3.0, 90.0));
         println!(
             "{limit} units/s: {:.3} throttled for 3 s, then {used:.3}, {throttled:.3}",
@@ -393,7 +395,7 @@ fn what_a_table_has_saved_up_is_spent_at_full_speed_and_then_it_comes_to_rest() 
 }
 
 #[test]
-fn writers_that_know_nothing_of_one_another_use_all_of_a_table() {
+fn independent_writers_together_use_all_of_a_table() {
     let late = vec![0.0, 10.0, 20.0, 30.0];
     for (limit, starts) in
         [(4_000.0, vec![0.0; 4]), (4_000.0, late.clone()), (40_000.0, vec![0.0; 4]), (40_000.0, late)]
@@ -406,18 +408,18 @@ fn writers_that_know_nothing_of_one_another_use_all_of_a_table() {
 }
 
 #[test]
-fn a_hot_key_range_slows_nothing_but_itself() {
+fn a_hot_key_range_slows_only_itself() {
     for share in [0.02, 0.1, 0.3] {
         let case = Case { hot: Some((1_000.0, share)), ..Case::free() };
-        let without = Case { has_pace: false, ..case.clone() }.run(60.0).taken(5.0, 60.0);
+        let without = Case { has_rate: false, ..case.clone() }.run(60.0).taken(5.0, 60.0);
         let taken = case.run(60.0).taken(5.0, 60.0);
-        println!("{share} of the items: {:.3} of what would be without a pace", taken / without);
+        println!("{share} of the items: {:.3} of the speed without a rate", taken / without);
         assert!(taken > 0.9 * without);
     }
 }
 
 #[test]
-fn a_table_that_took_nothing_for_half_a_minute_is_used_again_soon() {
+fn writers_soon_use_a_table_again_that_took_nothing_for_half_a_minute() {
     let run = Case { limits: vec![(0.0, 40_000.0), (20.0, 0.01), (50.0, 40_000.0)], ..Case::of(40_000.0) }.run(120.0);
     let used = run.used(80.0, 120.0);
     assert!(used >= 0.95, "used {used:.3}");

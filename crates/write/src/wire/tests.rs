@@ -11,14 +11,14 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::BatchBuilder;
+use crate::batch::BatchBuilder;
 use notaflux_table::Schema;
 use notaflux_table::item::{SourceRef, encode_event, encode_invoice, encode_line};
 use notaflux_testing::{any_event, any_invoice, any_line, attributes};
 
 const TABLE: &str = "invoices";
 
-/// A request as it came over the wire: its first line, its headers in small letters, its body.
+/// A request as it was received: its first line, its headers with lower-case names, its body.
 #[derive(Debug)]
 struct Seen {
     line: String,
@@ -52,8 +52,8 @@ async fn listening() -> (TcpListener, SdkConfig) {
     (listener, config)
 }
 
-/// The signature that a request of this method, path and day should have, worked out by the text of the AWS general reference
-/// ("Create a signed AWS API request") and nothing else.
+/// Computes the signature that a request should have, following only the text of the AWS general reference ("Create a signed AWS API
+/// request").
 fn expected_signature(seen: &Seen, secret: &str) -> String {
     let authorization = &seen.headers["authorization"];
     let part = |name: &str| authorization.split_once(name).unwrap().1.split(',').next().unwrap().to_owned();
@@ -102,15 +102,15 @@ async fn an_independent_check_accepts_the_signature() {
         for needed in ["host", "x-amz-date", "x-amz-target"] {
             assert!(authorization.contains(needed), "{needed} is signed: {authorization}");
         }
-        // The check is one: with another body or another secret it does not agree.
+        // Proof that the check can fail: with another body or another secret the signature differs.
         assert_ne!(given, expected_signature(&seen, "another"));
         assert_ne!(given, expected_signature(&Seen { body: b"{}".to_vec(), ..seen }, "secret/key"));
     }
 }
 
 #[tokio::test]
-async fn an_error_of_the_service_is_the_sdks() {
-    for (status, body, fault, told) in [
+async fn an_error_of_the_service_becomes_an_error_of_the_sdk() {
+    for (status, body, fault, message) in [
         (
             "400 Bad Request",
             r#"{"__type":"com.amazonaws.dynamodb.v20120810#ResourceNotFoundException","message":"no such table"}"#,
@@ -135,30 +135,30 @@ async fn an_error_of_the_service_is_the_sdks() {
         let wire = Wire::new(&config);
         let (_, answer) = tokio::join!(take_one(&listener, status, body), wire.send(Bytes::from_static(b"{}").into()));
         let error = answer.unwrap_err();
-        assert_eq!((aws::fault(&error), aws::describe_error(&error).as_str()), (fault, told));
+        assert_eq!((aws::fault(&error), aws::describe_error(&error).as_str()), (fault, message));
     }
 }
 
 #[tokio::test]
-async fn what_lacks_is_told_as_of_any_other_call() {
+async fn a_missing_setting_is_reported_as_for_any_other_call() {
     let send = async |config: SdkConfig| {
         let error = Wire::new(&config).send(Bytes::from_static(b"{}").into()).await.unwrap_err();
         (aws::fault(&error), aws::describe_error(&error))
     };
     let mut config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     config.set_credentials_provider(None);
-    let (fault, told) = send(config.build()).await;
-    assert_eq!((fault, told.contains("AWS_ACCESS_KEY_ID")), (aws::Fault::Credentials, true), "{told}");
+    let (fault, message) = send(config.build()).await;
+    assert_eq!((fault, message.contains("AWS_ACCESS_KEY_ID")), (aws::Fault::Credentials, true), "{message}");
     let mut config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     config.set_region(None);
     config.set_endpoint_url(None);
-    let (fault, told) = send(config.build()).await;
-    assert_eq!((fault, told.as_str()), (aws::Fault::Refused, "no AWS region is set; set AWS_REGION"));
-    let (fault, told) = send(aws::embedded_config("http://127.0.0.1:1")).await;
-    assert_eq!((fault, told.starts_with("the connection failed: ")), (aws::Fault::Unavailable, true), "{told}");
+    let (fault, message) = send(config.build()).await;
+    assert_eq!((fault, message.as_str()), (aws::Fault::Refused, "no AWS region is set; set AWS_REGION"));
+    let (fault, message) = send(aws::embedded_config("http://127.0.0.1:1")).await;
+    assert_eq!((fault, message.starts_with("the connection failed: ")), (aws::Fault::Unavailable, true), "{message}");
 }
 
-/// The endpoint is the one that the SDK's own rules make of the configuration.
+/// The endpoint is the one that the SDK's rules derive from the configuration.
 #[test]
 fn the_endpoint_follows_region_and_settings() {
     let config = |fips| {
@@ -179,7 +179,7 @@ impl aws_types::service_config::LoadServiceConfig for OfService {
     }
 }
 
-/// As `AWS_ENDPOINT_URL_DYNAMODB` has it: puts go where the SDK's own calls go.
+/// Puts go to the endpoint of `AWS_ENDPOINT_URL_DYNAMODB`, as the SDK's own calls do.
 #[tokio::test]
 async fn an_endpoint_for_this_service_alone_comes_first() {
     let (listener, config) = listening().await;
@@ -190,7 +190,7 @@ async fn an_endpoint_for_this_service_alone_comes_first() {
     assert!(with_an_answer(&listener, aws::dynamodb_client(&config).list_tables().send()).await.is_ok());
 }
 
-/// What becomes of a call while one request is answered. Does not wait for a request that goes elsewhere.
+/// Runs a call and answers one request meanwhile. Does not wait for a request that goes elsewhere.
 async fn with_an_answer<T>(listener: &TcpListener, call: impl Future<Output = T>) -> T {
     let answer = async {
         take_one(listener, "200 OK", "{}").await;
@@ -204,7 +204,7 @@ async fn with_an_answer<T>(listener: &TcpListener, call: impl Future<Output = T>
 
 #[derive(Debug, Default)]
 struct Provider {
-    asked: std::sync::atomic::AtomicU64,
+    requests: std::sync::atomic::AtomicU64,
 }
 
 impl aws_credential_types::provider::ProvideCredentials for Provider {
@@ -214,10 +214,10 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
     {
         aws_credential_types::provider::future::ProvideCredentials::new(async {
             tokio::task::yield_now().await;
-            let nth = self.asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let nth = self.requests.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             let lasting = match nth {
-                1 => 2 * RENEW_BEFORE,
-                2 | 3 => RENEW_BEFORE,
+                1 => 2 * REFRESH_BEFORE,
+                2 | 3 => REFRESH_BEFORE,
                 _ => return Err(aws_credential_types::provider::error::CredentialsError::provider_error("no more")),
             };
             Ok(Credentials::new(
@@ -231,12 +231,12 @@ impl aws_credential_types::provider::ProvideCredentials for Provider {
     }
 }
 
-/// The first are kept, the next end so soon that others are asked for each time, and of the last there are no others.
+/// The first credentials are kept; the next ones expire so soon that each call requests others; after the third there are none.
 #[tokio::test]
-async fn credentials_are_asked_for_once_and_anew_before_their_end() {
+async fn credentials_are_requested_once_and_refreshed_before_they_expire() {
     let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     let wire = Wire::new(&config.credentials_provider(SharedCredentialsProvider::new(Provider::default())).build());
-    let key = async || wire.identity("x").await.map(|(known, ..)| known.access_key_id().to_owned()).ok();
+    let key = async || wire.signing_identity("x").await.map(|(known, ..)| known.access_key_id().to_owned()).ok();
     assert_eq!(tokio::join!(key(), key()), (Some("1".to_owned()), Some("1".to_owned())));
     wire.forget_credentials().await;
     for expected in ["2", "3", "3", "3"] {
@@ -249,14 +249,14 @@ async fn credentials_are_asked_for_once_and_anew_before_their_end() {
 #[tokio::test]
 async fn a_key_is_derived_once() {
     let wire = Wire::new(&aws::embedded_config("http://127.0.0.1:1"));
-    let key = async || wire.identity("x").await.unwrap();
+    let key = async || wire.signing_identity("x").await.unwrap();
     let ((_, one, at), (_, other, other_at)) = (key().await, key().await);
     // Midnight may have passed in between.
     assert!(one.is_same(&other) || !one.is_of(&other_at), "{at:?} {other_at:?}");
 }
 
 #[tokio::test]
-async fn what_is_secret_is_marked() {
+async fn secret_headers_are_marked_as_sensitive() {
     let credentials = Credentials::new("id", "secret", Some("token".to_owned()), None, "test");
     let config = aws::embedded_config("http://127.0.0.1:1").into_builder();
     let config = config.credentials_provider(SharedCredentialsProvider::new(credentials)).build();
@@ -268,7 +268,7 @@ async fn what_is_secret_is_marked() {
 }
 
 #[tokio::test]
-async fn the_key_of_a_day_is_that_of_the_credentials() {
+async fn the_key_follows_the_credentials() {
     let (listener, config) = listening().await;
     let provider = SharedCredentialsProvider::new(Provider::default());
     let wire = Wire::new(&config.into_builder().credentials_provider(provider).build());
@@ -285,9 +285,9 @@ async fn the_key_of_a_day_is_that_of_the_credentials() {
     }
 }
 
-/// Of this machine or of the service: whichever is put right later, the next answer tells.
+/// Whether the clock of this machine or of the service is corrected later, the next answer shows it.
 #[tokio::test]
-async fn a_clock_that_is_far_off_is_put_right_by_the_next_answer() {
+async fn the_next_answer_corrects_a_clock_that_is_far_off() {
     let (listener, config) = listening().await;
     let wire = Wire::new(&config);
     let now = DateTime::from(SystemTime::now());
@@ -295,12 +295,12 @@ async fn a_clock_that_is_far_off_is_put_right_by_the_next_answer() {
     let (new_year, this_year) = ("Thu, 01 Jan 2026 00:00:00 GMT", &today);
     let mut signed = Vec::new();
     for date in [new_year, this_year, this_year] {
-        // What is behind the status is a header.
+        // The text after the status is a header.
         let status = format!("400 Bad Request\r\ndate: {date}");
         let (seen, refused) =
             tokio::join!(take_one(&listener, &status, "{}"), wire.send(Bytes::from_static(b"{}").into()));
         assert!(refused.is_err());
-        // With the key of that day.
+        // Signed with the key of that day.
         let authorization = &seen.headers["authorization"];
         assert!(authorization.ends_with(&expected_signature(&seen, aws::EMBEDDED_KEYS.1)), "{authorization}");
         signed.push(seen.headers["x-amz-date"].get(..8).unwrap().to_owned());
@@ -309,7 +309,7 @@ async fn a_clock_that_is_far_off_is_put_right_by_the_next_answer() {
     assert_eq!(signed, [&day, "20260101", &day]);
 }
 
-/// The body that the SDK sends for these items.
+/// Returns the body that the SDK sends for these items.
 async fn body_of_the_sdk(items: &[Vec<u8>]) -> Value {
     let (listener, config) = listening().await;
     let client = aws::dynamodb_client(&config);
@@ -328,7 +328,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn the_body_says_what_the_sdks_says(
+    fn the_body_equals_that_of_the_sdk(
         invoices in prop::collection::vec(any_invoice(), 0..3),
         lines in prop::collection::vec(any_line(), 0..3),
         events in prop::collection::vec(any_event(), 0..3),
