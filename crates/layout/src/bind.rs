@@ -1,4 +1,4 @@
-//! The fields of a layout bound to the columns of one header: names are looked up here, once, and never again by row.
+//! Binds the fields of a layout to the columns of a header. Names are looked up here once, not for every row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,49 +13,49 @@ use crate::columns::{
 use crate::conventions::Conventions;
 use crate::fold;
 use crate::layout::Layout;
-use crate::names::{made_name, unlike};
+use crate::names::{made_name, unique_name};
 use crate::spec::{
     AmountSpec, DateSpec, EventSpec, Field, IdSpec, InvoiceSpec, KeySpec, LineSpec, Named, NaturalKeySpec, PartySpec,
-    Source, StatusSpec, Tables, Take, TaxIdSpec, TextSpec,
+    Source, StatusSpec, Tables, Take, TaxIdSpec, TestSpec, TextSpec,
 };
 use notaflux_invoice::{Status, TaxIdColumn};
 
 /// Why a layout cannot be bound to a header.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum MappingError {
-    /// Columns that the layout cannot do without.
+    /// The header does not have all columns that the layout requires.
     #[error("layout {layout} requires columns that are missing from the header: {}", columns.join(", "))]
     MissingColumns {
-        /// The layout's name.
+        /// The name of the layout.
         layout: String,
-        /// The columns, as the layout writes them.
+        /// The columns, as written in the layout.
         columns: Vec<String>,
     },
-    /// A layout of paths into JSON, for a table.
+    /// The layout reads JSON paths, but the source is a table.
     #[error("layout {layout} reads JSON (format = \"json\"), but the source is a table")]
     NoTable {
-        /// The layout's name.
+        /// The name of the layout.
         layout: String,
     },
-    /// Columns that the layout reads and the header has more than once: which one is meant cannot be known.
+    /// The layout reads columns that the header has more than once, so that the right one is unknown.
     #[error("layout {layout} reads columns that the header has more than once: {}", columns.join(", "))]
     RepeatedColumns {
-        /// The layout's name.
+        /// The name of the layout.
         layout: String,
-        /// The columns, as the layout writes them.
+        /// The columns, as written in the layout.
         columns: Vec<String>,
     },
 }
 
-/// What became of the binding of a layout to a header.
+/// The result of binding a layout to a header.
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) columns: Columns,
     /// Every column of the header, in order.
     pub(crate) bound: Box<[Bound]>,
-    /// How many of them stand in the record itself, before those of its lines.
+    /// Number of columns of the record itself. The columns of its lines come after them.
     pub(crate) record_columns: usize,
-    /// Fields of the layout for which the header has no column.
+    /// Fields of the layout without a column in the header.
     pub(crate) unbound: Box<[String]>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn bind(
     binder.bind()
 }
 
-/// Binds the fields of `layout` to the paths of JSON that it names: each is a column, whether or not a record has it.
+/// Binds the fields of `layout` to the JSON paths that it names. Each path is a column, whether or not a record has it.
 pub(crate) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Binding, MappingError> {
     let binder = Binder { is_open: true, ..Binder::new(layout, &[""; 0], conventions) };
     binder.bind()
@@ -79,17 +79,17 @@ pub(crate) fn bind_paths(layout: &Layout, conventions: Conventions) -> Result<Bi
 struct Binder<'a> {
     layout: &'a Layout,
     conventions: Conventions,
-    /// By folded name: the columns of that name.
+    /// The columns with each name. Names are folded.
     columns: HashMap<String, Vec<usize>>,
     bound: Vec<Bound>,
     unbound: Vec<String>,
-    /// Names that the layout reads and more than one column has.
+    /// Names that the layout reads and that several columns have.
     repeated: Vec<String>,
-    /// Columns that the layout cannot do without.
+    /// Columns that the layout requires and the header does not have.
     missing: Vec<String>,
-    /// Whether any name that the layout reads is a column.
+    /// Whether every name that the layout reads becomes a column, as in JSON.
     is_open: bool,
-    /// Paths that those of lines begin with; none outside of lines that stand in a list of their own.
+    /// While the fields of lines are bound: the paths of the lists of lines. Empty otherwise.
     within: Vec<String>,
 }
 
@@ -97,9 +97,9 @@ impl<'a> Binder<'a> {
     fn bind(mut self) -> Result<Binding, MappingError> {
         let layout = self.layout;
         let spec = &layout.spec;
-        let trailer = spec.trailer.as_ref().and_then(|trailer| {
+        let trailer = spec.trailer.as_ref().map(|trailer| {
             let cell = self.cell("trailer", &trailer.column, &[]);
-            trailer.test().map(|test| TrailerCell { cell, test: Test::new(test) })
+            TrailerCell { cell, test: compiled(trailer.test()) }
         });
         let id = self.id(&spec.id);
         let mut record_columns = None;
@@ -120,7 +120,7 @@ impl<'a> Binder<'a> {
         if spec.keep_other_columns && !self.is_open {
             self.keep_others(&mut yielded);
         }
-        self.done(Columns { id, yielded, trailer }, record_columns)
+        self.finish(Columns { id, yielded, trailer }, record_columns)
     }
 
     fn new(layout: &'a Layout, header: &[impl AsRef<str>], conventions: Conventions) -> Self {
@@ -134,7 +134,7 @@ impl<'a> Binder<'a> {
         Self { layout, conventions, columns, bound, unbound, repeated, missing, is_open: false, within }
     }
 
-    /// Notes what the layout requires and the header lacks.
+    /// Collects the columns that the layout requires and the header does not have.
     fn require(&mut self) {
         for source in &self.layout.spec.requires {
             if !source.0.iter().any(|name| self.columns.contains_key(&fold::column(name))) {
@@ -143,7 +143,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Notes that the layout cannot do without this, where the header lacks it.
+    /// Adds `source` to the missing columns if `cell` has no column.
     fn need(&mut self, cell: &Cell, source: &Source) {
         if cell.is_nowhere() {
             let names = source.alternatives();
@@ -173,7 +173,8 @@ impl<'a> Binder<'a> {
         Some(KeyCell { cell: self.cell(field, &spec.from, &spec.absent), take: spec.take })
     }
 
-    /// The natural key; none where the header lacks a part of it and `has_key` says that another key may name an invoice.
+    /// Returns the natural key. Returns none if a required column of it is missing; this is an error unless `has_key`, that is,
+    /// another key can identify the invoice.
     fn natural_key(&mut self, spec: &NaturalKeySpec, has_key: bool) -> Option<NaturalKeyColumns> {
         let from: Vec<Cell> = spec.from.iter().map(|source| self.cell("id", source, &[])).collect();
         let optional = spec.optional.iter().map(|source| self.cell("id", source, &[])).collect();
@@ -265,7 +266,7 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// Those that the header has: one that it lacks costs nothing by row.
+    /// Returns the extra fields that have a column, so that the others cost nothing for each row.
     fn extra(&mut self, of: &str, spec: &Named<TextSpec>) -> Vec<(String, TextCell)> {
         let mut extra = Vec::with_capacity(spec.0.len());
         for (name, field) in &spec.0 {
@@ -326,7 +327,7 @@ impl<'a> Binder<'a> {
             return StatusCell::new(Cell::nowhere(), Box::default(), Status::Unknown, Status::Unknown);
         };
         let cell = self.cell("status", &spec.from, &spec.absent);
-        let rules = spec.rules.iter().filter_map(|rule| Some((Test::new(rule.test()?), rule.status))).collect();
+        let rules = spec.rules.iter().map(|rule| (compiled(rule.test()), rule.status)).collect();
         StatusCell::new(cell, rules, spec.otherwise, spec.blank)
     }
 
@@ -344,17 +345,17 @@ impl<'a> Binder<'a> {
             }
         }
         for &column in &columns {
-            self.note(column, field);
+            self.add_field(column, field);
         }
         if columns.is_empty() {
             self.unbound.push(field.to_owned());
         }
         let in_header = columns.first().and_then(|&column| self.bound.get(column)).map(|bound| &*bound.column);
-        let name = in_header.or(from.0.first().map(String::as_str)).unwrap_or_default().into();
+        let name = in_header.unwrap_or_else(|| from.first()).into();
         Cell { columns: columns.into(), absent: Absent::new(self.layout.spec.absent.iter().chain(absent)), name }
     }
 
-    /// The columns of all paths that `from` names, made where they are not there yet.
+    /// Returns the columns of all paths in `from`. Adds the columns that do not exist yet.
     fn opened(&mut self, from: &Source) -> Vec<usize> {
         let paths: Vec<String> = match self.within.as_slice() {
             [] => from.0.clone(),
@@ -372,13 +373,13 @@ impl<'a> Binder<'a> {
         columns
     }
 
-    fn note(&mut self, column: usize, field: &str) {
+    fn add_field(&mut self, column: usize, field: &str) {
         if let Some(bound) = self.bound.get_mut(column) {
             bound.fields.push(field.to_owned());
         }
     }
 
-    /// Keeps the columns that nothing reads in what the row yields, under names made of theirs.
+    /// Adds the columns that no field reads to `extra`, under names made from the names of the columns.
     fn keep_others(&mut self, yielded: &mut Yielded) {
         let (of, extra) = match yielded {
             Yielded::Invoice(invoice) => ("extra", &mut invoice.extra),
@@ -388,15 +389,15 @@ impl<'a> Binder<'a> {
         let mut taken: HashSet<String> = extra.iter().map(|(name, _)| name.clone()).collect();
         for column in 0..self.bound.len() {
             let Some(bound) = self.bound.get(column).filter(|bound| bound.fields.is_empty()) else { continue };
-            let name = unlike(&mut taken, &made_name(&bound.column, column));
+            let name = unique_name(&mut taken, &made_name(&bound.column, column));
             let absent = Absent::new(self.layout.spec.absent.iter());
             let cell = Cell { columns: [column].into(), absent, name: bound.column.as_str().into() };
-            self.note(column, &format!("{of}.{name}"));
+            self.add_field(column, &format!("{of}.{name}"));
             extra.push((name, TextCell { cell, take: Take::Whole, pad: 0 }));
         }
     }
 
-    fn done(self, columns: Columns, record_columns: Option<usize>) -> Result<Binding, MappingError> {
+    fn finish(self, columns: Columns, record_columns: Option<usize>) -> Result<Binding, MappingError> {
         let layout = self.layout.name().to_owned();
         if !self.missing.is_empty() {
             return Err(MappingError::MissingColumns { layout, columns: self.missing });
@@ -407,4 +408,10 @@ impl<'a> Binder<'a> {
         let record_columns = record_columns.unwrap_or(self.bound.len());
         Ok(Binding { columns, bound: self.bound.into(), record_columns, unbound: self.unbound.into() })
     }
+}
+
+/// Prepares a test for comparisons.
+#[expect(clippy::expect_used, reason = "`check` rejects a layout with a test that is missing or ambiguous")]
+fn compiled(test: Option<TestSpec<'_>>) -> Test {
+    Test::new(test.expect("the layout has been checked"))
 }

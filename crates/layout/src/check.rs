@@ -1,4 +1,4 @@
-//! Finds what reads well in a layout file and still cannot be meant, and where it stands.
+//! Checks a parsed layout file for values that are wrong or contradict each other, and finds their lines.
 
 use std::collections::HashSet;
 use std::fmt::Debug;
@@ -11,13 +11,13 @@ use crate::spec::{InvoiceSpec, LayoutFormat, LayoutSpec, LineSpec, NaturalKeySpe
 
 /// Most bytes of a name.
 const NAME_LIMIT: usize = 64;
-/// Most digits that a text is filled up to: an access key has 44, and nothing is longer.
+/// Most digits of `pad`: an access key has 44, and no other number is longer.
 const PAD_LIMIT: usize = 50;
 
-/// What cannot be meant.
+/// An error in a layout file that has the right structure.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Wrong {
-    /// The keys that lead there, outermost first.
+    /// The keys that lead to the error, outermost first.
     path: Vec<&'static str>,
     /// What was expected there, and what was found.
     pub(crate) message: String,
@@ -28,7 +28,7 @@ impl Wrong {
         Self { path: path.to_vec(), message }
     }
 
-    /// The line of `text` on which it stands, from 1: the line of the innermost of its keys that the file has.
+    /// Returns the line of the error in `text`, from 1: the line of the innermost key of its path that the file contains.
     pub(crate) fn line(&self, text: &str) -> Option<usize> {
         let table = DeTable::parse(text).ok()?;
         let mut at = None;
@@ -45,12 +45,12 @@ impl Wrong {
     }
 }
 
-/// The line of `text` in which byte `at` stands, from 1.
+/// Returns the line of byte `at` in `text`, from 1.
 pub(crate) fn line_of(text: &str, at: usize) -> usize {
     text.bytes().take(at).filter(|&byte| byte == b'\n').count() + 1
 }
 
-/// The tables that say what a row yields, taken out of `spec`.
+/// Takes the tables that define what a row yields out of `spec`.
 pub(crate) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
     match (spec.invoice.take(), spec.line.take(), spec.event.take()) {
         (Some(invoice), None, None) => Ok(Tables::Invoice(invoice)),
@@ -69,7 +69,7 @@ pub(crate) fn tables(spec: &mut LayoutSpec) -> Result<Tables, Wrong> {
     }
 }
 
-/// The first thing that cannot be meant.
+/// Returns the first error of a layout.
 pub(crate) fn check(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
     check_head(spec)?;
     check_conventions(spec)?;
@@ -117,7 +117,7 @@ fn check_head(spec: &LayoutSpec) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// What only paths into JSON can mean.
+/// Checks the words that only a layout of JSON paths may have.
 fn check_paths(spec: &LayoutSpec, tables: &Tables) -> Result<(), Wrong> {
     let each = match tables {
         Tables::InvoiceWithLines(_, line) => line.each.as_ref(),
@@ -263,13 +263,13 @@ fn word_of(also: &str) -> String {
     format!("at most {NAME_LIMIT} lower-case letters, digits and {also}")
 }
 
-/// Whether `text` can be a name: of small letters, digits and `also`.
+/// Whether `text` can be a name: lower-case letters, digits and `also`.
 pub(crate) fn is_word(text: &str, also: char) -> bool {
     let letter = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == also;
     (1..=NAME_LIMIT).contains(&text.len()) && text.chars().all(letter)
 }
 
-/// Whether `text` can be an ISO 4217 code.
+/// Whether `text` has the form of an ISO 4217 code.
 pub(crate) fn is_currency(text: &str) -> bool {
     text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase())
 }

@@ -1,11 +1,11 @@
-//! What a layout reads of a row, by what the row yields.
+//! The cells that a layout reads from a row, by what the row yields.
 
 use std::borrow::Cow;
 
 use crate::cell::{AmountCell, Cell, DateCell, KeyCell, StatusCell, TaxIdCell, TextCell, TrailerCell};
 use crate::row::Row;
 
-/// All that is read of a row.
+/// All cells that are read from a row.
 #[derive(Debug)]
 pub(crate) struct Columns {
     pub(crate) id: IdColumns,
@@ -13,7 +13,7 @@ pub(crate) struct Columns {
     pub(crate) trailer: Option<TrailerCell>,
 }
 
-/// What a row yields, and the columns for it.
+/// What a row yields, and its columns.
 #[derive(Debug)]
 pub(crate) enum Yielded {
     Invoice(Box<InvoiceColumns>),
@@ -23,7 +23,7 @@ pub(crate) enum Yielded {
     InvoiceWithLines(Box<InvoiceColumns>, LineColumns),
 }
 
-/// What names an invoice. Those that are given are tried in this order.
+/// The keys that identify an invoice, tried in this order.
 #[derive(Debug)]
 pub(crate) struct IdColumns {
     pub(crate) access_key: Option<KeyCell>,
@@ -57,7 +57,7 @@ pub(crate) struct InvoiceColumns {
 
 #[derive(Debug)]
 pub(crate) struct PartyColumns {
-    /// The first that has a value counts.
+    /// The first with a value counts.
     pub(crate) tax_ids: Box<[TaxIdCell]>,
     pub(crate) name: TextCell,
     pub(crate) state_registration: TextCell,
@@ -83,7 +83,7 @@ pub(crate) struct LineColumns {
 pub(crate) enum LineKeyColumns {
     Number(Cell),
     Natural(Box<[Cell]>),
-    /// Lines are numbered as they stand in their invoice.
+    /// Lines are numbered by their position in their invoice.
     Position,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct EventColumns {
 }
 
 impl Columns {
-    /// Every amount.
+    /// Returns the cells of all amounts.
     pub(crate) fn amounts(&self) -> Vec<&AmountCell> {
         match &self.yielded {
             Yielded::Invoice(invoice) => vec![&invoice.total],
@@ -108,7 +108,7 @@ impl Columns {
         }
     }
 
-    /// Every date.
+    /// Returns the cells of all dates.
     pub(crate) fn dates(&self) -> Vec<&DateCell> {
         match &self.yielded {
             Yielded::Invoice(invoice) | Yielded::InvoiceLine(invoice, _) | Yielded::InvoiceWithLines(invoice, _) => {
@@ -126,7 +126,7 @@ impl LineColumns {
     }
 }
 
-/// The further columns that a layout keeps, those that have a value.
+/// Reads the extra fields that have a value, and the values that the layout does not name.
 pub(crate) fn extra<'r>(cells: &'r [(String, TextCell)], row: &Row<'r>) -> Vec<(Cow<'r, str>, Cow<'r, str>)> {
     let others = row.others();
     let mut extra = Vec::with_capacity(cells.len() + others.len());

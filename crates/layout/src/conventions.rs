@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use notaflux_invoice::{DateConvention, DecimalConvention, UtcOffset};
 
-/// How amounts and dates are written. Decided for a source as a whole, never by the cell.
+/// How amounts and dates are written. This is decided once for a source, never for a single cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conventions {
@@ -12,7 +12,7 @@ pub struct Conventions {
     pub decimal: DecimalConvention,
     /// How dates are written.
     pub date: DateConvention,
-    /// The offset of date-times that have none; they stay without where this is none.
+    /// The offset of date-times without an offset. If this is none, they stay without an offset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<UtcOffset>,
 }

@@ -1,19 +1,19 @@
-//! Folding: what makes `Série`, ` SERIE` and `*série` one and the same column.
+//! Folds names and cells for comparison: `Série`, ` SERIE` and `*série` are the same column.
 
 use arrayvec::ArrayString;
 
-/// Bytes of a folded cell that are looked at; what tells a status or a sentinel stands well before.
+/// Bytes of a folded cell that are compared. Texts of a status or of a trailer are much shorter.
 const FOLDED_CELL_LIMIT: usize = 256;
 
-/// A column's name folded: without a byte order mark, the quotes that it can leave behind, a leading `*`, case, accents
-/// and needless spaces.
+/// Folds the name of a column: removes a byte order mark and the quotes that remain after it, a leading `*`, case, accents and
+/// extra spaces.
 pub(crate) fn column(name: &str) -> String {
     let without_mark = name.strip_prefix('\u{feff}').or_else(|| name.strip_prefix("ï»¿"));
     let name = without_mark.map_or(name, |name| name.trim_matches('"'));
     folded(name.trim().trim_start_matches('*')).collect()
 }
 
-/// A cell folded, on the stack, cut at [`FOLDED_CELL_LIMIT`].
+/// Folds a cell without allocation. The result is cut at [`FOLDED_CELL_LIMIT`] bytes.
 pub(crate) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
     let mut kept = ArrayString::new();
     for char in folded(text) {
@@ -24,12 +24,12 @@ pub(crate) fn cell(text: &str) -> ArrayString<FOLDED_CELL_LIMIT> {
     kept
 }
 
-/// Whether `text` folds to `word`, which is folded already.
+/// Whether `text` folds to `word`, which is already folded.
 pub(crate) fn is(text: &str, word: &str) -> bool {
     folded(text).eq(word.chars())
 }
 
-/// The characters of `text` in small letters, without accents, every run of spaces one space, none at the ends.
+/// Iterates over the characters of `text` in lower case, without accents, without spaces at the ends, and with single spaces.
 pub(crate) fn folded(text: &str) -> impl Iterator<Item = char> {
     let mut after_space = false;
     text.trim().chars().filter_map(move |char| {
@@ -41,8 +41,8 @@ pub(crate) fn folded(text: &str) -> impl Iterator<Item = char> {
     })
 }
 
-/// Letters of Portuguese and its neighbours without their accents; none for an accent that stands alone (decomposed
-/// text).
+/// Returns a letter of Portuguese or a similar language without its accent; none for a combining accent, as in decomposed
+/// text.
 fn fold(char: char) -> Option<char> {
     if char.is_ascii() {
         return Some(if char.is_ascii_whitespace() { ' ' } else { char.to_ascii_lowercase() });
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_match_whatever_case_accents_spaces_star_and_mark() {
+    fn case_accents_spaces_star_and_byte_order_mark_do_not_matter() {
         for name in [
             "SÉRIE  DA NOTA",
             " série da nota ",

@@ -1,38 +1,39 @@
-//! Latin-1 and windows-1252 as UTF-8.
+//! Decodes Latin-1 and windows-1252 into UTF-8.
 
 use encoding_rs::{CoderResult, WINDOWS_1252};
 use wide::u8x16;
 
-/// Bytes of Latin-1 that are looked at together: as many as an integer has bits.
+/// Bytes of Latin-1 decoded together: the number of bits of a `u64`.
 const BLOCK_BYTES: usize = 64;
 
-/// A block and the bytes behind it that are put down with its own.
+/// Bytes of a block and of the following bytes that are copied with it.
 const WINDOW_BYTES: usize = 2 * BLOCK_BYTES;
 
-/// Latin-1 as UTF-8.
+/// Latin-1 decoded into UTF-8.
 #[derive(Debug, Default)]
 pub(crate) struct Latin {
-    /// The text, and room behind it.
+    /// The text, followed by free space.
     text: Vec<u8>,
     length: usize,
     blocks: Vec<Block>,
-    /// How many bytes became two.
+    /// Number of bytes that became two bytes.
     wide: usize,
 }
 
-/// Which bytes of a block are two now.
+/// Which bytes of a block became two bytes.
 #[derive(Debug)]
 struct Block {
-    /// How many stand before it.
+    /// Number of such bytes before the block.
     wide_before: usize,
-    /// Those of its own, the first byte by the lowest bit.
+    /// The bytes of the block itself; the lowest bit is the first byte.
     wide: u64,
 }
 
 impl Latin {
-    /// False where a byte of 0x80 to 0x9f, which is rare and another in windows-1252, stands in it.
+    /// Decodes `latin`. Returns false if it contains a byte from 0x80 to 0x9f: windows-1252 differs from Latin-1 there. Such
+    /// bytes are rare.
     ///
-    /// A block at a time: what is not ASCII stands too close together for a decoder that looks for long stretches.
+    /// Works on whole blocks. A decoder that looks for long runs of ASCII is slower here, because such runs are short.
     pub(crate) fn decode(&mut self, latin: &[u8]) -> bool {
         self.blocks.clear();
         self.wide = 0;
@@ -45,8 +46,9 @@ impl Latin {
             is_latin &= self.decode_block(at, window);
             at += BLOCK_BYTES;
         }
-        // What is left is less than a window.
+        // The rest is shorter than a window.
         let mut last = [0; WINDOW_BYTES + BLOCK_BYTES];
+        // The loop ends at the end of `latin` or before it.
         let rest = latin.get(at..).unwrap_or_default();
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         for nth in [0, BLOCK_BYTES] {
@@ -58,8 +60,8 @@ impl Latin {
         is_latin
     }
 
-    /// Puts down the block at `at`, which a window begins with, as it is, and behind each byte of it that becomes two what follows
-    /// it in the window again.
+    /// Decodes the block at `at`, the first half of `window`: copies it unchanged, and then, for each byte that becomes two
+    /// bytes, writes these two and copies the following bytes again.
     #[inline]
     fn decode_block(&mut self, at: usize, window: &[u8; WINDOW_BYTES]) -> bool {
         let (blocks, _) = window.as_chunks::<BLOCK_BYTES>();
@@ -81,10 +83,10 @@ impl Latin {
             wide &= wide - 1;
             let from = window.get(nth..).and_then(<[u8]>::first_chunk::<{ 1 + BLOCK_BYTES }>);
             let to = text.get_mut(at + nth + wide_before..).and_then(<[u8]>::first_chunk_mut::<{ 2 + BLOCK_BYTES }>);
-            debug_assert!(from.is_some() && to.is_some(), "there is room for all of it");
-            if let (Some([byte, behind @ ..]), Some([lead, trail, room @ ..])) = (from, to) {
+            debug_assert!(from.is_some() && to.is_some(), "the buffer has space for the whole text");
+            if let (Some([byte, following @ ..]), Some([lead, trail, room @ ..])) = (from, to) {
                 is_latin &= *byte >= 0xa0;
-                (*lead, *trail, *room) = (0xc0 | byte >> 6, 0x80 | byte & 0x3f, *behind);
+                (*lead, *trail, *room) = (0xc0 | byte >> 6, 0x80 | byte & 0x3f, *following);
             }
             wide_before += 1;
         }
@@ -92,7 +94,7 @@ impl Latin {
         is_latin
     }
 
-    /// What was decoded, if it is UTF-8 as it is: mostly the first byte that is not ASCII shows that it is not.
+    /// Returns `latin` as text if it is UTF-8. The first byte that is not ASCII usually shows that it is not.
     pub(crate) fn same_as_utf_8<'t>(&self, latin: &'t [u8]) -> Option<&'t str> {
         if let Some((nth, block)) = self.blocks.iter().enumerate().find(|(_, block)| block.wide != 0) {
             let first = nth * BLOCK_BYTES + block.wide.trailing_zeros() as usize;
@@ -101,11 +103,13 @@ impl Latin {
         utf_8(latin)
     }
 
+    /// Returns the decoded text.
+    #[expect(clippy::expect_used, reason = "`decode` writes nothing but UTF-8")]
     pub(crate) fn text(&self) -> &str {
-        self.text.get(..self.length).and_then(utf_8).unwrap_or_default()
+        self.text.get(..self.length).and_then(utf_8).expect("decoded Latin-1 is UTF-8")
     }
 
-    /// How many bytes became two before the one that stood at `at`.
+    /// Returns how many bytes before byte `at` of the source became two bytes.
     #[inline]
     pub(crate) fn wide_before(&self, at: usize) -> usize {
         let within = |block: &Block| (block.wide & ((1 << (at % BLOCK_BYTES)) - 1)).count_ones() as usize;
@@ -113,14 +117,16 @@ impl Latin {
     }
 }
 
+/// Returns `bytes` as text if they are UTF-8.
 pub(crate) fn utf_8(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
+/// Appends `bytes`, decoded as windows-1252, to `text`. Every byte has a meaning there.
 pub(crate) fn decode_windows_1252(bytes: &[u8], text: &mut String) {
-    // A single byte becomes three at most (the euro sign).
+    // One byte becomes at most three bytes (the euro sign).
     text.reserve(bytes.len() * 3);
     let mut decoder = WINDOWS_1252.new_decoder_without_bom_handling();
     let (result, read, _) = decoder.decode_to_string(bytes, text, true);
-    debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "there is room for all of it");
+    debug_assert!(result == CoderResult::InputEmpty && read == bytes.len(), "the buffer has space for the whole text");
 }

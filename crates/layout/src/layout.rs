@@ -1,4 +1,4 @@
-//! A layout: what its file says.
+//! A layout: a parsed and checked layout file.
 
 use serde::Serialize;
 use thiserror::Error;
@@ -6,10 +6,9 @@ use thiserror::Error;
 use crate::check;
 use crate::conventions::Conventions;
 use crate::spec::{LayoutFormat, LayoutSpec, Source, Tables};
-use notaflux_invoice::{DateConvention, DecimalConvention};
 use notaflux_sha256::{self as sha256, hex};
 
-/// A layout: how a header of it is known, and where each field comes from.
+/// A layout: which headers match it, and which column each field comes from.
 #[derive(Debug)]
 pub struct Layout {
     pub(crate) spec: LayoutSpec,
@@ -18,15 +17,15 @@ pub struct Layout {
     content_hash: String,
 }
 
-/// What is wrong with a layout file.
+/// An error in a layout file.
 #[derive(Debug, Error)]
 pub enum LayoutError {
-    /// It is no TOML, or says what a layout cannot say; the source shows the place.
+    /// The file is not TOML, or contains a word or value that no layout has. The source shows the place.
     #[error("the layout file{}: {}", on_line(*line), source.message())]
     Toml {
-        /// The line, from 1, where it is known.
+        /// The line, from 1, if it is known.
         line: Option<usize>,
-        /// What the reader of TOML says.
+        /// The error of the TOML parser.
         source: Box<toml::de::Error>,
     },
     /// The file has the right form, but a value is wrong or does not fit the others.
@@ -53,17 +52,17 @@ pub enum Yields {
     Line,
     /// One event of an invoice.
     Event,
-    /// One line, and the invoice that it is of.
+    /// One line, and the invoice that it belongs to.
     InvoiceLine,
     /// One invoice with all of its lines.
     InvoiceWithLines,
 }
 
 impl Layout {
-    /// Reads the TOML `text` of a layout file.
+    /// Parses and checks the TOML `text` of a layout file.
     ///
     /// # Errors
-    /// TOML that is none, words that a layout does not have, names that stand twice or that nothing can have.
+    /// The text is not TOML, contains unknown words, or contradicts itself.
     pub fn parse(text: &str) -> Result<Self, LayoutError> {
         let mut spec: LayoutSpec = toml::from_str(text).map_err(|error| LayoutError::Toml {
             line: error.span().map(|span| check::line_of(text, span.start)),
@@ -75,19 +74,19 @@ impl Layout {
         Ok(Self { spec, tables, text: text.to_owned(), content_hash: sha256_hex(text.as_bytes()) })
     }
 
-    /// Its name, such as `portal-invoice`.
+    /// Returns the name, such as `portal-invoice`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.spec.name
     }
 
-    /// What people call it.
+    /// Returns the description for people.
     #[must_use]
     pub fn title(&self) -> &str {
         &self.spec.title
     }
 
-    /// What a row yields.
+    /// Returns what a row yields.
     #[must_use]
     pub fn yields(&self) -> Yields {
         match &self.tables {
@@ -99,37 +98,36 @@ impl Layout {
         }
     }
 
-    /// The columns that a header must have to be of this layout; of each list, one.
+    /// Iterates over the columns that a header must have to match. One of each list is enough.
     pub fn requires(&self) -> impl Iterator<Item = &[String]> {
         self.spec.requires.iter().map(|Source(names)| names.as_slice())
     }
 
-    /// Whether its names are paths into JSON objects; otherwise they are columns, or keys of flat objects.
+    /// Whether the names in the layout are JSON paths. Otherwise they are columns, or keys of flat JSON objects.
     #[must_use]
     pub fn is_of_paths(&self) -> bool {
         self.spec.format == LayoutFormat::Json
     }
 
-    /// Of JSON: the paths at which the list of records may stand, keys with points between; none where it says nothing.
+    /// Returns the JSON paths that the list of records may have, with points between keys; none if the layout names no path.
     #[must_use]
     pub fn records(&self) -> Option<&[String]> {
         self.spec.records.as_ref().map(|Source(paths)| paths.as_slice())
     }
 
-    /// How its amounts and dates are written, where the source as a whole does not show otherwise: the first of each that
-    /// it allows.
+    /// Returns the default conventions: the first of each kind that the layout allows.
+    #[expect(clippy::expect_used, reason = "the parser refuses an empty list")]
     #[must_use]
     pub fn conventions(&self) -> Conventions {
         let allowed = &self.spec.conventions;
         Conventions {
-            // The reader of the file lets no empty list through.
-            decimal: allowed.decimal.0.first().copied().unwrap_or(DecimalConvention::Comma),
-            date: allowed.date.0.first().copied().unwrap_or(DateConvention::DayMonthYear),
+            decimal: allowed.decimal.0.first().copied().expect("at least one is allowed"),
+            date: allowed.date.0.first().copied().expect("at least one is allowed"),
             time_zone: allowed.time_zone,
         }
     }
 
-    /// Paths of the lists whose objects are lines of the record; none where lines have no list of their own.
+    /// Returns the paths of the lists whose objects are lines of the record; empty if the layout has no such lists.
     pub(crate) fn line_lists(&self) -> &[String] {
         match &self.tables {
             Tables::InvoiceWithLines(_, line) => line.each.as_ref().map(|Source(paths)| paths.as_slice()),
@@ -138,13 +136,13 @@ impl Layout {
         .unwrap_or_default()
     }
 
-    /// Its file.
+    /// Returns the text of the layout file.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// SHA-256 of its file, in hexadecimal: what a plan notes, so that all workers obey the same layout.
+    /// Returns the SHA-256 of the layout file in hexadecimal. A plan stores it, so that all workers use the same layout.
     #[must_use]
     pub fn content_hash(&self) -> &str {
         &self.content_hash

@@ -1,13 +1,14 @@
-//! Names in `extra`, made of the names of columns and paths.
+//! Names for values in `extra`, made from the names of columns and paths.
 
 use std::collections::HashSet;
 
 use crate::fold;
 
-/// Bytes of a name that is made of a column's.
+/// Most bytes of a name that is made from the name of a column.
 const MADE_NAME_LIMIT: usize = 60;
 
-/// The folded name of a column in snake case, cut at [`MADE_NAME_LIMIT`]; `column_7` where nothing is left of it.
+/// Returns the folded name of a column in snake case, cut at [`MADE_NAME_LIMIT`]. If no letter or digit remains, returns a name
+/// such as `column_7`.
 pub(crate) fn made_name(column: &str, at: usize) -> String {
     let mut made = String::new();
     for char in fold::column(column).chars() {
@@ -26,8 +27,8 @@ pub(crate) fn made_name(column: &str, at: usize) -> String {
     }
 }
 
-/// `name`, or with a number behind it where it is taken.
-pub(crate) fn unlike(taken: &mut HashSet<String>, name: &str) -> String {
+/// Returns `name`, or `name_2`, `name_3` and so on if it is in `taken`, and adds the result to `taken`.
+pub(crate) fn unique_name(taken: &mut HashSet<String>, name: &str) -> String {
     let mut free = name.to_owned();
     let mut number = 1;
     while !taken.insert(free.clone()) {

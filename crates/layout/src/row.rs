@@ -1,34 +1,34 @@
-//! A record as text: UTF-8 where it is that, otherwise windows-1252, decided record by record.
+//! A record as text. Each record is read as UTF-8 if it is valid UTF-8, otherwise as windows-1252.
 
 use crate::latin::{decode_windows_1252, utf_8};
 use crate::scratch::Scratch;
 use crate::span::Span;
 use notaflux_records::record::Fields;
 
-/// The fields of one record as text, borrowed from the record or, where it was not UTF-8, from a [`Scratch`].
+/// The fields of one record as text, borrowed from the record, or from a [`Scratch`] if the record was not UTF-8.
 ///
-/// A record of JSON with lines in it has the fields of the record alone; each of its [`Row::lines`] has those too, and behind
-/// them its own.
+/// The row of a JSON record with lines has only the fields of the record. Each row of [`Row::lines`] has these fields, followed
+/// by the fields of the line.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a> {
     pub(crate) text: &'a str,
     pub(crate) spans: &'a [Span],
-    /// The fields of a line.
+    /// The fields of the line, if the row is a line of a record.
     pub(crate) line: &'a [Span],
-    /// Those of all lines, `line_columns` each.
+    /// The fields of all lines, `line_columns` for each line.
     pub(crate) lines: &'a [Span],
     pub(crate) line_columns: usize,
-    /// Names and values that no column is for.
+    /// Names and values of the record that the layout does not name.
     pub(crate) others: &'a [(Span, Span)],
 }
 
 impl<'a> Row<'a> {
-    /// Takes `fields` as they are where the record is UTF-8 throughout, every field for itself; otherwise decodes all of
-    /// it as windows-1252, in which every byte means something.
+    /// Borrows `fields` if each of them is UTF-8. Otherwise decodes the whole record as windows-1252, in which every byte has a
+    /// meaning.
     #[must_use]
     pub fn decode(fields: Fields<'a>, scratch: &'a mut Scratch) -> Self {
         let bytes = fields.text();
-        // Behind a row that was no UTF-8 the next is likely to be none: it is decoded at once, and that tells it.
+        // After a row that was not UTF-8, the next row is probably not UTF-8 either: decode it first, which also shows what it is.
         let decoded = scratch.was_other.then(|| scratch.latin.decode(bytes));
         let text = if scratch.was_other { scratch.latin.same_as_utf_8(bytes) } else { utf_8(bytes) };
         if let Some(text) = text
@@ -46,26 +46,26 @@ impl<'a> Row<'a> {
         Self { text, spans, line: &[], lines: &[], line_columns: 0, others: &[] }
     }
 
-    /// Number of fields.
+    /// Returns the number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len() + self.line.len()
     }
 
-    /// Whether there is no field at all.
+    /// Whether the row has no fields.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The text of field `index`, from 0.
+    /// Returns the text of field `index`, counted from 0.
     #[inline]
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&'a str> {
         self.span(index)?.of(self.text)
     }
 
-    /// Whether field `index` is a number of JSON.
+    /// Whether field `index` is a JSON number.
     #[inline]
     pub(crate) fn is_number(&self, index: usize) -> bool {
         self.span(index).is_some_and(|span| span.is_number)
@@ -79,12 +79,13 @@ impl<'a> Row<'a> {
         }
     }
 
-    /// All fields in order.
+    /// Iterates over all fields in order.
+    #[expect(clippy::expect_used, reason = "every span was made for the text of this row")]
     pub fn iter(&self) -> impl Iterator<Item = &'a str> {
-        (0..self.len()).map(|index| self.get(index).unwrap_or_default())
+        (0..self.len()).map(|index| self.get(index).expect("each field is a part of the text"))
     }
 
-    /// The lines that the record holds, each with the fields of the record before its own.
+    /// Iterates over the lines of the record. Each has the fields of the record, followed by its own.
     #[must_use]
     pub fn lines(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
         let record = *self;
@@ -96,29 +97,30 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// Names and values of the record that no column is for, where the layout keeps them.
+    /// Iterates over names and values of the record that the layout does not name, if the layout keeps them.
+    #[expect(clippy::expect_used, reason = "every span was made for the text of this row")]
     pub(crate) fn others(&self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + use<'a> {
         let text = self.text;
-        let read = move |span: &Span| span.of(text).unwrap_or_default();
+        let read = move |span: &Span| span.of(text).expect("each value is a part of the text");
         self.others.iter().map(move |(name, value)| (read(name), read(value)))
     }
 }
 
 impl Scratch {
-    /// Notes where the fields stand; false where one ends in the middle of a character, since bytes of two fields that make
-    /// UTF-8 only together are not UTF-8.
+    /// Stores the places of the fields. Returns false if a field ends inside a character: then the field itself is not UTF-8,
+    /// although the record is.
     fn note_spans_of_text(&mut self, text: &str, fields: Fields<'_>) -> bool {
         self.spans.clear();
         self.spans.extend(fields.bounds().iter().map(|field| Span::new(field.start, field.end)));
         fields.bounds().iter().all(|field| text.is_char_boundary(field.end))
     }
 
-    /// The row whose text was decoded as Latin-1.
+    /// Returns the row whose text was decoded as Latin-1.
     fn decoded(&mut self, fields: Fields<'_>) -> Row<'_> {
         self.spans.clear();
         let mut wide = 0;
         self.spans.extend(fields.bounds().iter().map(|field| {
-            // Before a field there is none that does not stand before the end of the last.
+            // There are only delimiters, which are ASCII, between the end of the previous field and this start.
             let start = field.start + wide;
             wide = self.latin.wide_before(field.end);
             Span::new(start, field.end + wide)
@@ -176,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_character_across_two_fields_is_none() {
+    fn a_character_across_two_fields_is_not_utf_8() {
         let fields: [&[u8]; 2] = [b"COPACABAN\xc3", b"\xa9 LTDA"];
         assert_eq!(decoded(&fields), (texts(&["COPACABANÃ", "© LTDA"]), false));
     }
@@ -187,13 +189,13 @@ mod tests {
         assert_eq!(decoded(&[b""]), (texts(&[""]), true));
     }
 
-    /// Bytes as texts have them: mostly ASCII.
+    /// Bytes as in real texts: mostly ASCII.
     fn byte() -> impl Strategy<Value = u8> {
         prop_oneof![3 => 0x20_u8..0x7f, 1 => any::<u8>()]
     }
 
     #[test]
-    fn wherever_it_ends_and_whatever_came_before_it_is_decoded() {
+    fn text_of_every_length_is_decoded_after_every_kind_of_text() {
         let mut scratch = Scratch::default();
         for length in 0..200 {
             for at in 0..length {
@@ -210,7 +212,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fields_are_what_each_would_be_alone(
+        fn each_field_is_decoded_as_if_it_stood_alone(
             fields in prop::collection::vec(prop::collection::vec(byte(), 0..200), 0..9),
             latin in any::<bool>(),
             was_other in any::<bool>(),
@@ -218,7 +220,7 @@ mod tests {
         ) {
             let byte = |byte: u8| if latin && matches!(byte, 0x80..=0x9f) { byte + 0x20 } else { byte };
             let fields: Vec<Vec<u8>> = fields.into_iter().map(|field| field.into_iter().map(byte).collect()).collect();
-            // Fields as they stand between delimiters, or one right behind the other.
+            // Fields with delimiters between them, or without.
             let mut text = Vec::new();
             let mut bounds = Vec::new();
             for field in &fields {
@@ -228,7 +230,7 @@ mod tests {
                 text.extend(apart.then_some(b';'));
             }
             let mut scratch = Scratch::default();
-            // What a record before left behind must not show.
+            // The content of a previous record must have no effect.
             scratch.text.push_str("left");
             scratch.latin.decode(b"\xe9");
             scratch.was_other = was_other;

@@ -1,4 +1,4 @@
-//! What a layout file may say: the shape of its TOML. Unknown words are errors. docs/layouts.md tells it to people.
+//! The structure of a layout file. Unknown words are errors. docs/layouts.md describes it for users.
 
 mod field;
 
@@ -19,27 +19,27 @@ pub(crate) struct LayoutSpec {
     pub(crate) title: String,
     #[serde(default)]
     pub(crate) format: LayoutFormat,
-    /// Of JSON: keys around the record that are looked through.
+    /// JSON: keys around the record that may be present or not.
     #[serde(default)]
     pub(crate) through: Vec<String>,
-    /// Of JSON: where the list of records stands, as a path from the root; without it, where records are found.
+    /// JSON: the path of the list of records from the root. Without it, the list is detected.
     pub(crate) records: Option<Source>,
-    /// Columns that a header of this layout has; of a list, one.
+    /// Columns that a header must have to match. One of the names in a list is enough.
     pub(crate) requires: Vec<Source>,
-    /// Columns that no header of this layout has.
+    /// Columns that a header must not have to match.
     #[serde(default)]
     pub(crate) without: Vec<String>,
-    /// Texts that mean "no value", in every column.
+    /// Texts that mean "no value" in every column.
     #[serde(default)]
     pub(crate) absent: Vec<String>,
-    /// Days that mean "no date", however they are written.
+    /// Days that mean "no date", in every convention.
     #[serde(default)]
     pub(crate) absent_dates: Vec<Date>,
     #[serde(default = "real")]
     pub(crate) currency: String,
     #[serde(default)]
     pub(crate) conventions: ConventionsSpec,
-    /// Warnings that keep a record out.
+    /// Warnings that reject a record.
     #[serde(default)]
     pub(crate) reject: Vec<Warning>,
     pub(crate) trailer: Option<TrailerSpec>,
@@ -51,7 +51,7 @@ pub(crate) struct LayoutSpec {
     pub(crate) event: Option<Box<EventSpec>>,
 }
 
-/// What the names of a layout are.
+/// What the names in a layout refer to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum LayoutFormat {
@@ -62,7 +62,7 @@ pub(crate) enum LayoutFormat {
     Json,
 }
 
-/// The tables that say what a row yields.
+/// The tables that define what a row yields.
 #[derive(Debug)]
 pub(crate) enum Tables {
     Invoice(Box<InvoiceSpec>),
@@ -72,12 +72,12 @@ pub(crate) enum Tables {
     InvoiceWithLines(Box<InvoiceSpec>, Box<LineSpec>),
 }
 
-/// ISO 4217 code of what invoices of Brazil are in.
+/// The default currency: the ISO 4217 code of the Brazilian real.
 fn real() -> String {
     "BRL".to_owned()
 }
 
-/// How amounts and dates may be written; of several ways, the source shows which.
+/// The conventions that amounts and dates may have. If there are several, the source decides.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ConventionsSpec {
@@ -87,7 +87,7 @@ pub(crate) struct ConventionsSpec {
 }
 
 impl Default for ConventionsSpec {
-    /// As people of Brazil write, and as their programs do.
+    /// Returns the conventions of people and of programs in Brazil, in this order.
     fn default() -> Self {
         Self {
             decimal: OneOrMore(vec![DecimalConvention::Comma, DecimalConvention::Point]),
@@ -97,7 +97,7 @@ impl Default for ConventionsSpec {
     }
 }
 
-/// Rows that are no records: their cell in `column` says so.
+/// Rows that are not records, recognized by their cell in `column`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TrailerSpec {
@@ -107,17 +107,17 @@ pub(crate) struct TrailerSpec {
     pub(crate) contains: Option<OneOrMore<String>>,
 }
 
-/// What names the invoice that a row is, or belongs to.
+/// The keys that identify the invoice which a row is or belongs to.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-#[allow(clippy::struct_field_names, reason = "they are the words of the layout file")]
+#[allow(clippy::struct_field_names, reason = "these are the words of the layout file")]
 pub(crate) struct IdSpec {
     pub(crate) access_key: Option<Field<KeySpec>>,
     pub(crate) nfse_key: Option<Field<KeySpec>>,
     pub(crate) natural_key: Option<NaturalKeySpec>,
 }
 
-/// Columns whose values together name an invoice. Layouts that share `name` and columns share ids.
+/// Columns whose values together identify an invoice. Layouts with the same `name` and columns compute the same ids.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NaturalKeySpec {
@@ -129,7 +129,7 @@ pub(crate) struct NaturalKeySpec {
     pub(crate) optional: Vec<Source>,
 }
 
-/// Where the fields of an invoice come from. Names are CONTRACT's.
+/// The sources of the fields of an invoice. The names are those of the API.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InvoiceSpec {
@@ -140,7 +140,7 @@ pub(crate) struct InvoiceSpec {
     pub(crate) issued_at: Field<DateSpec>,
     #[serde(default)]
     pub(crate) issuer: PartySpec,
-    /// Whether the key tells the issuer's tax id where no column does.
+    /// Whether the issuer's tax id is taken from the key if no column has it.
     #[serde(default)]
     pub(crate) issuer_from_key: bool,
     #[serde(default)]
@@ -156,7 +156,7 @@ pub(crate) struct InvoiceSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PartySpec {
-    /// Looked at in this order.
+    /// `tax_id`, `cnpj` and `cpf`: the first with a value counts.
     pub(crate) tax_id: Option<Field<TaxIdSpec>>,
     pub(crate) cnpj: Option<Source>,
     pub(crate) cpf: Option<Source>,
@@ -166,14 +166,14 @@ pub(crate) struct PartySpec {
     pub(crate) city: Option<Field<TextSpec>>,
 }
 
-/// Where the fields of a line come from. Names are CONTRACT's.
+/// The sources of the fields of a line. The names are those of the API.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct LineSpec {
-    /// Of JSON: the list, or the one object, within the record that each line stands in. Names of fields are paths from there.
+    /// JSON: the list of lines within the record, or the single object. The names of fields are paths from there.
     pub(crate) each: Option<Source>,
     pub(crate) number: Option<Field<TextSpec>>,
-    /// Columns whose values tell a line from the others of its invoice, where none numbers them.
+    /// Columns whose values distinguish a line from the others of its invoice, if no column numbers the lines.
     #[serde(default)]
     pub(crate) key: Vec<Source>,
     pub(crate) code: Option<Field<TextSpec>>,
@@ -188,7 +188,7 @@ pub(crate) struct LineSpec {
     pub(crate) extra: Named<TextSpec>,
 }
 
-/// Where the fields of an event come from. Names are CONTRACT's; kind and code are told by the text.
+/// The sources of the fields of an event. The names are those of the API. The text determines kind and code.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventSpec {
@@ -198,19 +198,19 @@ pub(crate) struct EventSpec {
     pub(crate) reason: Option<Field<TextSpec>>,
 }
 
-/// How the text of one column tells the status.
+/// How the text of a column determines the status.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatusSpec {
     pub(crate) from: Source,
     #[serde(default)]
     pub(crate) absent: Vec<String>,
-    /// The first that fits the text counts.
+    /// The first rule that matches the text counts.
     #[serde(default)]
     pub(crate) rules: Vec<StatusRule>,
-    /// Where no rule fits.
+    /// The status if no rule matches.
     pub(crate) otherwise: Status,
-    /// Where there is no text.
+    /// The status if there is no text.
     #[serde(default = "unknown")]
     pub(crate) blank: Status,
 }
@@ -219,7 +219,7 @@ fn unknown() -> Status {
     Status::Unknown
 }
 
-/// What a text says of the status.
+/// The status of the texts that match.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StatusRule {
@@ -229,19 +229,19 @@ pub(crate) struct StatusRule {
     pub(crate) status: Status,
 }
 
-/// Texts that a cell is compared with, whatever case and accents.
+/// Texts that a cell is compared with. Case and accents do not matter.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TestSpec<'a> {
-    /// All of it.
+    /// The whole cell.
     Is(&'a [String]),
-    /// Its beginning.
+    /// The start of the cell.
     Begins(&'a [String]),
-    /// Any part of it.
+    /// Any part of the cell.
     Contains(&'a [String]),
 }
 
 impl TestSpec<'_> {
-    /// What stands in the layout file, in whichever way.
+    /// Returns the texts, as written in the layout file.
     pub(crate) fn texts(&self) -> &[String] {
         let (Self::Is(texts) | Self::Begins(texts) | Self::Contains(texts)) = self;
         texts
@@ -249,14 +249,14 @@ impl TestSpec<'_> {
 }
 
 impl TrailerSpec {
-    /// What is compared; none where the file says nothing, or two things.
+    /// Returns the test; none if the file has no test or more than one.
     pub(crate) fn test(&self) -> Option<TestSpec<'_>> {
         only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }
 }
 
 impl StatusRule {
-    /// What is compared; none where the file says nothing, or two things.
+    /// Returns the test; none if the file has no test or more than one.
     pub(crate) fn test(&self) -> Option<TestSpec<'_>> {
         only(self.is.as_ref(), self.begins.as_ref(), self.contains.as_ref())
     }

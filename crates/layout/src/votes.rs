@@ -1,4 +1,4 @@
-//! How amounts and dates are written, decided once for a whole source: by the cells that can be read in only one way.
+//! Detects how a source writes amounts and dates, from the cells that can be read in only one way.
 
 use serde::Serialize;
 
@@ -9,14 +9,14 @@ use crate::mapping::Mapping;
 use crate::row::Row;
 use notaflux_invoice::{DateConvention, Decimal, DecimalConvention, Timestamp};
 
-/// What the cells of a source say of its conventions.
+/// Counts which conventions the cells of a source can be read by.
 ///
-/// Of the conventions that the layout allows, a cell that can be read by exactly one votes for it: `1.234,56` and
-/// `2040,00` do, `1.234` and `2040` do not. Fields for which the layout names a convention of their own have no vote.
+/// A cell that can be read by exactly one of the conventions that the layout allows is a vote for it: `1.234,56` and `2040,00`
+/// are votes, `1.234` and `2040` are not. Fields for which the layout sets a convention have no vote.
 #[derive(Debug)]
 pub struct ConventionVotes<'m> {
     layout: &'m Layout,
-    /// Those of a row of the header; none of JSON, where each row has what it has.
+    /// Number of columns in the header; none for JSON, where rows differ.
     columns: Option<usize>,
     amounts: Vec<&'m AmountCell>,
     dates: Vec<&'m DateCell>,
@@ -27,14 +27,14 @@ pub struct ConventionVotes<'m> {
 /// The votes for the conventions of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Ballot<C> {
-    /// What the layout allows, and how many cells can be read by this one alone. The layout's default comes first.
+    /// Each convention that the layout allows, and the number of cells that only this one can read. The layout's default is first.
     pub votes: Vec<(C, u64)>,
-    /// Cells that were looked at.
+    /// Number of cells that were examined.
     pub cells: u64,
 }
 
 impl<'m> ConventionVotes<'m> {
-    /// No votes yet. `mapping` says in which columns amounts and dates stand; its conventions have no part in it.
+    /// Returns an empty count. `mapping` gives the columns of amounts and dates; its conventions are not used.
     #[must_use]
     pub fn new(mapping: &'m Mapping) -> Self {
         let allowed = &mapping.layout().spec.conventions;
@@ -48,26 +48,26 @@ impl<'m> ConventionVotes<'m> {
         }
     }
 
-    /// Whether there is anything to vote on: a layout that allows one convention of each kind needs no sample.
+    /// Whether votes can change the conventions. A layout that allows one convention of each kind needs no sample.
     #[must_use]
     pub fn matters(&self) -> bool {
         let open = |choices: usize, cells: usize| choices > 1 && cells > 0;
         open(self.decimal.votes.len(), self.amounts.len()) || open(self.date.votes.len(), self.dates.len())
     }
 
-    /// Counts the votes of the cells of `row`, and of its lines. A row with more or fewer columns than the header has none,
-    /// and nor have numbers of JSON, which are written in one way only.
+    /// Counts the votes of the cells of `row` and of its lines. Skips a row whose number of columns differs from the header, and
+    /// JSON numbers, which can be written in one way only.
     pub fn see(&mut self, row: &Row<'_>) {
         if self.columns.is_some_and(|columns| row.len() != columns) {
             return;
         }
-        self.see_one(row);
+        self.count_row(row);
         for line in row.lines() {
-            self.see_one(&line);
+            self.count_row(&line);
         }
     }
 
-    fn see_one(&mut self, row: &Row<'_>) {
+    fn count_row(&mut self, row: &Row<'_>) {
         for cell in &self.amounts {
             if let Some(found) = cell.cell.read(row).filter(|found| !found.is_number) {
                 self.decimal.cast(|convention| Decimal::parse(found.text, convention).is_ok());
@@ -80,7 +80,7 @@ impl<'m> ConventionVotes<'m> {
         }
     }
 
-    /// What most votes are for; where none was cast, or as many for the layout's default as for another, the default.
+    /// Returns the conventions with most votes. If there are no votes, or as many for the layout's default, the default wins.
     #[must_use]
     pub fn decide(&self) -> Conventions {
         let default = self.layout.conventions();
@@ -91,13 +91,13 @@ impl<'m> ConventionVotes<'m> {
         }
     }
 
-    /// The votes for the way in which amounts are written.
+    /// Returns the votes for the convention of amounts.
     #[must_use]
     pub fn decimal(&self) -> &Ballot<DecimalConvention> {
         &self.decimal
     }
 
-    /// The votes for the way in which dates are written.
+    /// Returns the votes for the convention of dates.
     #[must_use]
     pub fn date(&self) -> &Ballot<DateConvention> {
         &self.date
@@ -117,14 +117,14 @@ impl<C: Copy + PartialEq> Ballot<C> {
         }
     }
 
-    /// How many cells could be read by `convention` alone.
+    /// Returns the number of cells that only `convention` can read.
     #[must_use]
     pub fn votes_for(&self, convention: C) -> u64 {
         self.votes.iter().find(|(each, _)| *each == convention).map_or(0, |(_, votes)| *votes)
     }
 
     fn winner(&self) -> Option<C> {
-        // The first of those with most votes: the layout's default before any other.
+        // The first of those with most votes, so that the layout's default wins a tie.
         let most = self.votes.iter().map(|(_, votes)| *votes).max()?;
         self.votes.iter().find(|(_, votes)| *votes == most).map(|(convention, _)| *convention)
     }

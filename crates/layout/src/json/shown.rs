@@ -6,7 +6,7 @@ use jiter::{Jiter, JiterError, Peek};
 
 use crate::json::parser::NESTING_LIMIT;
 use crate::json::text::decoded;
-use crate::names::{made_name, unlike};
+use crate::names::{made_name, unique_name};
 use crate::path::{NodeId, PathTree, Step};
 use crate::span::Span;
 use notaflux_invoice::text::trimmed;
@@ -121,7 +121,7 @@ pub(crate) fn keep_others(tree: &PathTree, base: &str, extra: &mut String, other
         }
     });
     for (path, value) in values {
-        let name = unlike(&mut taken, &made_name(&path, others.len()));
+        let name = unique_name(&mut taken, &made_name(&path, others.len()));
         let mut append = |text: &str| {
             let from = base.len() + extra.len();
             extra.push_str(text);

@@ -1,5 +1,5 @@
-//! A field of a layout: the column that it comes from (`series = "SÉRIE"`), columns of which the first that has a value
-//! counts (`series = ["SÉRIE", "SERIE NF"]`), or a table with more to say (`model = { from = "MODELO", take = "code" }`).
+//! A field of a layout. It is a column (`series = "SÉRIE"`), several columns of which the first with a value counts
+//! (`series = ["SÉRIE", "SERIE NF"]`), or a table with options (`model = { from = "MODELO", take = "code" }`).
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -11,7 +11,7 @@ use toml::Spanned;
 
 use notaflux_invoice::{DateConvention, DecimalConvention, TaxIdColumn};
 
-/// Text, or part of it.
+/// A text, or a part of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TextSpec {
@@ -20,7 +20,7 @@ pub(crate) struct TextSpec {
     pub(crate) absent: Vec<String>,
     #[serde(default)]
     pub(crate) take: Take,
-    /// Digits that a text of digits alone is filled up to, with zeros at the left.
+    /// Number of digits. A shorter text of digits gets zeros on the left.
     #[serde(default)]
     pub(crate) pad: usize,
 }
@@ -29,12 +29,12 @@ pub(crate) struct TextSpec {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Take {
-    /// All of it.
+    /// The whole text.
     #[default]
     Whole,
-    /// The letters and digits before ` - `: `55` of `55 - NF-E`. A text without them is taken whole.
+    /// The letters and digits before ` - `: `55` from `55 - NF-E`. Any other text is taken whole.
     Code,
-    /// Digits without the `.0` that a spreadsheet or pandas gave them. Any other text is taken whole.
+    /// Digits without the `.0` that a spreadsheet or pandas added. Any other text is taken whole.
     Integer,
 }
 
@@ -49,14 +49,14 @@ pub(crate) struct KeySpec {
     pub(crate) take: TakeKey,
 }
 
-/// What of a text is the key.
+/// Which part of a text is the key.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TakeKey {
-    /// All of it.
+    /// The whole text.
     #[default]
     Whole,
-    /// Its letters and digits, without a document's letters before them: of `NFe3519 1108…` and `'35191108…` too.
+    /// Its letters and digits without the letters of a document at the start, as in `NFe3519 1108…` and `'35191108…`.
     Bare,
 }
 
@@ -73,7 +73,7 @@ pub(crate) struct TaxIdSpec {
     pub(crate) holds: TaxIdColumn,
 }
 
-/// A date; its convention is that of the layout if it does not say.
+/// A date. Without a convention it has the convention of the source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DateSpec {
@@ -84,7 +84,7 @@ pub(crate) struct DateSpec {
     pub(crate) convention: Option<DateConvention>,
 }
 
-/// An amount; its convention is that of the layout if it does not say.
+/// An amount. Without a convention it has the convention of the source.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct AmountSpec {
@@ -95,7 +95,7 @@ pub(crate) struct AmountSpec {
     pub(crate) convention: Option<DecimalConvention>,
 }
 
-/// The short form of a field: where it comes from, and nothing more.
+/// Converts the short form of a field, which has no options.
 macro_rules! from_source {
     ($($spec:ty),+) => {$(
         impl From<Source> for $spec {
@@ -108,12 +108,18 @@ macro_rules! from_source {
 
 from_source!(TextSpec, KeySpec, TaxIdSpec, DateSpec, AmountSpec);
 
-/// Source columns, of which the first that has a value counts.
+/// One or more columns, of which the first with a value counts. Never empty in a parsed layout.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Source(pub(crate) Vec<String>);
 
 impl Source {
-    /// `A`, or `A or B` where one of several does.
+    /// The first name.
+    #[expect(clippy::expect_used, reason = "the parser refuses an empty list")]
+    pub(crate) fn first(&self) -> &str {
+        self.0.first().expect("a source has at least one name")
+    }
+
+    /// Returns `A`, or `A or B` for several names.
     pub(crate) fn alternatives(&self) -> String {
         self.0.join(" or ")
     }
@@ -155,7 +161,7 @@ fn named<E: Error>(column: String) -> Result<String, E> {
     if column.trim().is_empty() { Err(E::custom("expected a column name, found a blank text")) } else { Ok(column) }
 }
 
-/// A field in its short or its long form.
+/// A field in its short or long form.
 #[derive(Debug)]
 pub(crate) struct Field<T>(pub(crate) T);
 
@@ -187,7 +193,7 @@ impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for FieldVisitor<T> {
     }
 }
 
-/// Fields under names that the layout gives them, in the order of the file.
+/// Fields with names from the layout, in the order of the file.
 #[derive(Debug)]
 pub(crate) struct Named<T>(pub(crate) Vec<(String, T)>);
 
@@ -216,7 +222,7 @@ impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for NamedVisitor<T> {
         let mut fields = Vec::new();
         while let Some(name) = table.next_key::<String>()? {
             let field = table.next_value::<Spanned<Field<T>>>()?;
-            // The reader hands them over by name; the file's order is where they stand.
+            // The TOML parser sorts them by name; the positions restore the order of the file.
             fields.push((field.span().start, name, field.into_inner().0));
         }
         fields.sort_by_key(|(at, ..)| *at);
@@ -224,7 +230,7 @@ impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for NamedVisitor<T> {
     }
 }
 
-/// One, or a list of several.
+/// One value or a list of values. Never empty.
 #[derive(Debug, Clone)]
 pub(crate) struct OneOrMore<T>(pub(crate) Vec<T>);
 
