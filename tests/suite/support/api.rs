@@ -43,7 +43,7 @@ impl Answer {
 
 /// The API on `table`, by clients of its own.
 pub fn over(config: &SdkConfig, table: &Table) -> Router {
-    let table = Table { client: aws::dynamodb_reader(config), ..table.clone() };
+    let table = table.through(aws::dynamodb_reader(config));
     notaflux_api::router(Api::new(table, aws::s3_reader(config), CursorKeys::from_base64(CURSOR_KEY).unwrap()))
 }
 
