@@ -1,13 +1,15 @@
-//! The two Lambda functions: each reads its environment, composes, and runs.
+//! The two Lambda functions. Each one reads its environment variables, builds its clients and runs.
 //!
 //! | file | what it holds |
 //! | --- | --- |
 //! | [`ingest`] | the ingest function |
 //! | [`query`] | the query function |
 //! | `gateway` | converts requests and answers between API Gateway and the router |
-//! | [`secret`] | the cursor keys in Secrets Manager |
+//! | `secret` | reads the cursor keys from Secrets Manager |
+//! | `environment` | reads environment variables |
 
+mod environment;
 mod gateway;
 pub mod ingest;
 pub mod query;
-pub mod secret;
+mod secret;

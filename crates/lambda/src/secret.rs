@@ -1,4 +1,4 @@
-//! The keys of cursors in Secrets Manager: the current one, and the one before it.
+//! Reads the cursor keys from Secrets Manager: the current version and the previous one.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
@@ -7,61 +7,61 @@ use aws_sdk_secretsmanager::error::ProvideErrorMetadata;
 use notaflux_api::cursor::{CursorKeys, ShortSecret};
 use notaflux_aws as aws;
 
-/// Stage of the version that new cursors are made with.
+/// Stage of the version that encrypts new cursors.
 const CURRENT: &str = "AWSCURRENT";
-/// Stage of the version before it. There is none until a secret has been given a second value.
+/// Stage of the previous version. It exists only after the value of the secret has changed.
 const PREVIOUS: &str = "AWSPREVIOUS";
 
-/// Makes a client for Secrets Manager that retries like the read API: for the start of a function.
-#[must_use]
-pub fn client(config: &SdkConfig) -> Client {
+/// Creates a client for Secrets Manager. It retries like the clients of the read API.
+pub(crate) fn client(config: &SdkConfig) -> Client {
     let builder = aws_sdk_secretsmanager::config::Builder::from(config).retry_config(aws::reader_retries());
     Client::from_conf(builder.build())
 }
 
-/// Why there is no key.
+/// Why a cursor key cannot be read. Not retried: the function does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum SecretError {
-    /// There is no such secret, or no such version of it.
+pub(crate) enum SecretError {
+    /// The secret, or this version of it, does not exist.
     #[error("there is no {stage} version of secret {id}")]
     Missing {
-        /// Which version.
+        /// Stage of the version.
         stage: &'static str,
         /// Name or ARN of the secret.
         id: String,
     },
-    /// The service refuses, or does not answer after the SDK's retries.
-    #[error("the {stage} version of secret {id}: {message}")]
+    /// The service refused the call, or did not answer after the SDK's retries.
+    #[error("cannot read the {stage} version of secret {id}: {message}")]
     Service {
-        /// Which version.
+        /// Stage of the version.
         stage: &'static str,
         /// Name or ARN of the secret.
         id: String,
-        /// Code and message of the service.
+        /// Error code and message of the service.
         message: String,
         /// The SDK's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It holds bytes, or nothing.
-    #[error("the {stage} version of secret {id} is not a text")]
+    /// The secret holds bytes or nothing.
+    #[error("the {stage} version of secret {id} has no text: store the value as SecretString")]
     NoText {
-        /// Which version.
+        /// Stage of the version.
         stage: &'static str,
         /// Name or ARN of the secret.
         id: String,
     },
-    /// It can be guessed.
+    /// The secret is so short that it can be guessed.
     #[error(transparent)]
     Short(#[from] ShortSecret),
 }
 
-/// The keys that the secret `id` (a name or an ARN) is for: new cursors by its current value, and those of the value
-/// before it are still taken. A function that runs while the value changes keeps the keys that it has read.
+/// Returns the keys derived from the secret `id` (a name or an ARN). The current version encrypts new cursors; cursors
+/// of the previous version are still accepted. A running function keeps its keys when the secret changes.
 ///
 /// # Errors
-/// No such secret, no access to it, or a value that is no secret text. The value before the current one may be missing.
-pub async fn cursor_keys(client: &Client, id: &str) -> Result<CursorKeys, SecretError> {
+/// The secret does not exist, cannot be read, holds no text or is too short. A missing previous version is not an
+/// error.
+pub(crate) async fn cursor_keys(client: &Client, id: &str) -> Result<CursorKeys, SecretError> {
     let (current, previous) = tokio::try_join!(text(client, id, CURRENT), async {
         match text(client, id, PREVIOUS).await {
             Err(SecretError::Missing { .. }) => Ok(None),
@@ -99,7 +99,7 @@ mod tests {
     const NOT_FOUND: &str = r#"{"__type":"ResourceNotFoundException","Message":"no such version"}"#;
     const DENIED: &str = r#"{"__type":"AccessDeniedException","Message":"not authorized"}"#;
 
-    /// A server that answers for each of the two stages, once.
+    /// Starts a server that answers two calls: one for each stage.
     async fn answering(current: String, previous: String) -> Client {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let config = aws::embedded_config(&format!("http://{}", listener.local_addr().unwrap()));
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_versions_are_taken_and_the_current_one_makes_cursors() {
+    async fn cursors_of_both_versions_open_and_the_current_version_makes_new_ones() {
         let found = cursor_keys(&answering(value("b"), value("a")).await, "s").await.unwrap();
         assert!(found.open(&keys("a").seal("x", b"q").unwrap(), b"q").is_ok());
         assert!(keys("b").open(&found.seal("x", b"q").unwrap(), b"q").is_ok());
@@ -150,16 +150,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn anything_else_that_is_wrong_is_told() {
+    async fn every_other_failure_names_the_version_and_the_secret() {
         let short = r#"{"SecretString":"changeme"}"#.to_owned();
         for (current, previous, expected) in [
             (NOT_FOUND.to_owned(), NOT_FOUND.to_owned(), "there is no AWSCURRENT version of secret s"),
             (
                 value("b"),
                 DENIED.to_owned(),
-                "the AWSPREVIOUS version of secret s: AccessDeniedException: not authorized",
+                "cannot read the AWSPREVIOUS version of secret s: AccessDeniedException: not authorized",
             ),
-            ("{}".to_owned(), value("a"), "the AWSCURRENT version of secret s is not a text"),
+            ("{}".to_owned(), value("a"), "the AWSCURRENT version of secret s has no text"),
             (short, NOT_FOUND.to_owned(), "the secret of the cursor key is too short"),
         ] {
             let error = cursor_keys(&answering(current, previous).await, "s").await.unwrap_err();

@@ -1,4 +1,4 @@
-//! The ingest function.
+//! The program of the ingest function.
 
 use std::process::ExitCode;
 

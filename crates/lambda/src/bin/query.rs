@@ -1,4 +1,4 @@
-//! The query function.
+//! The program of the query function.
 
 use std::process::ExitCode;
 
