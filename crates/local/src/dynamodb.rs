@@ -1,7 +1,7 @@
 //! The embedded DynamoDB: [`dynoxide`] over `SQLite` in a file.
 //!
-//! It answers as DynamoDB does, with two differences: it never throttles, and it never returns unprocessed items. Tests add
-//! both with a fault proxy. All calls share one lock, so they run one after another.
+//! It answers as DynamoDB does, with two differences: it never throttles, and it never returns unprocessed items. Tests
+//! add both with a fault proxy. All calls share one lock, so they run one after another.
 
 use std::path::Path;
 
@@ -12,16 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::gateway::GRACE;
 
-/// Bytes of memory that `SQLite` tries to stay below, for all databases of the process together. Most of it are cached pages
-/// of the file. When a commit has moved pages, `SQLite` scans all cached pages. With the 64 MB of `enable_bulk_loading` the scans
-/// took a third of the time of an ingestion. Pages that `SQLite` does not cache stay in the kernel's cache.
+/// Bytes of memory that `SQLite` tries to stay below, for all databases of the process together. Most of it are cached
+/// pages of the file. When a commit has moved pages, `SQLite` scans all cached pages. With the 64 MB of
+/// `enable_bulk_loading` the scans took a third of the time of an ingestion. Pages that `SQLite` does not cache stay in
+/// the kernel's cache.
 const CACHE_BYTES: u32 = 8 * 1024 * 1024;
 
-/// Opens the database in a file and creates the file if it does not exist. A database in memory would be slower: all its pages
-/// count as cached, and `SQLite` scans them at commits.
+/// Opens the database in a file and creates the file if it does not exist. A database in memory would be slower: all
+/// its pages count as cached, and `SQLite` scans them at commits.
 ///
-/// The write-ahead log (WAL) does not wait for the disk. After a crash of the process, no acknowledged write is lost. After a
-/// power cut, the last seconds may be lost. Waiting would be four times as slow.
+/// The write-ahead log (WAL) does not wait for the disk. After a crash of the process, no acknowledged write is lost.
+/// After a power cut, the last seconds may be lost. Waiting would be four times as slow.
 pub(super) fn open(file: &Path) -> Result<Database, DynoxideError> {
     let database = Database::new(&file.to_string_lossy())?;
     database.enable_bulk_loading()?;

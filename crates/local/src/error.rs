@@ -11,7 +11,7 @@ use crate::endpoints::Endpoints;
 #[derive(Debug, thiserror::Error)]
 pub enum StackError {
     /// The folder cannot be created, read or written, or one of its files is damaged.
-    #[error("cannot use the data folder {}: {source}; choose a folder that you can write to with --data", path.display())]
+    #[error("cannot use the data folder {}: {source}; choose a writable folder with --data", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,

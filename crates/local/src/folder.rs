@@ -72,8 +72,8 @@ impl Drop for Folder {
     }
 }
 
-/// Returns the endpoints of the process that uses the folder, `None` if no process does or if it is still starting. The lock
-/// shows whether the process lives: a killed process leaves its endpoints file behind, but no lock.
+/// Returns the endpoints of the process that uses the folder, `None` if no process does or if it is still starting. The
+/// lock shows whether the process lives: a killed process leaves its endpoints file behind, but no lock.
 ///
 /// # Errors
 /// [`StackError::Folder`] if the folder exists but cannot be read, or if the endpoints file is damaged.

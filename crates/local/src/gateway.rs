@@ -1,7 +1,8 @@
-//! One port for both services. A request that names a DynamoDB operation goes to DynamoDB; every other request goes to S3.
+//! One port for both services. A request that names a DynamoDB operation goes to DynamoDB; every other request goes to
+//! S3.
 //!
-//! So one `AWS_ENDPOINT_URL` works for the AWS command line, boto3 and the SDKs. DynamoDB also listens on its own port, so that a
-//! busy writer need not go through the common port.
+//! So one `AWS_ENDPOINT_URL` works for the AWS command line, boto3 and the SDKs. DynamoDB also listens on its own port,
+//! so that a busy writer need not go through the common port.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,7 +24,8 @@ use tokio_util::task::TaskTracker;
 /// How long requests in flight may continue when the server stops.
 pub(super) const GRACE: Duration = Duration::from_secs(3);
 
-/// How long to wait when no connection can be accepted because no file descriptor is free. Closing connections free some.
+/// How long to wait when no connection can be accepted because no file descriptor is free. Closing connections free
+/// some.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The header in which a request names its DynamoDB operation.

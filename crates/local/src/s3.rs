@@ -1,9 +1,9 @@
 //! The embedded S3: objects in a folder, served with the S3 protocol of [`s3s`].
 //!
-//! The engine and ordinary clients rely on these properties: conditional reads (412 and 304), ranges, `If-None-Match: *` on
-//! writes (one of two writers wins), `ETags` that survive restarts, checksums in headers and trailers, multipart uploads, paged
-//! listings, the error codes of S3. Bodies are streamed; no object is held in memory. There are no versions, tags or access
-//! lists.
+//! The engine and ordinary clients rely on these properties: conditional reads (412 and 304), ranges, `If-None-Match:
+//! *` on writes (one of two writers wins), `ETags` that survive restarts, checksums in headers and trailers, multipart
+//! uploads, paged listings, the error codes of S3. Bodies are streamed; no object is held in memory. There are no
+//! versions, tags or access lists.
 //!
 //! | file | what it holds |
 //! | --- | --- |

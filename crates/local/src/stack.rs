@@ -1,7 +1,7 @@
 //! Embedded S3 and DynamoDB: servers on loopback in this process, with their state in a folder.
 //!
-//! The servers run on their own threads and runtimes. So a call that blocks on `SQLite` or on the disk does not block the
-//! engine. The engine uses the same SDK clients and the same HTTP as with AWS.
+//! The servers run on their own threads and runtimes. So a call that blocks on `SQLite` or on the disk does not block
+//! the engine. The engine uses the same SDK clients and the same HTTP as with AWS.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -145,7 +145,8 @@ impl Stack {
         aws::embedded_config(&self.endpoints.dynamodb)
     }
 
-    /// Stops the servers. They accept no new connection, and requests in flight end within a few seconds. The table is on disk.
+    /// Stops the servers. They accept no new connection, and requests in flight end within a few seconds. The table is
+    /// on disk.
     pub fn stop(self) {
         drop(self);
     }

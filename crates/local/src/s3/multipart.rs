@@ -1,4 +1,5 @@
-//! Multipart uploads on disk: `<root>/.uploads/<id>/upload.json`, and for each part `<n>` with its bytes and `<n>.json`.
+//! Multipart uploads on disk: `<root>/.uploads/<id>/upload.json`, and for each part `<n>` with its bytes and
+//! `<n>.json`.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use s3s::dto::ETag;
-use s3s::{S3Result, s3_error};
+use s3s::{S3ErrorCode, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 
 use super::digest::{Checksums, Digests, Expected, Hasher, hex, multipart_etag};
@@ -131,8 +132,8 @@ impl Store {
         Ok(uploads)
     }
 
-    /// Creates the object from its parts, and returns its record. A client may repeat the request because the answer was lost:
-    /// then the answer is the same, and the second value is `false`.
+    /// Creates the object from its parts, and returns its record. A client may repeat the request because the answer
+    /// was lost: then the answer is the same, and the second value is `false`.
     pub(super) fn complete_upload(
         &self,
         bucket: &str,
@@ -141,11 +142,14 @@ impl Store {
         completion: Completion,
     ) -> S3Result<(Record, bool)> {
         let upload = match self.upload(bucket, key, id) {
-            Ok(upload) => upload,
-            Err(error) => {
-                let done = self.head(bucket, key).ok().filter(|record| record.upload_id.as_deref() == Some(id));
-                return done.map(|record| (record, false)).ok_or(error);
+            Err(error) if *error.code() == S3ErrorCode::NoSuchUpload => {
+                return match self.head(bucket, key) {
+                    Ok(record) if record.upload_id.as_deref() == Some(id) => Ok((record, false)),
+                    Err(other) if *other.code() != S3ErrorCode::NoSuchKey => Err(other),
+                    _ => Err(error),
+                };
             }
+            upload => upload?,
         };
         let parts = self.chosen_parts(id, &completion.parts)?;
         let whole = self.temporary();

@@ -1,7 +1,7 @@
 //! Object keys as file names.
 //!
-//! A bucket is one flat folder. A key is a name, not a path: `a` and `a/b` can exist side by side, and no key leads out of the
-//! folder. Two keys never have the same file name. Ordinary names stay readable.
+//! A bucket is one flat folder. A key is a name, not a path: `a` and `a/b` can exist side by side, and no key leads out
+//! of the folder. Two keys never have the same file name. Ordinary names stay readable.
 
 use notaflux_sha256 as sha256;
 
@@ -38,8 +38,8 @@ pub(super) fn is_long(name: &str) -> bool {
     name.contains(LONG_MARK)
 }
 
-/// Percent-encodes as a listing with `encoding-type=url` does. A slash stays. A space becomes `%20`, which every client decodes to
-/// a space.
+/// Percent-encodes as a listing with `encoding-type=url` does. A slash stays. A space becomes `%20`, which every client
+/// decodes to a space.
 pub(super) fn url_encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -15,8 +15,8 @@ use super::digest::{Digests, Expected, Hasher};
 use super::events::{ObjectCreated, OnCreated};
 use super::store::{Record, Store, Temporary, internal};
 
-/// Bytes read or written at a time. Each file operation moves to another thread, which takes some ten microseconds. With small
-/// pieces this would take longer than the copying.
+/// Bytes read or written at a time. Each file operation moves to another thread, which takes some ten microseconds.
+/// With small pieces this would take longer than the copying.
 const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Serves the objects of a store.

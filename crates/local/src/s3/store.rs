@@ -7,12 +7,12 @@
 //! <root>/.uploads/<id>/           multipart uploads (see `multipart`)
 //! ```
 //!
-//! Bytes arrive in a temporary file. After all checks, the file is renamed into place under the write lock. A reader opens the
-//! file and the record under the read lock, so it sees one version of the object and never a mixture of two.
+//! Bytes arrive in a temporary file. After all checks, the file is renamed into place under the write lock. A reader
+//! opens the file and the record under the read lock, so it sees one version of the object and never a mixture of two.
 //!
-//! A record holds the length and the modification time of the file that it describes. If they differ from those of the file (after a
-//! crash between the two renames, or after a change by hand), the record does not count. Then the `ETag` is computed from the bytes
-//! and stored in a new record.
+//! A record holds the length and the modification time of the file that it describes. If they differ from those of the
+//! file (after a crash between the two renames, or after a change by hand), the record does not count. Then the `ETag`
+//! is computed from the bytes and stored in a new record.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -71,8 +71,8 @@ impl Record {
         ETag::Strong(self.etag.clone())
     }
 
-    /// Returns the time of the last modification in whole seconds, like HTTP dates, so that it equals the date that a client sends
-    /// back.
+    /// Returns the time of the last modification in whole seconds, like HTTP dates, so that it equals the date that a
+    /// client sends back.
     pub(super) fn modified(&self) -> Timestamp {
         Timestamp::from(UNIX_EPOCH + Duration::from_secs(self.modified_ns / 1_000_000_000))
     }
@@ -395,7 +395,8 @@ fn now_ns() -> u64 {
     since_epoch_ns(SystemTime::now())
 }
 
-/// Returns the nanoseconds since 1970. An earlier time counts as 1970, a time after the year 2554 as the largest number.
+/// Returns the nanoseconds since 1970. An earlier time counts as 1970, a time after the year 2554 as the largest
+/// number.
 fn since_epoch_ns(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
