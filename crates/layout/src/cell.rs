@@ -1,4 +1,4 @@
-//! Where a field stands in a row, and how it is read there.
+//! The cells of a row: in which columns a field is, and how it is read.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -11,55 +11,55 @@ use crate::spec::{Take, TakeKey, TestSpec};
 use notaflux_invoice::text::{all_digits, is_plain};
 use notaflux_invoice::{DateConvention, DecimalConvention, Status, TaxIdColumn};
 
-/// Letters that stand before a key in the XML of its document, in capitals.
+/// Letters before a key in the XML of its document, in upper case.
 const DOCUMENT_LETTERS: [&str; 7] = ["NFCOM", "NF3E", "MDFE", "NFS", "NFE", "CTE", "BPE"];
 
-/// Most zeros that are taken for the places of a whole number: three may be a group of thousands.
+/// Most zeros that are read as decimal places of a whole number. Three may be a group of thousands.
 const PLACES_LIMIT: usize = 2;
 
-/// Texts of a status that are worked out once: more than there are events in the portal's files.
+/// Number of status texts that are remembered: more than the portal's files contain.
 const KNOWN_STATUSES: usize = 8;
 
-/// Bytes of such a text at most, so that little is kept whatever stands in a source.
+/// Most bytes of a remembered text, so that no source can fill the memory.
 const KNOWN_STATUS_BYTES: usize = 128;
 
-/// Where one field stands in a row.
+/// The columns of one field.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    /// Columns to look in, in order; none where the header has none of them.
+    /// The columns to read, in order. Empty if the header has none of them.
     pub(crate) columns: Box<[usize]>,
     pub(crate) absent: Absent,
-    /// What messages call it: the first of its columns that the header has, or what the layout calls the first.
+    /// The name in messages: the first of its columns that the header has, or the first name in the layout.
     pub(crate) name: Box<str>,
 }
 
-/// A value and where it stood.
+/// A value and its column.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'r> {
+pub(crate) struct CellValue<'r> {
     pub(crate) column: usize,
     pub(crate) text: &'r str,
-    /// Whether it is a number of JSON, whose convention is always the same.
+    /// Whether it is a JSON number, whose convention is always the same.
     pub(crate) is_number: bool,
 }
 
 impl Cell {
-    /// Of a field that the layout does not have.
+    /// Returns the cell of a field that the layout does not have.
     pub(crate) fn nowhere() -> Self {
         Self { columns: Box::default(), absent: Absent::default(), name: Box::default() }
     }
 
-    /// Whether no row can have a value there.
+    /// Whether no row can have a value.
     pub(crate) fn is_nowhere(&self) -> bool {
         self.columns.is_empty()
     }
 
-    /// The first value of the cell's columns, without spaces around it.
+    /// Returns the first value of the cell's columns, without spaces at the ends.
     #[inline]
-    pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Found<'r>> {
+    pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<CellValue<'r>> {
         self.values(row).next()
     }
 
-    /// Its text alone: two registers, where a [`Found`] goes by way of memory.
+    /// Returns the text of [`Cell::read`]. Faster: two registers, while a [`CellValue`] is passed through memory.
     #[inline]
     pub(crate) fn text<'r>(&self, row: &Row<'r>) -> Option<&'r str> {
         // Nearly every cell has one column.
@@ -72,22 +72,22 @@ impl Cell {
         self.columns.iter().skip(1).find_map(|&column| self.text_at(row, column))
     }
 
-    /// The values of the cell's columns, in order.
+    /// Iterates over the values of the cell's columns, in order.
     #[inline]
-    pub(crate) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = Found<'r>> {
+    pub(crate) fn values<'r>(&self, row: &Row<'r>) -> impl Iterator<Item = CellValue<'r>> {
         self.columns.iter().filter_map(move |&column| self.found(row, column))
     }
 
     #[inline]
-    fn found<'r>(&self, row: &Row<'r>, column: usize) -> Option<Found<'r>> {
+    fn found<'r>(&self, row: &Row<'r>, column: usize) -> Option<CellValue<'r>> {
         let text = self.text_at(row, column)?;
-        Some(Found { column, text, is_number: row.is_number(column) })
+        Some(CellValue { column, text, is_number: row.is_number(column) })
     }
 
     #[inline]
     fn text_at<'r>(&self, row: &Row<'r>, column: usize) -> Option<&'r str> {
         let text = row.get(column)?;
-        // Nearly every value is told by its first and last byte, so that nothing is called.
+        // The first and last byte decide for nearly every value, without a call.
         if is_plain(text) && !self.absent.may_be(text) { Some(text) } else { self.value_of(text) }
     }
 
@@ -101,7 +101,7 @@ impl Cell {
 /// Texts that mean "no value".
 #[derive(Debug, Default)]
 pub(crate) struct Absent {
-    /// By ASCII code, a bit each: characters, in either case, that one of the words begins with.
+    /// One bit for each ASCII code: the first characters of the words, in lower and upper case.
     first: [u64; 2],
     /// Folded.
     words: Box<[String]>,
@@ -121,7 +121,7 @@ impl Absent {
         Self { first, words }
     }
 
-    /// Whether its first byte leaves it open that it is one. Letters with an accent have no bit.
+    /// Whether `text` may be one of the words, judging by its first byte. Letters with an accent have no bit.
     #[inline]
     fn may_be(&self, text: &str) -> bool {
         let bits = text.bytes().next().and_then(|byte| Some(self.first.get(usize::from(byte / 64))? >> (byte % 64)));
@@ -142,19 +142,19 @@ pub(crate) struct TextCell {
 }
 
 impl TextCell {
-    /// Of a field that the layout does not have.
+    /// Returns the cell of a field that the layout does not have.
     pub(crate) fn nowhere() -> Self {
         Self { cell: Cell::nowhere(), take: Take::Whole, pad: 0 }
     }
 
-    /// The text, borrowed unless zeros had to be added.
+    /// Returns the text, borrowed unless zeros are added.
     #[inline]
     pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
         let text = self.cell.text(row)?;
         Some(padded(taken(text, self.take), self.pad))
     }
 
-    /// Hands the text to `take`, where there is one.
+    /// Passes the text to `take` if there is one.
     #[inline]
     pub(crate) fn hand(&self, row: &Row<'_>, take: impl FnOnce(&str)) {
         if let Some(text) = self.cell.text(row) {
@@ -164,7 +164,7 @@ impl TextCell {
     }
 }
 
-/// The part of `text` that a layout takes.
+/// Returns the part of `text` that the layout takes.
 #[inline]
 pub(crate) fn taken(text: &str, take: Take) -> &str {
     match take {
@@ -174,7 +174,7 @@ pub(crate) fn taken(text: &str, take: Take) -> &str {
     }
 }
 
-/// The letters and digits before ` - `; all of a text that does not begin so.
+/// Returns the letters and digits before ` - `, or the whole text if it does not begin like this.
 fn code(text: &str) -> &str {
     let end = text.bytes().position(|byte| !byte.is_ascii_alphanumeric()).unwrap_or(text.len());
     match text.split_at_checked(end) {
@@ -183,7 +183,7 @@ fn code(text: &str) -> &str {
     }
 }
 
-/// The digits before `.0`, `.00` or the like with a comma; all of a text that is anything else.
+/// Returns the digits before `.0`, `.00`, `,0` or `,00`, or the whole text if it has another form.
 fn integer(text: &str) -> &str {
     if !text.ends_with('0') {
         return text;
@@ -207,7 +207,7 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && all_digits(text.as_bytes())
 }
 
-/// A key that names a document.
+/// A key that identifies a document.
 #[derive(Debug)]
 pub(crate) struct KeyCell {
     pub(crate) cell: Cell,
@@ -215,7 +215,7 @@ pub(crate) struct KeyCell {
 }
 
 impl KeyCell {
-    /// The characters of the key, borrowed where they stand together.
+    /// Returns the characters of the key, borrowed if nothing has to be removed.
     pub(crate) fn read<'r>(&self, row: &Row<'r>) -> Option<Cow<'r, str>> {
         let text = self.cell.text(row)?;
         Some(match self.take {
@@ -225,7 +225,7 @@ impl KeyCell {
     }
 }
 
-/// The letters and digits of `text` in capitals, without the letters of a document before them.
+/// Returns the letters and digits of `text` in upper case, without the letters of a document at the start.
 fn bare(text: &str) -> Cow<'_, str> {
     if all_digits(text.as_bytes()) {
         return Cow::Borrowed(text);
@@ -251,7 +251,7 @@ pub(crate) struct TaxIdCell {
 pub(crate) struct DateCell {
     pub(crate) cell: Cell,
     pub(crate) convention: DateConvention,
-    /// Whether the layout names the convention of this field, whatever the source shows.
+    /// Whether the layout sets the convention of this field, whatever the source uses.
     pub(crate) pinned: bool,
     /// Days that mean "no date".
     pub(crate) absent: Box<[Date]>,
@@ -262,18 +262,18 @@ pub(crate) struct DateCell {
 pub(crate) struct AmountCell {
     pub(crate) cell: Cell,
     pub(crate) convention: DecimalConvention,
-    /// Whether the layout names the convention of this field, whatever the source shows.
+    /// Whether the layout sets the convention of this field, whatever the source uses.
     pub(crate) pinned: bool,
 }
 
-/// What tells the status.
+/// The cell that determines the status.
 #[derive(Debug)]
 pub(crate) struct StatusCell {
     pub(crate) cell: Cell,
     pub(crate) rules: Box<[(Test, Status)]>,
     pub(crate) otherwise: Status,
     pub(crate) blank: Status,
-    /// The first texts that were read and what each says: a source has few.
+    /// The first texts that were read, with their status. A source has few different texts.
     known: [OnceLock<(Box<str>, Status)>; KNOWN_STATUSES],
 }
 
@@ -282,19 +282,19 @@ impl StatusCell {
         Self { cell, rules, otherwise, blank, known: Default::default() }
     }
 
-    /// What `text` says of the status.
+    /// Returns the status for `text`.
     pub(crate) fn of(&self, text: &str) -> Status {
         let known: &[_] = if text.len() <= KNOWN_STATUS_BYTES { &self.known } else { &[] };
         for known in known {
-            let (known, status) = known.get_or_init(|| (text.into(), self.worked_out(text)));
+            let (known, status) = known.get_or_init(|| (text.into(), self.by_rules(text)));
             if **known == *text {
                 return *status;
             }
         }
-        self.worked_out(text)
+        self.by_rules(text)
     }
 
-    fn worked_out(&self, text: &str) -> Status {
+    fn by_rules(&self, text: &str) -> Status {
         let folded = fold::cell(text);
         self.rules.iter().find(|(test, _)| test.fits(&folded)).map_or(self.otherwise, |(_, status)| *status)
     }
@@ -327,7 +327,7 @@ impl Test {
     }
 }
 
-/// What tells rows that are no records.
+/// The cell that determines whether a row is a trailer.
 #[derive(Debug)]
 pub(crate) struct TrailerCell {
     pub(crate) cell: Cell,
@@ -346,7 +346,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn data_2_6_whole_numbers_lose_the_places_that_a_program_gave_them() {
+    fn decimal_places_that_a_program_added_to_whole_numbers_are_removed() {
         for (text, whole) in [
             ("17850.0", "17850"),
             ("9579964000291.0", "9579964000291"),
@@ -365,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn data_2_6_zeros_are_added_to_digits_only() {
+    fn zeros_are_added_to_digits_only() {
         for (text, pad, padded_text) in
             [("3049069", 8, "03049069"), ("30049069", 8, "30049069"), ("3A", 8, "3A"), ("", 8, ""), ("7", 0, "7")]
         {
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_what_its_text_says_whether_or_not_it_is_known() {
+    fn a_status_is_the_same_whether_or_not_its_text_is_remembered() {
         let rules = Box::new([(Test::Contains(Box::new(["cancel".to_owned()])), Status::Cancelled)]);
         let cell = StatusCell::new(Cell::nowhere(), rules, Status::Authorized, Status::Unknown);
         let mut texts: Vec<String> = (0..KNOWN_STATUSES + 3).map(|nth| format!("Evento {nth}")).collect();
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_found_in_what_people_put_around_it() {
+    fn a_key_is_read_without_spaces_quotes_and_letters_around_it() {
         let key = "31191108676370000155550010000070831000062423";
         let spaced: String = key
             .chars()

@@ -1,4 +1,4 @@
-//! Which layout a header is of, or the objects of a JSON source.
+//! Detects the layout of a header or of the objects of a JSON source.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -12,61 +12,60 @@ use crate::path::PathTree;
 use crate::reject::Quoted;
 use crate::spec::Source;
 
-/// Column names of an unknown header that a message shows.
+/// Most column names of an unknown header in a message.
 const SHOWN_LIMIT: usize = 40;
 
-/// Paths of an unknown source that are kept.
+/// Most paths of an unknown JSON source that are kept.
 const PATHS_LIMIT: usize = 1_000;
 
-/// Layouts that a message about an unknown header names, the nearest first.
+/// Most layouts in a message about an unknown header, the nearest first.
 const NEAREST_SHOWN: usize = 3;
 
-/// What a header is taken for.
+/// The result of comparing a header with layouts.
 #[derive(Debug, Clone)]
 pub enum Detection {
-    /// It has all the columns that this layout asks for, and no other layout's; [`Mapping::fit`](crate::Mapping::fit)
-    /// tells how well it fits.
+    /// The header matches this layout and no other. [`Mapping::fit`](crate::Mapping::fit) returns which columns are read.
     Fits(Arc<Layout>),
-    /// It has those of several layouts, named here: someone has to choose.
+    /// The header matches the layouts with these names. The user has to choose one.
     Ambiguous(Vec<String>),
-    /// It is of no layout that was tried.
+    /// The header matches none of the layouts.
     Unknown {
-        /// Every layout tried, the nearest first.
+        /// Every layout that was compared, the nearest first.
         tried: Vec<Tried>,
-        /// The columns of the header, as they stand; of JSON the paths of the first records' values.
+        /// The columns of the header as written, or the paths of the values in the first JSON records.
         found: Vec<String>,
-        /// Whether it is JSON that was looked at.
+        /// Whether the source is JSON.
         is_json: bool,
     },
 }
 
-/// A layout that does not fit.
+/// A layout that does not match, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tried {
-    /// The layout's name.
+    /// The name of the layout.
     pub layout: String,
-    /// The columns that it asks for and the header lacks, as the layout writes them; `A or B` where either would do.
+    /// The required columns that the header does not have, as written in the layout; `A or B` if one of them is enough.
     pub missing: Vec<String>,
-    /// The columns that the header has and no header of the layout does.
+    /// The columns of the header that the layout does not allow (`without`).
     pub unwanted: Vec<String>,
-    /// How many columns it asks for.
+    /// Number of columns that the layout requires.
     pub required: usize,
 }
 
-/// Compares `header` with the built-in layouts; [`Detection::of`] compares with others.
+/// Compares `header` with the built-in layouts. [`Detection::of`] compares it with others too.
 #[must_use]
 pub fn detect(header: &[impl AsRef<str>]) -> Detection {
     Detection::of(header, &[], built_in())
 }
 
 impl Detection {
-    /// Compares `header` with the `own` layouts of whoever ingests, then with those that are `built_in`: an own layout
-    /// that fits counts before any that is built in.
+    /// Compares `header` with the user's `own` layouts, and then with the `built_in` ones. An own layout that matches takes
+    /// precedence over every built-in layout.
     #[must_use]
     pub fn of(header: &[impl AsRef<str>], own: &[Arc<Layout>], built_in: &[Arc<Layout>]) -> Self {
         let columns: HashSet<String> = header.iter().map(|name| fold::column(name.as_ref())).collect();
         let has = |name: &str| columns.contains(&fold::column(name));
-        // Layouts of paths are not worth telling of, unless there is no other.
+        // Do not mention layouts of JSON paths, unless there are no others.
         let has_tables = own.iter().chain(built_in).any(|layout| !layout.is_of_paths());
         let lacking = |layout: &Layout| match layout.is_of_paths() {
             true if has_tables => Lacking::NotOfThisKind,
@@ -76,8 +75,8 @@ impl Detection {
         Self::among(own, built_in, false, lacking, || header.iter().map(|name| name.as_ref().to_owned()).collect())
     }
 
-    /// Compares what stands in the first `elements` of a JSON source, all of them together, with the layouts: those of paths,
-    /// and those of columns, which are keys of flat objects here. An element may be cut anywhere.
+    /// Compares the keys in the first `elements` of a JSON source, all of them together, with the layouts: those of paths, and
+    /// those of columns, whose names are keys of flat objects. An element may end anywhere.
     #[must_use]
     pub fn of_json(elements: &[&[u8]], own: &[Arc<Layout>], built_in: &[Arc<Layout>]) -> Self {
         let lacking = |layout: &Layout| {
@@ -88,7 +87,7 @@ impl Detection {
             for element in elements {
                 show(&tree, element, &mut |shown| seen.extend(shown.column));
             }
-            // Of names that lead to one place the first has it.
+            // If several names lead to the same place, the tree has the column of the first.
             let has =
                 |name: &str| tree.column_of(name, layout.is_of_paths()).is_some_and(|column| seen.contains(&column));
             Tried::of(layout, &has).into()
@@ -96,7 +95,7 @@ impl Detection {
         Self::among(own, built_in, true, lacking, || paths_of(elements))
     }
 
-    /// Whether less is missing to a layout than in `other`.
+    /// Whether this source is nearer to a layout than that of `other`.
     #[must_use]
     pub fn is_nearer_than(&self, other: &Self) -> bool {
         let distance = |detection: &Self| match detection {
@@ -107,7 +106,7 @@ impl Detection {
         distance(self) < distance(other)
     }
 
-    /// The first that lacks nothing; `found` tells what there is, for messages.
+    /// Returns the first layout that lacks nothing. `found` returns the names in the source, for messages.
     fn among(
         own: &[Arc<Layout>],
         built_in: &[Arc<Layout>],
@@ -136,7 +135,7 @@ impl Detection {
     }
 }
 
-/// What a source lacks to be of a layout.
+/// What a source lacks to match a layout.
 enum Lacking {
     Nothing,
     Names(Tried),
@@ -149,7 +148,7 @@ impl From<Option<Tried>> for Lacking {
     }
 }
 
-/// The paths of the elements' values, in the order in which they appear.
+/// Returns the paths of the elements' values, in the order of their first appearance.
 fn paths_of(elements: &[&[u8]]) -> Vec<String> {
     let tree = PathTree::empty();
     let (mut paths, mut seen) = (Vec::new(), HashSet::new());
@@ -164,13 +163,13 @@ fn paths_of(elements: &[&[u8]]) -> Vec<String> {
 }
 
 impl Tried {
-    /// Of a layout that is for something else altogether.
+    /// Returns the result for a layout of JSON paths and a source that is a table.
     fn none_of(layout: &Layout) -> Self {
         let missing: Vec<String> = layout.spec.requires.iter().map(Source::alternatives).collect();
         Self { layout: layout.name().to_owned(), required: missing.len(), missing, unwanted: Vec::new() }
     }
 
-    /// Why `layout` does not fit a source that `has` these names; none where it does.
+    /// Returns why `layout` does not match a source that `has` certain names; none if it matches.
     fn of(layout: &Layout, has: &dyn Fn(&str) -> bool) -> Option<Self> {
         let (mut missing, mut required) = (Vec::new(), 0);
         for source in &layout.spec.requires {
@@ -184,12 +183,12 @@ impl Tried {
         (!fits).then(|| Self { layout: layout.name().to_owned(), missing, unwanted, required })
     }
 
-    /// By the share that is missing: 1 of 10 is nearer than 1 of 2. A column too many counts as one that is missing.
+    /// Returns the share of missing columns in thousandths: 1 of 10 is nearer than 1 of 2. An unwanted column counts as missing.
     fn distance(&self) -> usize {
         (self.missing.len() + self.unwanted.len()) * 1_000 / self.required.max(1)
     }
 
-    /// Whether the header has nothing of what the layout asks for.
+    /// Whether the header has none of the columns that the layout requires.
     fn is_far(&self) -> bool {
         self.missing.len() == self.required
     }
@@ -212,7 +211,7 @@ impl fmt::Display for Detection {
                 f.write_str("; write a layout of these paths (docs/layouts.md) and name it with --layout")
             }
             Self::Unknown { tried, found, .. } if tried.iter().all(Tried::is_far) => {
-                // Cells that no layout knows may be data, and whatever is said here is logged.
+                // Cells that no layout knows may be data. They must not be in the message, because it is logged.
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
                 write!(
                     f,

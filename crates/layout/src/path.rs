@@ -1,19 +1,19 @@
-//! Where the columns of a layout stand in the JSON of a record: a tree of keys.
+//! The places of a layout's columns in the JSON of a record, as a tree of keys.
 //!
-//! Keys are compared folded, as columns are. What programs that turn XML into JSON add to them is looked through: `@` and `$`
-//! before the name of an attribute, the prefix of a namespace, and keys such as `_text` that hold nothing but the text or the
-//! attributes of what they stand in. Lists are looked through too: `"serie": ["1"]` is `"serie": "1"`.
+//! Keys are folded before they are compared, like columns. The additions of XML-to-JSON converters are skipped: `@` and `$`
+//! before the name of an attribute, the prefix of a namespace, and keys such as `_text` that contain only the text or the
+//! attributes of their parent. Lists are skipped too: `"serie": ["1"]` is read as `"serie": "1"`.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::fold;
 use crate::layout::Layout;
 
-/// Keys that hold the attributes of what they stand in, without the prefix of one: `$` of xml2js, `_attributes` of xml-js.
+/// Keys that contain the attributes of their parent, without the prefix of an attribute: `$` of xml2js, `_attributes` of xml-js.
 const ATTRIBUTES: [&str; 2] = ["", "_attributes"];
 
-/// Keys that hold the text of what they stand in, as xmltodict, xml2js, xml-js, fast-xml-parser and others write them, and
-/// values in `MongoDB`'s extended JSON.
+/// Keys that contain the text of their parent, as xmltodict, xml2js, xml-js, fast-xml-parser and others write them, and values
+/// in `MongoDB`'s extended JSON.
 const TEXTS: [&str; 12] = [
     "_",
     "_text",
@@ -33,9 +33,9 @@ const TEXTS: [&str; 12] = [
 #[derive(Debug)]
 pub(crate) struct PathTree {
     nodes: Vec<Node>,
-    /// Folded keys around the record that are looked through.
+    /// Folded keys around the record that are skipped.
     through: Vec<String>,
-    /// Tells trees apart, for who remembers what one has said.
+    /// Distinguishes trees, for callers that remember the steps of one.
     id: u64,
 }
 
@@ -43,14 +43,14 @@ pub(crate) struct PathTree {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NodeId(usize);
 
-/// Where a key leads to.
+/// Where a key leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// To a place that the layout names, or that leads to one.
+pub(crate) enum KeyStep {
+    /// To a place that the layout names, or on the way to one.
     Into(NodeId),
-    /// Nowhere: the key is looked through.
+    /// To the same place: the key is skipped.
     Stay,
-    /// To what the layout does not read.
+    /// To a place that the layout does not read.
     Past,
 }
 
@@ -63,10 +63,10 @@ struct Node {
 }
 
 impl PathTree {
-    /// Where the whole record stands.
+    /// The place of the whole record.
     pub(crate) const ROOT: NodeId = NodeId(0);
 
-    /// The tree of these columns of `layout`, in order: paths, or keys of the record itself where the layout has no paths.
+    /// Returns the tree of these columns of `layout`, in order: paths, or keys of the record itself if the layout has no paths.
     pub(crate) fn of_columns<'a>(layout: &Layout, columns: impl Iterator<Item = &'a str>) -> Self {
         static TREES: AtomicU64 = AtomicU64::new(1);
         let id = TREES.fetch_add(1, Ordering::Relaxed);
@@ -87,32 +87,32 @@ impl PathTree {
         tree
     }
 
-    /// A tree of no columns.
+    /// Returns a tree without columns.
     pub(crate) fn empty() -> Self {
         Self { nodes: vec![Node::default()], through: Vec::new(), id: 0 }
     }
 
-    /// The column that the layout's `path` is.
+    /// Returns the column at `path` of the layout.
     pub(crate) fn column_of(&self, path: &str, is_path: bool) -> Option<usize> {
         let at = keys_of(path, is_path).into_iter().try_fold(Self::ROOT, |at, key| match self.step(at, key) {
-            Step::Into(next) => Some(next),
-            Step::Stay => Some(at),
-            Step::Past => None,
+            KeyStep::Into(next) => Some(next),
+            KeyStep::Stay => Some(at),
+            KeyStep::Past => None,
         });
         at.and_then(|at| self.column(at))
     }
 
-    /// Number of the tree, which no other one has.
+    /// Returns the number of the tree, which no other tree has.
     pub(crate) const fn id(&self) -> u64 {
         self.id
     }
 
-    /// How many places it has.
+    /// Returns the number of places.
     pub(crate) const fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The column whose values stand at this place.
+    /// Returns the column whose values are at this place.
     pub(crate) fn column(&self, at: NodeId) -> Option<usize> {
         self.nodes.get(at.0)?.column
     }
@@ -122,22 +122,22 @@ impl PathTree {
         self.nodes.get(at.0).is_some_and(|node| node.is_line)
     }
 
-    /// Where `key` leads to from `at`. Folds it: whoever asks often remembers.
-    pub(crate) fn step(&self, at: NodeId, key: &str) -> Step {
-        let Some(node) = self.nodes.get(at.0) else { return Step::Past };
+    /// Returns where `key` leads from `at`. This folds the key: callers that ask often should remember the answer.
+    pub(crate) fn step(&self, at: NodeId, key: &str) -> KeyStep {
+        let Some(node) = self.nodes.get(at.0) else { return KeyStep::Past };
         let child = |folded: &str| node.children.iter().find(|(name, _)| name == folded).map(|(_, child)| *child);
         let folded = fold::column(without_prefix(key));
         let local = folded.rsplit_once(':').map(|(_, local)| local);
         if let Some(found) = child(&folded).or_else(|| local.and_then(child)) {
-            return Step::Into(NodeId(found));
+            return KeyStep::Into(NodeId(found));
         }
         let is_through = |name: &str| at == Self::ROOT && self.through.iter().any(|through| through == name);
         let is_text = node.column.is_some() && TEXTS.contains(&folded.as_str());
         let is_attributes = ATTRIBUTES.contains(&folded.as_str());
         if is_text || is_attributes || is_through(&folded) || local.is_some_and(is_through) {
-            return Step::Stay;
+            return KeyStep::Stay;
         }
-        Step::Past
+        KeyStep::Past
     }
 
     fn place(&mut self, path: &str, is_path: bool) -> usize {
@@ -168,7 +168,7 @@ fn keys_of(path: &str, is_path: bool) -> Vec<&str> {
     if is_path { path.split('.').collect() } else { vec![path] }
 }
 
-/// A key without what marks it as the name of an attribute.
+/// Returns a key without the prefix of an attribute.
 fn without_prefix(key: &str) -> &str {
     match key.strip_prefix("@_").or_else(|| key.strip_prefix(['@', '$'])) {
         Some(name) => name,
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_lead_where_the_layout_says_whatever_the_dialect() {
+    fn every_dialect_of_a_key_leads_to_the_same_place() {
         let layout = Layout::parse(
             "name = \"x\"\ntitle = \"x\"\nformat = \"json\"\nthrough = [\"nfeProc\"]\nrequires = [\"inf.Id\"]\n\
              [id]\naccess_key = \"inf.Id\"\n[invoice]\nissued_at = \"inf.dhEmi\"\n[line]\neach = \"inf.det\"\ncode = \"prod.c\"\n",
@@ -193,9 +193,9 @@ mod tests {
             let mut at = PathTree::ROOT;
             for key in keys {
                 match tree.step(at, key) {
-                    Step::Into(next) => at = next,
-                    Step::Stay => {}
-                    Step::Past => return None,
+                    KeyStep::Into(next) => at = next,
+                    KeyStep::Stay => {}
+                    KeyStep::Past => return None,
                 }
             }
             tree.column(at)
@@ -211,11 +211,11 @@ mod tests {
             assert_eq!(column(keys), Some(0), "{keys:?}");
         }
         assert_eq!(column(&["inf", "det", "prod", "c", "#text"]), Some(2));
-        // Only what stands around the record is looked through.
+        // Only keys around the record are skipped.
         assert_eq!(column(&["inf", "nfeProc", "Id"]), None);
         assert_eq!(column(&["inf", "Id2"]), None);
-        let Step::Into(inf) = tree.step(PathTree::ROOT, "inf") else { unreachable!() };
-        let Step::Into(det) = tree.step(inf, "det") else { unreachable!() };
+        let KeyStep::Into(inf) = tree.step(PathTree::ROOT, "inf") else { unreachable!() };
+        let KeyStep::Into(det) = tree.step(inf, "det") else { unreachable!() };
         assert!(tree.is_line(det) && !tree.is_line(inf));
     }
 }

@@ -1,4 +1,4 @@
-//! Why a record is not stored.
+//! Rejects: records that cannot be stored, and why.
 
 use std::fmt;
 
@@ -7,15 +7,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use notaflux_invoice::Warning;
 
-/// Characters of a cell that a message quotes.
+/// Most characters of a cell that a message quotes.
 const QUOTED_LIMIT: usize = 80;
 
-/// What keeps a record out of the table. It is a value, not an error: the work goes on.
+/// Why a record is not stored. This is a value and not an error, because the ingestion continues.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
-    /// The kind of it, for counts.
+    /// The kind of reject, for counts.
     pub reason: Reason,
-    /// What was expected of which column, and what stood there.
+    /// The column, what was expected there, and what was found.
     pub message: String,
 }
 
@@ -26,37 +26,37 @@ pub enum Reason {
     WrongColumnCount,
     /// A column that must have a value has none.
     MissingField,
-    /// The access key cannot be one. A wrong check digit is only a warning.
+    /// The access key is not valid. A wrong check digit is only a warning.
     InvalidAccessKey,
-    /// The key of an NFS-e cannot be one. A wrong check digit is only a warning.
+    /// The key of an NFS-e is not valid. A wrong check digit is only a warning.
     InvalidNfseKey,
-    /// A value of a natural key with a character that parts such values.
+    /// A value of a natural key contains a character that separates such values.
     InvalidNaturalKey,
-    /// A line's number that is no whole number from 1 to 99999.
+    /// The number of a line is not a whole number from 1 to 99999, or an invoice has it twice.
     InvalidLineNumber,
-    /// A tax id with characters that none has. A wrong check digit is only a warning.
+    /// A tax id contains control characters. A wrong check digit is only a warning.
     InvalidTaxId,
-    /// An amount that is not of the convention, or has too many digits.
+    /// An amount does not follow the convention, or has too many digits.
     InvalidAmount,
-    /// A date that is not of the convention, or does not exist.
+    /// A date does not follow the convention, or does not exist.
     InvalidDate,
-    /// A currency that is not three letters.
+    /// A currency is not three capital letters.
     InvalidCurrency,
-    /// A value that is longer than what the keys of the table can take.
+    /// A value is too long for the keys of the table.
     ValueTooLong,
-    /// More text than an item of the table can hold.
+    /// The record is too large for an item of the table.
     ItemTooLarge,
-    /// An element that is not JSON, or holds what cannot be read.
+    /// An element is not valid JSON, or exceeds a limit of the parser.
     InvalidJson,
-    /// A value of another kind than what must stand there.
+    /// A JSON value has the wrong type.
     UnexpectedValue,
-    /// Two values that differ where there can be one.
+    /// A place that can have one value has two different values.
     RepeatedValue,
-    /// More lines than an invoice may have.
+    /// The invoice has too many lines.
     TooManyLines,
-    /// A record that is longer than what is held of one.
+    /// The record is too long to be held in memory.
     RecordTooLong,
-    /// What is a warning elsewhere: the layout, or whoever ingests, takes none of it.
+    /// A warning that the layout or `--strict` turns into a reject.
     Warning(Warning),
 }
 
@@ -87,7 +87,7 @@ impl Reason {
         Self::Warning(Warning::CityIsTaxId),
     ];
 
-    /// The word that reports and rejects use.
+    /// Returns the word in reports and rejects.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl Reason {
         }
     }
 
-    /// The reason that [`Reason::as_str`] calls `word`.
+    /// Returns the reason for a word of [`Reason::as_str`]; none if there is no such reason.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
@@ -139,17 +139,19 @@ impl<'de> Deserialize<'de> for Reason {
 }
 
 impl Reject {
-    /// `expected` tells what `column` should have held; `found` is what it holds.
+    /// Returns a reject for a cell. `expected` begins with "expected"; `found` is quoted.
     #[cold]
     pub(crate) fn of_cell(reason: Reason, column: &str, expected: impl fmt::Display, found: &str) -> Self {
         Self { reason, message: format!("{column}: {expected}, found {}", Quoted(found)) }
     }
 
+    /// Returns a reject for a column that must have a value and has none.
     #[cold]
     pub(crate) fn missing(column: &str, expected: &str) -> Self {
         Self { reason: Reason::MissingField, message: format!("{column}: expected {expected}, found nothing") }
     }
 
+    /// Returns a reject for a row whose number of columns differs from the header.
     #[cold]
     pub(crate) fn column_count(expected: usize, found: usize) -> Self {
         let message = format!("expected {expected} columns, as in the header, found {found}");
@@ -157,7 +159,7 @@ impl Reject {
     }
 }
 
-/// A cell in quotes, its line breaks shown as `\n`, cut where it is long.
+/// Displays a cell in quotes, with line breaks as `\n`, cut at [`QUOTED_LIMIT`] characters.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_leads_back() {
+    fn every_word_is_read_as_its_reason() {
         let of_warnings = Reason::ALL.iter().filter(|reason| matches!(reason, Reason::Warning(_))).count();
         assert_eq!(of_warnings, Warning::ALL.len());
         for reason in Reason::ALL {

@@ -384,13 +384,13 @@ fn rejects_name_column_expectation_and_find() {
             "VALOR NOTA FISCAL",
             "12,3,4",
             Reason::InvalidAmount,
-            r#"VALOR NOTA FISCAL: expected a decimal like 1234,56, found "12,3,4""#,
+            r#"VALOR NOTA FISCAL: expected a decimal such as 1234,56, found "12,3,4""#,
         ),
         (
             "DATA EMISSÃO",
             "31/02/2024 10:00:00",
             Reason::InvalidDate,
-            r#"DATA EMISSÃO: expected a date that exists, like 31/12/2024 23:59:59, found "31/02/2024 10:00:00""#,
+            r#"DATA EMISSÃO: expected a date that exists, such as 31/12/2024 23:59:59, found "31/02/2024 10:00:00""#,
         ),
         ("DATA EMISSÃO", "01/01/1900 00:00:00", Reason::MissingField, "DATA EMISSÃO: expected a date, found nothing"),
         (

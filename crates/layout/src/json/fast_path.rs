@@ -11,7 +11,7 @@ use wide::u8x16;
 
 use crate::json::keys::Keys;
 use crate::json::values::Values;
-use crate::path::{NodeId, PathTree, Step};
+use crate::path::{KeyStep, NodeId, PathTree};
 use crate::span::Span;
 
 /// Most lists and objects within one another: twice those of an NF-e, and fewer than the parser allows.
@@ -148,15 +148,15 @@ impl FastPath<'_, '_> {
             None => self.unexpected(at, place.node, next)?,
         };
         let inner = match step {
-            Step::Into(node) => Some(Place { node, is_new: true }),
-            Step::Stay => Some(Place { is_new: false, ..place }),
-            Step::Past => None,
+            KeyStep::Into(node) => Some(Place { node, is_new: true }),
+            KeyStep::Stay => Some(Place { is_new: false, ..place }),
+            KeyStep::Past => None,
         };
         Some((end, inner))
     }
 
     #[inline(never)]
-    fn unexpected(&mut self, at: usize, node: NodeId, next: &mut usize) -> Option<(usize, Step)> {
+    fn unexpected(&mut self, at: usize, node: NodeId, next: &mut usize) -> Option<(usize, KeyStep)> {
         let (key, end) = self.key(at)?;
         let (key, lead) = (self.bytes.get(key)?, self.bytes.get(at..end)?);
         let keys = self.steps.get_mut(node.index())?;

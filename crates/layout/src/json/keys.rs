@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::json::text::unescape;
-use crate::path::{NodeId, PathTree, Step};
+use crate::path::{KeyStep, NodeId, PathTree};
 
 /// Keys that are remembered of one place: documents have some dozens, and whatever means harm has many.
 const REMEMBERED_LIMIT: usize = 256;
@@ -17,15 +17,15 @@ const LEAD_LIMIT_BYTES: usize = 2 * REMEMBERED_KEY_LIMIT_BYTES;
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
     /// As they stand in the source, with their escapes, and where they lead to.
-    pub(crate) seen: Vec<(Box<[u8]>, Step)>,
+    pub(crate) seen: Vec<(Box<[u8]>, KeyStep)>,
     places: HashMap<Box<[u8]>, usize>,
     /// Of each that was seen, what stood last time from the comma before it up to its value; nothing of some.
-    leads: Vec<(Vec<u8>, Step)>,
+    leads: Vec<(Vec<u8>, KeyStep)>,
 }
 
 impl Keys {
     /// Where `key`, as it stands in the source, leads to. `next`: which one is expected in this object, 0 where it begins.
-    pub(crate) fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8], next: &mut usize) -> Step {
+    pub(crate) fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8], next: &mut usize) -> KeyStep {
         let is_expected = self.seen.get(*next).is_some_and(|(expected, _)| **expected == *key);
         let place = if is_expected { Some(*next) } else { self.places.get(key).copied() };
         if let Some((place, (_, step))) = place.and_then(|place| Some((place, self.seen.get(place)?))) {
@@ -44,7 +44,7 @@ impl Keys {
     /// Where the key that is expected leads to, and how many bytes it is up to its value, where all of them are those that stood
     /// there last time.
     #[inline]
-    pub(crate) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, Step)> {
+    pub(crate) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, KeyStep)> {
         let (lead, step) = self.leads.get(*next)?;
         if lead.is_empty() || !begins_with(rest, lead) {
             return None;
@@ -61,7 +61,7 @@ impl Keys {
             return;
         }
         if self.leads.len() <= place {
-            self.leads.resize(place + 1, (Vec::new(), Step::Past));
+            self.leads.resize(place + 1, (Vec::new(), KeyStep::Past));
         }
         if let Some(noted) = self.leads.get_mut(place) {
             noted.0.clear();
@@ -82,7 +82,7 @@ fn begins_with(rest: &[u8], lead: &[u8]) -> bool {
     start_last == lead_last && blocks.all(|(start, lead)| start == lead)
 }
 
-fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
+fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> KeyStep {
     let key = str::from_utf8(key).unwrap_or_default();
     if !key.contains('\\') {
         return tree.step(at, key);
@@ -90,7 +90,7 @@ fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> Step {
     let mut unescaped = String::new();
     match unescape(&format!("\"{key}\""), &mut Vec::new(), &mut unescaped) {
         Some(()) => tree.step(at, &unescaped),
-        None => Step::Past,
+        None => KeyStep::Past,
     }
 }
 

@@ -6,7 +6,7 @@ use memchr::memchr;
 use crate::json::keys::Keys;
 use crate::json::unreadable::Unreadable;
 use crate::json::values::{Misfit, Values};
-use crate::path::{NodeId, PathTree, Step};
+use crate::path::{KeyStep, NodeId, PathTree};
 use crate::reject::Reason;
 use crate::span::Span;
 
@@ -87,9 +87,9 @@ impl Reader<'_, '_> {
         while let Some(taken) = step {
             let peek = self.json.peek().map_err(|error| self.explain(&error))?;
             match taken {
-                Step::Into(inner) => self.value(inner, peek, true)?,
-                Step::Stay => self.value(at, peek, false)?,
-                Step::Past => self.json.known_skip(peek).map_err(|error| self.explain(&error))?,
+                KeyStep::Into(inner) => self.value(inner, peek, true)?,
+                KeyStep::Stay => self.value(at, peek, false)?,
+                KeyStep::Past => self.json.known_skip(peek).map_err(|error| self.explain(&error))?,
             }
             step = match self.json.next_key_bytes() {
                 Ok(key) => key.map(|key| self::step(self.values.tree, self.steps, at, key, &mut next)),
@@ -150,6 +150,6 @@ fn called(peek: Peek) -> &'static str {
 }
 
 /// Where `key`, as it stands in the source, leads to.
-fn step(tree: &PathTree, steps: &mut [Keys], at: NodeId, key: &[u8], next: &mut usize) -> Step {
-    steps.get_mut(at.index()).map_or(Step::Past, |keys| keys.step(tree, at, key, next))
+fn step(tree: &PathTree, steps: &mut [Keys], at: NodeId, key: &[u8], next: &mut usize) -> KeyStep {
+    steps.get_mut(at.index()).map_or(KeyStep::Past, |keys| keys.step(tree, at, key, next))
 }

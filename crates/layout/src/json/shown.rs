@@ -7,7 +7,7 @@ use jiter::{Jiter, JiterError, Peek};
 use crate::json::parser::NESTING_LIMIT;
 use crate::json::text::decoded;
 use crate::names::{made_name, unique_name};
-use crate::path::{NodeId, PathTree, Step};
+use crate::path::{KeyStep, NodeId, PathTree};
 use crate::span::Span;
 use notaflux_invoice::text::trimmed;
 
@@ -86,9 +86,9 @@ impl Shower<'_, '_> {
 
     fn member(&mut self, at: Option<NodeId>, key: &str, nesting: usize, is_listed: bool) -> Result<(), JiterError> {
         let next = match at.map(|at| self.tree.step(at, key)) {
-            Some(Step::Into(next)) => Some(next),
-            Some(Step::Stay) => at,
-            Some(Step::Past) | None => None,
+            Some(KeyStep::Into(next)) => Some(next),
+            Some(KeyStep::Stay) => at,
+            Some(KeyStep::Past) | None => None,
         };
         let length = self.path.len();
         if length + key.len() <= SHOWN_PATH_LIMIT {

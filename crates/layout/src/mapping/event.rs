@@ -43,7 +43,7 @@ impl RowReader {
     ) -> Result<Event<'r>, Reject> {
         let text = columns.text.read(row);
         let text = text.ok_or_else(|| Reject::missing(&columns.text.cell.name, "the name or code of an event"))?;
-        let at = self.needed_date(&columns.at, row)?;
+        let at = self.required_date(&columns.at, row)?;
         let warnings = warnings::of_key(&id.key);
         self.check_warnings(warnings, &warnings::Warned { id: &id.text, invoice: None })?;
         let (kind, code) = kind_and_code(&text);

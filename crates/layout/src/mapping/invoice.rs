@@ -21,7 +21,7 @@ impl RowReader {
         id: Id<'r>,
         row: &'r Row<'r>,
     ) -> Result<InvoiceRow<'r>, Reject> {
-        let issued_at = self.needed_date(&columns.issued_at, row)?;
+        let issued_at = self.required_date(&columns.issued_at, row)?;
         let named = id.key.issuer_tax_id();
         let issuer = match (self.tax_id(&columns.issuer.tax_ids, row)?, &named) {
             (Some(tax_id), Some(named)) => Some(tax_id.with_zeros_of(named)),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::cell::{Cell, Found, taken};
+use crate::cell::{Cell, CellValue, taken};
 use crate::columns::{LineColumns, LineKeyColumns, extra};
 use crate::mapping::id::Id;
 use crate::mapping::reader::RowReader;
@@ -86,7 +86,7 @@ impl RowReader {
     }
 
     /// Rejects what would make two keys one: the separator, and the NUL that parts the keys of an ingestion.
-    fn check_line_key(&self, found: Found<'_>) -> Result<(), Reject> {
+    fn check_line_key(&self, found: CellValue<'_>) -> Result<(), Reject> {
         if found.text.contains([SEPARATOR, '\0']) {
             let expected = "expected a text without NUL characters and unit separators";
             return Err(self.reject(Reason::InvalidNaturalKey, found, &expected));

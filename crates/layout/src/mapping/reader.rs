@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use crate::bound::Bound;
-use crate::cell::{AmountCell, Cell, DateCell, Found, TaxIdCell, taken};
+use crate::cell::{AmountCell, Cell, CellValue, DateCell, TaxIdCell, taken};
 use crate::columns::Columns;
 use crate::conventions::Conventions;
 use crate::layout::Layout;
@@ -26,7 +26,7 @@ pub(crate) struct RowReader {
 }
 
 impl RowReader {
-    /// The first of the tax ids that has a value.
+    /// Reads the first of the tax ids that has a value.
     pub(crate) fn tax_id(&self, cells: &[TaxIdCell], row: &Row<'_>) -> Result<Option<TaxId>, Reject> {
         let found = cells.iter().find_map(|cell| Some((cell, cell.cell.text(row)?)));
         let Some((cell, text)) = found else { return Ok(None) };
@@ -48,7 +48,7 @@ impl RowReader {
         Ok(None)
     }
 
-    pub(crate) fn needed_date(&self, cell: &DateCell, row: &Row<'_>) -> Result<Timestamp, Reject> {
+    pub(crate) fn required_date(&self, cell: &DateCell, row: &Row<'_>) -> Result<Timestamp, Reject> {
         self.date(cell, row)?.ok_or_else(|| Reject::missing(&cell.cell.name, "a date"))
     }
 
@@ -59,7 +59,7 @@ impl RowReader {
         read.map(Some).map_err(|error| self.reject(Reason::InvalidAmount, found, &error))
     }
 
-    /// What the first value of `cell` is called in the header, and what was expected there.
+    /// Returns a reject for the first value of `cell`.
     #[cold]
     pub(crate) fn reject_first(&self, reason: Reason, cell: &Cell, row: &Row<'_>, expected: &dyn Display) -> Reject {
         match cell.read(row) {
@@ -68,10 +68,11 @@ impl RowReader {
         }
     }
 
-    /// What `found` is called in the header, and what was expected there.
+    /// Returns a reject that names the column of `found`, what was expected, and the value.
+    #[expect(clippy::expect_used, reason = "cells are bound to columns of this header")]
     #[cold]
-    pub(crate) fn reject(&self, reason: Reason, found: Found<'_>, expected: &dyn Display) -> Reject {
-        let column = self.bound.get(found.column).map(|bound| bound.column.as_str()).unwrap_or_default();
-        Reject::of_cell(reason, column, expected, found.text)
+    pub(crate) fn reject(&self, reason: Reason, found: CellValue<'_>, expected: &dyn Display) -> Reject {
+        let bound = self.bound.get(found.column).expect("the value was read from a column of the header");
+        Reject::of_cell(reason, &bound.column, expected, found.text)
     }
 }

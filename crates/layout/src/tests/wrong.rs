@@ -59,7 +59,7 @@ fn what_cannot_be_read_is_told_with_its_line() {
             "date = \"iso\"",
             "date = \"iso\"\ntime_zone = \"Brasília\"",
             8,
-            "expected an offset from UTC like \"-03:00\"",
+            "expected an offset from UTC such as \"-03:00\"",
         ),
         ("[conventions]", "absent_dates = [\"01/01/1900\"]\n[conventions]", 5, "1900"),
         ("[conventions]", "reject = [\"check_digits\"]\n[conventions]", 5, "unknown variant `check_digits`"),
