@@ -1,4 +1,4 @@
-//! Which objects an event names: notifications by S3 itself, or by way of EventBridge. Either may come in an SQS message.
+//! Reads the objects that an event names: a notification from S3 or from EventBridge. Either may come in an SQS message.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ pub struct Created {
     pub bucket: String,
     /// Key, decoded.
     pub key: String,
-    /// Version, where the bucket keeps versions.
+    /// Version, if the bucket keeps versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
 }
@@ -19,53 +19,53 @@ pub struct Created {
 /// Why an event cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    /// It is of no known shape.
-    #[error("expected an S3 notification with Records, or an S3 event of EventBridge, found {found}: {why}")]
+    /// Its shape is unknown.
+    #[error("expected an S3 notification with Records or an S3 event from EventBridge, found {found}: {why}")]
     Shape {
-        /// What is wrong with it.
+        /// What is wrong.
         why: String,
-        /// The beginning of it.
+        /// The first 200 characters of the event.
         found: String,
     },
-    /// A key that is not encoded as S3 encodes keys.
-    #[error("the key {key:?} is not URL-encoded UTF-8")]
+    /// A key does not have the encoding of keys in S3 events.
+    #[error("the key {key:?} of an S3 notification: expected URL-encoded UTF-8")]
     Key {
-        /// The key as it came.
+        /// The key as received.
         key: String,
     },
 }
 
-/// What EventBridge calls an object that was put, copied or completed.
+/// The `detail-type` of an EventBridge event for an object that was put, copied or completed.
 const OBJECT_CREATED: &str = "Object Created";
 
-/// An event of S3 in EventBridge, as far as it matters here.
+/// The fields of an S3 event from EventBridge that we need.
 #[derive(Deserialize)]
-struct Bridged {
+struct EventBridgeEvent {
     detail: Detail,
 }
 
 #[derive(Deserialize)]
 struct Detail {
-    bucket: BridgedBucket,
-    object: BridgedObject,
+    bucket: Bucket,
+    object: Object,
 }
 
 #[derive(Deserialize)]
-struct BridgedBucket {
+struct Bucket {
     name: String,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
-struct BridgedObject {
+struct Object {
     key: String,
     version_id: Option<String>,
 }
 
-/// The objects that an event says were created. S3's test event names none; neither do removals.
+/// Returns the objects that an event reports as created. The test event of S3 and events for deletions name none.
 ///
 /// # Errors
-/// An event of another shape.
+/// An event of another shape; a key with a wrong encoding.
 pub fn created(event: &Value) -> Result<Vec<Created>, EventError> {
     let word = |name: &str| event.get(name).and_then(Value::as_str);
     let shape = |why: String| EventError::Shape { why, found: event.to_string().chars().take(200).collect() };
@@ -74,18 +74,19 @@ pub fn created(event: &Value) -> Result<Vec<Created>, EventError> {
     }
     match (word("source"), word("detail-type")) {
         (Some("aws.s3"), Some(OBJECT_CREATED)) => {
-            let Bridged { detail } = Bridged::deserialize(event).map_err(|error| shape(error.to_string()))?;
-            // Unlike S3 itself, EventBridge does not encode keys.
-            let Detail { bucket, object: BridgedObject { key, version_id } } = detail;
+            let EventBridgeEvent { detail } =
+                EventBridgeEvent::deserialize(event).map_err(|error| shape(error.to_string()))?;
+            // Unlike S3, EventBridge does not encode keys.
+            let Detail { bucket, object: Object { key, version_id } } = detail;
             Ok(vec![Created { bucket: bucket.name, key, version_id }])
         }
         (Some("aws.s3"), Some(_)) => Ok(Vec::new()),
-        _ => notified(event, shape),
+        _ => from_notification(event, shape),
     }
 }
 
-/// The objects of a notification by S3 itself.
-fn notified(event: &Value, shape: impl Fn(String) -> EventError) -> Result<Vec<Created>, EventError> {
+/// Returns the objects of a notification from S3.
+fn from_notification(event: &Value, shape: impl Fn(String) -> EventError) -> Result<Vec<Created>, EventError> {
     let event = S3Event::deserialize(event).map_err(|error| shape(error.to_string()))?;
     let is_created =
         |record: &&S3EventRecord| record.event_name.as_deref().is_none_or(|name| name.contains("ObjectCreated"));
@@ -99,8 +100,8 @@ fn notified(event: &Value, shape: impl Fn(String) -> EventError) -> Result<Vec<C
     names.collect()
 }
 
-/// Undoes the encoding of keys in events: `+` for a space, percent signs for the rest. Servers differ in which of the two
-/// they use for a space; a plus sign itself comes as `%2B` from all of them.
+/// Decodes a key of an S3 notification: `+` is a space, and percent signs encode the rest. Some servers encode a space as `+`
+/// and some as `%20`; all of them encode a plus sign as `%2B`. Returns none if the encoding is wrong.
 fn decode_key(encoded: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded.bytes();
@@ -119,7 +120,7 @@ fn decode_key(encoded: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
+#[allow(clippy::unwrap_used, reason = "a test may panic to fail")]
 mod tests {
     use serde_json::json;
 
@@ -135,55 +136,55 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_decoded_in_both_ways_that_servers_encode_a_space() {
+    fn a_key_is_decoded_with_either_encoding_of_a_space() {
         for key in ["notas+S%C3%A3o+Paulo+%2B1.csv", "notas%20S%C3%A3o%20Paulo%20%2B1.csv"] {
             assert_eq!(created(&event(key)).unwrap()[0].key, "notas São Paulo +1.csv");
         }
     }
 
     #[test]
-    fn a_key_that_is_not_encoded_is_an_error() {
+    fn a_key_with_a_wrong_encoding_is_an_error() {
         for key in ["100%", "%zz", "%ff"] {
             assert!(matches!(created(&event(key)), Err(EventError::Key { .. })), "{key}");
         }
     }
 
     #[test]
-    fn a_test_event_and_a_removal_name_no_object() {
+    fn a_test_event_and_a_deletion_name_no_object() {
         let test = json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "uploads"});
         assert_eq!(created(&test).unwrap(), []);
         let removed = record(&json!("ObjectRemoved:Delete"), &json!({"key": "a"}));
         assert_eq!(created(&removed).unwrap(), []);
     }
 
-    fn bridged(kind: &str, object: &Value) -> Value {
+    fn event_bridge(kind: &str, object: &Value) -> Value {
         json!({"version": "0", "id": "17793124", "detail-type": kind, "source": "aws.s3", "account": "1",
             "time": "2026-11-02T10:00:00Z", "region": "us-east-1", "resources": ["arn:aws:s3:::uploads"],
             "detail": {"version": "0", "bucket": {"name": "uploads"}, "object": object, "reason": "PutObject"}})
     }
 
     #[test]
-    fn eventbridge_does_not_encode_keys() {
+    fn keys_from_eventbridge_are_not_decoded() {
         let object = json!({"key": "notas 100%+ São Paulo.csv", "size": 5, "etag": "b1", "version-id": "v1"});
         let version_id = Some("v1".to_owned());
         let expected =
             Created { bucket: "uploads".to_owned(), key: "notas 100%+ São Paulo.csv".to_owned(), version_id };
-        assert_eq!(created(&bridged(OBJECT_CREATED, &object)).unwrap(), [expected]);
-        let unversioned = created(&bridged(OBJECT_CREATED, &json!({"key": "a"}))).unwrap();
+        assert_eq!(created(&event_bridge(OBJECT_CREATED, &object)).unwrap(), [expected]);
+        let unversioned = created(&event_bridge(OBJECT_CREATED, &json!({"key": "a"}))).unwrap();
         assert_eq!(unversioned[0].version_id, None);
     }
 
     #[test]
-    fn other_events_of_s3_in_eventbridge_name_no_object() {
+    fn other_s3_events_from_eventbridge_name_no_object() {
         for kind in ["Object Deleted", "Object Tags Added"] {
-            assert_eq!(created(&bridged(kind, &json!({"key": "a"}))).unwrap(), [], "{kind}");
+            assert_eq!(created(&event_bridge(kind, &json!({"key": "a"}))).unwrap(), [], "{kind}");
         }
     }
 
     #[test]
-    fn another_shape_is_an_error() {
+    fn an_event_of_an_unknown_shape_is_an_error() {
         assert!(matches!(created(&json!({"detail": 1})), Err(EventError::Shape { .. })));
-        assert!(matches!(created(&bridged(OBJECT_CREATED, &json!({}))), Err(EventError::Shape { .. })));
+        assert!(matches!(created(&event_bridge(OBJECT_CREATED, &json!({}))), Err(EventError::Shape { .. })));
         assert!(matches!(created(&json!({"Records": [{"s3": {}}]})), Err(EventError::Shape { .. })));
     }
 }

@@ -1,7 +1,7 @@
-//! The queue of one machine: the same protocol as SQS, in this process.
+//! The queue of one machine: the protocol of SQS, in the process.
 //!
-//! What waits here is lost with the process, and need not be kept: at the start every object of the bucket is looked at
-//! again, and what is completed costs two small calls.
+//! The messages are lost with the process, and nothing needs to keep them: each start of the process looks at every object of
+//! the bucket again. A completed object then costs two small calls.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,28 +14,28 @@ use tokio::time::{Instant, sleep_until};
 use crate::event::Created;
 use crate::queue::{Queue, QueueError, Task};
 
-/// How long a message that was received stays invisible at first: its worker keeps it so for as long as it works.
+/// How long a received message stays invisible at first. Its worker extends the time while it works.
 const INVISIBLE: Duration = Duration::from_secs(30);
 
-/// What a worker is asked to do.
+/// The content of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Ingest an object that was put into a bucket.
     Created(Created),
-    /// What a worker has sent.
+    /// A task that a worker has sent.
     Task(Task),
 }
 
-/// A message that was received.
+/// A received message.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// What it asks for.
+    /// The content.
     pub message: Message,
-    /// By which it is deleted or kept invisible.
+    /// The handle to delete the message or keep it invisible.
     pub receipt: String,
 }
 
-/// Messages in order of arrival; those that are invisible wait for their time.
+/// Messages in order of arrival. Nobody receives a message before it becomes visible.
 #[derive(Debug, Default)]
 pub struct LocalQueue {
     messages: Mutex<Messages>,
@@ -57,13 +57,13 @@ struct Entry {
 }
 
 impl LocalQueue {
-    /// Adds an object that is to be ingested.
+    /// Adds an object to ingest.
     pub fn add_created(&self, bucket: &str, key: String) {
         self.add(Message::Created(Created { bucket: bucket.to_owned(), key, version_id: None }), Duration::ZERO);
     }
 
-    /// An event that nobody has received yet and that says the same makes another one needless: what is ingested is the object
-    /// as it stands when it is received.
+    /// Adds a message. A second event for the same object is dropped while nobody has received the first one: the worker
+    /// ingests the object as it is when it receives the event.
     fn add(&self, message: Message, delay: Duration) {
         let mut messages = self.messages();
         let visible_at = Instant::now() + delay;
@@ -80,7 +80,7 @@ impl LocalQueue {
         self.changed.notify_waiters();
     }
 
-    /// The next message, when there is one.
+    /// Waits for the next message and returns it.
     pub async fn receive(&self) -> Received {
         loop {
             let changed = self.changed.notified();
@@ -101,7 +101,7 @@ impl LocalQueue {
         }
     }
 
-    /// A message, or when the next will be visible.
+    /// Returns a message, or the time when the next one becomes visible.
     fn try_receive(&self) -> Result<Received, Option<Instant>> {
         let mut messages = self.messages();
         let now = Instant::now();
@@ -112,7 +112,7 @@ impl LocalQueue {
         Err(messages.waiting.iter().map(|entry| entry.visible_at).min())
     }
 
-    /// Deletes a message that is done with.
+    /// Deletes a message. An unknown receipt does nothing.
     pub fn delete(&self, receipt: &str) {
         self.messages().waiting.retain(|entry| entry.number.to_string() != receipt);
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_that_is_not_deleted_comes_again() -> Result<(), QueueError> {
+    async fn a_message_that_is_not_deleted_is_received_again() -> Result<(), QueueError> {
         let queue = LocalQueue::default();
         queue.add_created("uploads", "a".to_owned());
         let first = queue.receive().await;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_delay_and_a_message_handed_back_keep_to_their_time() -> Result<(), QueueError> {
+    async fn delayed_and_returned_messages_become_visible_in_time() -> Result<(), QueueError> {
         let queue = LocalQueue::default();
         queue.send(&resume("late"), Duration::from_millis(30)).await?;
         queue.send(&resume("now"), Duration::ZERO).await?;
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_waits_already_is_not_added_and_what_is_worked_on_is() {
+    async fn an_event_is_dropped_only_while_the_same_event_waits() {
         let queue = LocalQueue::default();
         for _ in 0..3 {
             queue.add_created("uploads", "a".to_owned());
@@ -187,6 +187,9 @@ mod tests {
         let first = queue.receive().await;
         queue.add_created("uploads", "a".to_owned());
         let second = queue.receive().await;
-        assert_ne!(first.receipt, second.receipt, "the object may have changed since the first was received");
+        assert_ne!(
+            first.receipt, second.receipt,
+            "the object may have changed since a worker received the first event"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! One ingestion as a line of CloudWatch's embedded metric format: CloudWatch Logs makes metrics of such lines, with no
-//! call and no permission of ours ("Specification: Embedded metric format", Amazon CloudWatch User Guide).
+//! Formats one ingestion as a line in CloudWatch's embedded metric format. CloudWatch Logs extracts metrics from such lines, so
+//! we need no call and no permission ("Specification: Embedded metric format", Amazon CloudWatch User Guide).
 
 use serde_json::json;
 
@@ -9,7 +9,7 @@ use notaflux_table::ingestion::IngestionState;
 /// Namespace of the metrics.
 const NAMESPACE: &str = "notaflux";
 
-/// Each metric and its unit, by CloudWatch's names for units.
+/// The metrics and their units, with CloudWatch's names of units.
 const METRICS: [(&str, &str); 8] = [
     ("Records", "Count"),
     ("Written", "Count"),
@@ -21,8 +21,8 @@ const METRICS: [(&str, &str); 8] = [
     ("Elapsed", "Milliseconds"),
 ];
 
-/// The line of an ingestion into `table` that has ended, without a line break. `timestamp_ms` is the time now, in
-/// milliseconds since 1970: CloudWatch takes none that is older than two weeks.
+/// Returns the line for an ingestion into `table` that has ended, without a line break. `timestamp_ms` is the current time in
+/// milliseconds since 1970: CloudWatch rejects times older than two weeks.
 #[must_use]
 pub fn line(report: &Report, table: &str, timestamp_ms: i64) -> String {
     let metrics = METRICS.map(|(name, unit)| json!({"Name": name, "Unit": unit}));
@@ -48,7 +48,7 @@ pub fn line(report: &Report, table: &str, timestamp_ms: i64) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a test may panic to fail")]
 
     use serde_json::Value;
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_that_is_declared_has_a_value_of_its_own() {
+    fn every_declared_metric_has_a_value() {
         let line = parsed(&report());
         let declared = &line["_aws"]["CloudWatchMetrics"][0];
         let names: Vec<&str> =
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_form_that_cloudwatch_takes() {
+    fn the_line_has_the_embedded_metric_format() {
         let line = parsed(&report());
         assert_eq!(line["_aws"]["Timestamp"], 1_795_000_000_123_i64);
         let declared = &line["_aws"]["CloudWatchMetrics"][0];
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ingestion_that_failed_is_counted_as_one() {
+    fn a_failed_ingestion_counts_as_one_failure() {
         let failed = Report { state: IngestionState::Failed, ..report() };
         assert_eq!((&parsed(&failed)["Failures"], &parsed(&failed)["state"]), (&json!(1), &json!("failed")));
     }

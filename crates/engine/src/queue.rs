@@ -1,4 +1,4 @@
-//! The queue that brings work to workers: SQS in the cloud, in this process on one machine.
+//! The queue of tasks for workers: SQS in the cloud, a queue in the process on one machine.
 
 use std::time::Duration;
 
@@ -10,64 +10,65 @@ use serde::{Deserialize, Serialize};
 use super::event::Created;
 use notaflux_aws as aws;
 
-/// Longest time that SQS keeps a message back when it is sent, or invisible once it was received (service limits).
+/// Longest delay of a message that SQS accepts ("Amazon SQS message quotas").
 const DELAY_LIMIT: Duration = Duration::from_mins(15);
+/// Longest visibility timeout that SQS accepts ("Amazon SQS message quotas").
 const INVISIBLE_LIMIT: Duration = Duration::from_hours(12);
 
-/// What a worker is asked to do, besides the notifications of S3 itself.
+/// A task that a worker sends to another worker. The other messages of the queue are notifications from S3.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
-    /// Go on with an ingestion.
+    /// Resume an ingestion.
     Resume {
         /// Its id.
         ingestion: String,
     },
-    /// Join in an ingestion that has several units to work on. Nothing rests on such a message: those who hold a unit have
+    /// Join an ingestion that has several units. Nothing depends on this message: the workers that hold units have messages of
     /// their own.
     Join {
         /// Its id.
         ingestion: String,
     },
-    /// Ingest an object of which the ledger knows nothing yet, as its notification asked for.
+    /// Ingest an object that the ledger may not have yet; the task repeats its notification.
     Ingest(Created),
 }
 
-/// A message's body: one field that no S3 notification has.
+/// The body of a message with a task. Its only field tells it apart from an S3 notification.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Body {
     /// The task.
     pub notaflux: Task,
 }
 
-/// What a queue cannot do. The message that is being worked on comes again by itself.
+/// A call to the queue failed. The queue delivers the current message again.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue {queue}: {message}")]
+#[error("queue {queue}: {message}")]
 pub struct QueueError {
-    /// Which queue.
+    /// URL of the queue.
     pub queue: String,
-    /// What it answers.
+    /// Code and message of the service.
     pub message: String,
 }
 
 /// A queue of tasks.
 ///
 /// # Contract
-/// A message that was sent is received at least once, possibly twice, in any order; one that was received and not deleted is
-/// received again when the time that it is kept invisible for is over.
+/// The queue delivers each message at least once, possibly more often, in any order. It delivers a message again if nobody
+/// deletes it before its invisible time ends.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Sends a task, not to be received before `delay` has passed.
+    /// Sends a task. Nobody receives it before `delay` has passed.
     async fn send(&self, task: &Task, delay: Duration) -> Result<(), QueueError>;
 
-    /// Keeps a message that was received from being received again, for `time` from now.
+    /// Keeps a received message invisible for `time` from now.
     async fn keep_invisible(&self, receipt: &str, time: Duration) -> Result<(), QueueError>;
 }
 
-/// A message that is being worked on.
+/// A message that a worker has received.
 #[derive(Clone, Copy)]
 pub struct Delivery<'a> {
-    /// Where it came from, and where further tasks go.
+    /// The queue that it came from. Further tasks go there.
     pub queue: &'a dyn Queue,
     /// Its receipt handle.
     pub receipt: &'a str,
@@ -87,8 +88,8 @@ pub struct Sqs {
 }
 
 impl Sqs {
-    /// The queue at `url`, by a client that keeps trying: a task that is not sent would have to wait for its message to come
-    /// again.
+    /// Opens the queue at `url`. The client retries for a long time: if it does not send a task, the work waits until the
+    /// current message becomes visible again.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
         let config = aws_sdk_sqs::config::Builder::from(config).retry_config(aws::worker_retries());
@@ -100,9 +101,10 @@ impl Sqs {
     }
 }
 
-/// Whole seconds, as SQS takes them.
+/// Returns `time`, but at most `limit`, in whole seconds, rounded up. SQS accepts only whole seconds.
+#[expect(clippy::expect_used, reason = "both limits are less than a day")]
 fn seconds(time: Duration, limit: Duration) -> i32 {
-    i32::try_from(time.min(limit).as_millis().div_ceil(1000)).unwrap_or(i32::MAX)
+    i32::try_from(time.min(limit).as_millis().div_ceil(1000)).expect("a limit in seconds fits")
 }
 
 #[async_trait]
@@ -127,11 +129,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_task_is_no_s3_notification_and_reads_back() {
+    fn a_task_survives_a_round_trip_and_an_s3_notification_is_no_task() {
         let body = Body { notaflux: Task::Resume { ingestion: "ab".to_owned() } };
-        let text = serde_json::to_string(&body).unwrap_or_default();
+        let text = serde_json::to_string(&body).unwrap();
         assert_eq!(text, r#"{"notaflux":{"resume":{"ingestion":"ab"}}}"#);
-        assert_eq!(serde_json::from_str::<Body>(&text).ok(), Some(body));
+        assert_eq!(serde_json::from_str::<Body>(&text).unwrap(), body);
         assert!(serde_json::from_str::<Body>(r#"{"Records":[]}"#).is_err());
     }
 

@@ -1,4 +1,4 @@
-//! When to stop: because somebody asks for it, or because the worker's time is up.
+//! The signal to stop: on request, or at the worker's deadline.
 
 use std::time::Duration;
 
@@ -7,30 +7,30 @@ use tokio_util::sync::CancellationToken;
 
 use super::machine::Pause;
 
-/// What a worker looks at between two records. Asked to stop, it drains what is under way, records how far it is, and
-/// leaves the rest to the next.
+/// A signal that a worker checks between two records. When it is due, the worker lets calls under way end, records a
+/// checkpoint, and leaves the rest to the next worker.
 #[derive(Debug, Clone, Default)]
 pub struct StopSignal {
     token: CancellationToken,
-    /// Another reason to stop, for one hop.
+    /// A second request to stop, for one hop.
     closed: CancellationToken,
     deadline: Option<Instant>,
-    /// Half of the time until the deadline is over.
+    /// When half of the time until the deadline has passed.
     half: Option<Instant>,
     drain: Option<Duration>,
 }
 
-/// How long what is under way may take when it is time to stop, unless something else is said.
+/// Default of the time for calls under way to end after the signal.
 const DRAIN: Duration = Duration::from_secs(5);
 
 impl StopSignal {
-    /// Stops when `token` is cancelled.
+    /// Creates a signal that is due when `token` is cancelled.
     #[must_use]
     pub fn on(token: CancellationToken) -> Self {
         Self { token, ..Self::default() }
     }
 
-    /// Stops at `deadline` too.
+    /// Makes the signal due at `deadline` too.
     #[must_use]
     pub fn at(self, deadline: Instant) -> Self {
         let now = Instant::now();
@@ -38,39 +38,38 @@ impl StopSignal {
         Self { deadline: Some(deadline), half: Some(half), ..self }
     }
 
-    /// Gives what is under way so much time to end.
+    /// Sets the time for calls under way to end after the signal.
     #[must_use]
     pub fn draining(self, drain: Duration) -> Self {
         Self { drain: Some(drain), ..self }
     }
 
-    /// Whether what begins now has at least half of the worker's time: what gets no further in less says nothing of whether
-    /// it could.
+    /// Whether at least half of the worker's time remains. A hop with less time that makes no progress proves nothing.
     #[must_use]
     pub fn is_early(&self) -> bool {
         self.half.is_none_or(|half| Instant::now() < half)
     }
 
-    /// How long what is under way may take when it is time to stop.
+    /// Returns how long calls under way may take after the signal.
     #[must_use]
     pub fn drain(&self) -> Duration {
         self.drain.unwrap_or(DRAIN)
     }
 
-    /// Waits until what is under way has had its time to end.
+    /// Waits until the signal is due and the time for calls under way has passed.
     pub async fn overdue(&self) -> Pause {
         let why = self.due().await;
         sleep(self.drain()).await;
         why
     }
 
-    /// Stops when `closed` is cancelled too.
+    /// Returns a signal that is also due when `closed` is cancelled.
     #[must_use]
     pub(super) fn or(&self, closed: CancellationToken) -> Self {
         Self { closed, ..self.clone() }
     }
 
-    /// Why to stop now, if so.
+    /// Returns why to stop now; none if the signal is not due.
     #[must_use]
     pub fn is_due(&self) -> Option<Pause> {
         if self.token.is_cancelled() || self.closed.is_cancelled() {
@@ -79,7 +78,7 @@ impl StopSignal {
         self.deadline.filter(|deadline| *deadline <= Instant::now()).map(|_| Pause::Deadline)
     }
 
-    /// Waits until it is time to stop.
+    /// Waits until the signal is due.
     pub async fn due(&self) -> Pause {
         let deadline = async {
             match self.deadline {
