@@ -1,4 +1,4 @@
-//! Standard input, put into the work store: an ingestion reads its source twice.
+//! Copies standard input into the work store: an ingestion reads its source twice.
 
 use std::io::ErrorKind;
 
@@ -13,16 +13,17 @@ use super::object;
 use super::store::WorkStore;
 use notaflux_records::source::Source;
 
-/// Bytes of a part. S3 takes 10,000 parts of at least 5 MiB: 80 GB of input with these.
+/// Size of a part in bytes. S3 accepts at most 10,000 parts, each of at least 5 MiB: 84 GB of input with this size ("Amazon S3
+/// multipart upload limits").
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 
-/// Where it lies in the work store.
+/// Prefix of the keys of copies in the work store.
 pub const FOLDER: &str = "spool/";
 
-/// Copies `input` to the end into a new object of the work store.
+/// Copies `input` up to its end into a new object of the work store.
 ///
 /// # Errors
-/// Input that breaks; the work store; `stop`, before the end. What was uploaded of it is removed.
+/// Input that cannot be read; an error of the work store; `stop` before the end. The parts uploaded until then are removed.
 pub async fn spool(
     store: &WorkStore,
     input: impl AsyncRead + Unpin,
@@ -31,33 +32,38 @@ pub async fn spool(
     let key = format!("{FOLDER}{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let upload = store.client.create_multipart_upload().bucket(&store.bucket).key(&key).send().await;
     let upload = upload.map_err(|error| store.error(&key, error))?;
-    let id = upload.upload_id.unwrap_or_default();
+    let id = upload.upload_id.ok_or_else(|| store.unexpected(&key, "an upload without an id"))?;
     if let Err(error) = copy(store, &key, &id, input, stop).await {
         let abort = store.client.abort_multipart_upload().bucket(&store.bucket).key(&key).upload_id(&id).send().await;
         if let Err(error) = abort {
-            tracing::warn!(key, %error, "an upload that broke could not be removed");
+            tracing::warn!(key, %error, "an unfinished upload could not be removed");
         }
         return Err(error);
     }
     Ok(object::open(store.client.clone(), store.bucket.clone(), key, None).await?)
 }
 
-/// Removes what earlier processes have spooled and left behind when they were killed: nobody can name it again. Only for
-/// who is alone with the store.
+/// Removes the copies and unfinished uploads of earlier processes that were killed: nothing refers to them. Call it only if no
+/// other process uses the store.
 ///
 /// # Errors
-/// The work store.
+/// An error of the work store.
 pub async fn remove_abandoned(store: &WorkStore) -> Result<(), Error> {
     let uploads = store.client.list_multipart_uploads().bucket(&store.bucket).prefix(FOLDER).send().await;
+    // The SDK represents an empty listing as an absent list.
     for upload in uploads.map_err(|error| store.error(FOLDER, error))?.uploads.unwrap_or_default() {
         let abort = store.client.abort_multipart_upload().bucket(&store.bucket).set_key(upload.key);
         abort.set_upload_id(upload.upload_id).send().await.map_err(|error| store.error(FOLDER, error))?;
     }
-    let listed = store.client.list_objects_v2().bucket(&store.bucket).prefix(FOLDER).send().await;
-    for object in listed.map_err(|error| store.error(FOLDER, error))?.contents.unwrap_or_default() {
-        store.remove(object.key().unwrap_or_default()).await?;
+    for (key, _) in store.list(FOLDER).await? {
+        store.remove(&key).await?;
     }
     Ok(())
+}
+
+#[expect(clippy::expect_used, reason = "S3 refuses part 10,001 long before the number overflows")]
+fn part_number(earlier: usize) -> i32 {
+    i32::try_from(earlier + 1).expect("S3 refuses more than 10,000 parts")
 }
 
 async fn copy(
@@ -78,8 +84,8 @@ async fn copy(
             .unwrap_or_else(|| Err(ErrorKind::Interrupted.into()));
         let length = read.map_err(|error| Error::Spool { source: error })?;
         more = length as u64 == PART_BYTES;
-        // The last part may be empty: an upload needs one.
-        let number = i32::try_from(parts.len() + 1).unwrap_or(i32::MAX);
+        // The last part may be empty: an upload needs at least one part.
+        let number = part_number(parts.len());
         let body = ByteStream::from(Bytes::from(part));
         let put =
             store.client.upload_part().bucket(&store.bucket).key(key).upload_id(id).part_number(number).body(body);

@@ -1,18 +1,18 @@
-//! The work store: plans, blocks, lists of superseded records and rejects, as objects in a bucket without events.
+//! The work store: plans, blocks, lists of superseded records, and rejects, as objects in a bucket without events.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-/// Objects of ingestions in one bucket.
+/// The work store in one bucket.
 #[derive(Debug, Clone)]
 pub struct WorkStore {
     pub(super) client: Client,
     pub(super) bucket: String,
 }
 
-/// Why the work store failed.
+/// A call to the work store failed.
 #[derive(Debug, thiserror::Error)]
 #[error("work store s3://{bucket}/{key}: {message}")]
 pub struct StoreError {
@@ -26,7 +26,7 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// Whether it would fail again: no such bucket, access denied, bad credentials.
+    /// Whether a retry would fail again: no such bucket, access denied, wrong credentials.
     #[must_use]
     pub const fn is_permanent(&self) -> bool {
         self.refused
@@ -34,66 +34,66 @@ impl StoreError {
 }
 
 impl WorkStore {
-    /// The work store in `bucket`.
+    /// Creates the work store in `bucket`.
     #[must_use]
     pub fn new(client: Client, bucket: String) -> Self {
         Self { client, bucket }
     }
 
-    /// Where the objects under `prefix` lie, for people.
+    /// Returns the URL of the objects under `prefix`, for users.
     #[must_use]
     pub fn location(&self, prefix: &str) -> String {
         format!("s3://{}/{prefix}", self.bucket)
     }
 
-    /// The keys that begin with `prefix`, and the sizes of their objects in bytes.
+    /// Lists the keys that begin with `prefix`, and the sizes of their objects in bytes.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries.
+    /// An error of S3 after the SDK's retries; a listing without a key or size.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>, StoreError> {
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
         let mut pages = list.into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let objects = page.map_err(|error| self.error(prefix, error))?.contents.unwrap_or_default();
-            let named = objects.into_iter().map(|object| {
-                let size = object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default();
-                (object.key.unwrap_or_default(), size)
-            });
-            found.extend(named);
+            // The SDK represents an empty page as an absent list.
+            for object in page.map_err(|error| self.error(prefix, error))?.contents.unwrap_or_default() {
+                let size = object.size.and_then(|size| u64::try_from(size).ok());
+                let named = object.key.zip(size);
+                found.push(named.ok_or_else(|| self.unexpected(prefix, "an object without a key or a size"))?);
+            }
         }
         Ok(found)
     }
 
-    /// Removes an object, if it is there.
+    /// Removes an object, if it exists.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries.
+    /// An error of S3 after the SDK's retries.
     pub async fn remove(&self, key: &str) -> Result<(), StoreError> {
         let sent = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         sent.map(drop).map_err(|error| self.error(key, error))
     }
 
-    /// Writes an object, over one that is there.
+    /// Writes an object, and overwrites an existing one.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries.
+    /// An error of S3 after the SDK's retries.
     pub async fn put(&self, key: &str, body: Bytes) -> Result<(), StoreError> {
         let body = ByteStream::from(body);
         let sent = self.client.put_object().bucket(&self.bucket).key(key).body(body).send().await;
         sent.map(drop).map_err(|error| self.error(key, error))
     }
 
-    /// Writes an object unless one is there. Gives what is there afterwards.
+    /// Writes an object unless it exists. Returns the content of the object that then exists.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries.
+    /// An error of S3 after the SDK's retries.
     pub async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<Bytes, StoreError> {
         let stream = ByteStream::from(body.clone());
         let put = self.client.put_object().bucket(&self.bucket).key(key).body(stream).if_none_match("*");
         match put.send().await {
             Ok(_) => Ok(body),
-            // 412: it was there. 409: another conditional write is under way, so it will be.
+            // 412: the object existed. 409: another conditional write is under way, so the object will exist.
             Err(error) if matches!(error.raw_response().map(|raw| raw.status().as_u16()), Some(409 | 412)) => {
                 self.get(key).await
             }
@@ -101,10 +101,10 @@ impl WorkStore {
         }
     }
 
-    /// Reads a whole object, if it is there. For objects of known, small size.
+    /// Reads a whole object, if it exists. For objects of known, small size.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries; a body that breaks.
+    /// An error of S3 after the SDK's retries; a body that breaks off.
     pub async fn get_if_there(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         match self.get(key).await {
             Err(error) if error.missing => Ok(None),
@@ -115,15 +115,15 @@ impl WorkStore {
     /// Reads a whole object. For objects of known, small size.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries; a body that breaks.
+    /// An error of S3 after the SDK's retries; a body that breaks off.
     pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
         self.read(key, None).await
     }
 
-    /// Reads `length` bytes from `start`, fewer where the object ends.
+    /// Reads `length` bytes from `start` on, or fewer if the object ends before.
     ///
     /// # Errors
-    /// What S3 answers after the SDK's retries; a body that breaks.
+    /// An error of S3 after the SDK's retries; a body that breaks off.
     pub async fn get_range(&self, key: &str, start: u64, length: u64) -> Result<Bytes, StoreError> {
         if length == 0 {
             return Ok(Bytes::new());
@@ -132,24 +132,30 @@ impl WorkStore {
     }
 
     async fn read(&self, key: &str, range: Option<String>) -> Result<Bytes, StoreError> {
-        let mut tries = 0;
+        let mut retries = 0;
         loop {
             let get = self.client.get_object().bucket(&self.bucket).key(key).set_range(range.clone());
             let output = get.send().await.map_err(|error| self.error(key, error))?;
             match output.body.collect().await {
                 Ok(body) => return Ok(body.into_bytes()),
-                // The SDK does not try again once the head has arrived.
-                Err(error) if tries < BODY_TRIES => {
-                    tries += 1;
-                    tracing::debug!(key, %error, "body broke, reading again");
+                // The SDK does not retry after the response headers have arrived.
+                Err(error) if retries < BODY_RETRIES => {
+                    retries += 1;
+                    tracing::debug!(key, %error, "the body broke off; reading the object again");
                 }
                 Err(error) => return Err(self.broken(key, error)),
             }
         }
     }
 
+    /// The error for an answer of S3 that lacks what it must have.
+    pub(crate) fn unexpected(&self, key: &str, found: &str) -> StoreError {
+        let (bucket, key, message) = (self.bucket.clone(), key.to_owned(), format!("S3 answered with {found}"));
+        StoreError { bucket, key, message, refused: false, missing: false, source: None }
+    }
+
     fn broken(&self, key: &str, error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
-        let message = format!("the body broke {BODY_TRIES} times: {error}");
+        let message = format!("the body broke off {} times: {error}", BODY_RETRIES + 1);
         let (bucket, key) = (self.bucket.clone(), key.to_owned());
         StoreError { bucket, key, message, refused: false, missing: false, source: Some(Box::new(error)) }
     }
@@ -169,5 +175,5 @@ impl WorkStore {
     }
 }
 
-/// How often a body that breaks is read again.
-const BODY_TRIES: u32 = 5;
+/// How often a body that breaks off is read again.
+const BODY_RETRIES: u32 = 5;
