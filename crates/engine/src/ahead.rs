@@ -1,7 +1,7 @@
-//! The bytes of a long range, fetched in parts ahead of who takes them, and given in order.
+//! Reads ahead: fetches a long range in several parts at once, and returns the bytes in order.
 //!
-//! Nothing is spawned: whoever polls the stream also drives the parts, and dropping it drops them all. It knows nothing of S3: a
-//! part is any stream of chunks.
+//! It spawns no task: polling the stream drives all parts, and dropping the stream drops them. It does not depend on S3: a part
+//! is any stream of chunks.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,34 +19,35 @@ use tokio::time::Instant;
 
 use notaflux_records::ReadError;
 
-/// Bytes given without a pause before other tasks get their turn: those that read the sockets among them. Some 1 ms where one core
-/// surveys 200 MB/s, in which a connection of 80 MB/s brings less than the kernel holds of it by default (128 KiB, `tcp_rmem`).
+/// Bytes returned before the stream yields to other tasks, such as those that read the sockets. At 200 MB/s, the speed of the
+/// survey on one core, this takes about 1 ms. In this time a connection of 80 MB/s brings less than the kernel buffers by
+/// default (128 KiB, `tcp_rmem`).
 const TURN_BYTES: usize = 192 * 1024;
 
-/// How much is fetched at once.
+/// Limits of reading ahead.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Bytes of a part, counted from the start of the range.
+    /// Size of a part in bytes. Parts are counted from the start of the range.
     pub(super) part_bytes: u64,
-    /// Parts that are fetched at once.
+    /// Largest number of parts that are fetched at once.
     pub(super) parts: usize,
-    /// Bytes that are taken before one more part is begun, if bytes have to be waited for.
+    /// Bytes that the reader takes before one more part may begin. A part begins only if the reader has to wait.
     pub(super) growth_bytes: u64,
-    /// Bytes of all parts that came and are not yet taken, as memory; there may be one block more, to be used again. A part that is
-    /// not the next in order waits where a chunk might not fit any more.
+    /// Memory in bytes for data that has arrived and is not yet taken; one more block may be kept for reuse. A part that is not
+    /// the next in order waits when another chunk might not fit.
     pub(super) held_bytes: usize,
-    /// Bytes that are allocated at once for what is held.
+    /// Size in bytes of a block, the unit of allocation.
     pub(super) block_bytes: usize,
-    /// Largest chunk that a part gives, rounded up to blocks. A larger one goes over the limit by as much.
+    /// Largest chunk of a part in bytes, rounded up to blocks. A larger chunk exceeds `held_bytes` by the difference.
     pub(super) chunk_bytes: usize,
 }
 
 impl Default for Limits {
-    /// Six parts of 4 MiB, of which 6 MiB are held. S3 gives 85 to 90 MB/s a request (S3 User Guide, "Performance design
-    /// patterns"), so that a part takes 50 ms behind the 30 ms to its first byte: six bring 300 MB/s, which is more than one
-    /// core surveys of CSV. Parts of 8 MiB, which the guide names as typical, need twice the memory for the same speed, and a
-    /// worker is to stay below 48 MB. One more part for each 1 MiB, which is over what a header and the first records are. Blocks
-    /// of 256 KiB, which is over what readers gather. Chunks of two blocks: hyper reads at most 408 KiB at once.
+    /// Six parts of 4 MiB, with 6 MiB of memory. S3 sends 85 to 90 MB/s per request (S3 User Guide, "Performance design
+    /// patterns"), so a part takes 50 ms after the 30 ms to its first byte. Six parts bring 300 MB/s, more than one core surveys
+    /// of CSV. Parts of 8 MiB, which the guide calls typical, need twice the memory for the same speed, and a worker shall stay
+    /// below 48 MB. One more part begins after each 1 MiB, which is more than a header and the first records. A block of 256 KiB
+    /// is more than readers gather. A chunk takes at most two blocks: hyper reads at most 408 KiB at once.
     fn default() -> Self {
         Self {
             part_bytes: 4 * 1024 * 1024,
@@ -59,56 +60,58 @@ impl Default for Limits {
     }
 }
 
-/// A clock that stands still while nobody waits for the bytes of a part: while whoever takes them does something else, and while
-/// there is no room. No patience is lost in that time.
+/// A clock that stops while nobody waits for the bytes of a part: while the reader does something else, and while there is no
+/// room. That time does not count against the time limits of the part.
 #[derive(Debug, Clone)]
 pub(super) struct Clock {
     began: Instant,
-    stood_ns: Arc<AtomicU64>,
+    stopped_ns: Arc<AtomicU64>,
 }
 
 impl Clock {
     pub(super) fn start() -> Self {
-        Self { began: Instant::now(), stood_ns: Arc::default() }
+        Self { began: Instant::now(), stopped_ns: Arc::default() }
     }
 
-    /// Time that it has gone.
+    /// Returns the time since the start without the stops.
     pub(super) fn now(&self) -> Duration {
-        self.began.elapsed().saturating_sub(self.stood())
+        self.began.elapsed().saturating_sub(self.stopped())
     }
 
-    fn stood(&self) -> Duration {
-        Duration::from_nanos(self.stood_ns.load(Ordering::Relaxed))
+    fn stopped(&self) -> Duration {
+        Duration::from_nanos(self.stopped_ns.load(Ordering::Relaxed))
     }
 
-    pub(super) fn stand(&self, time: Duration) {
-        self.stood_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    /// Adds a stop that has just ended. A stop of more than `u64::MAX` ns (584 years) counts as that.
+    pub(super) fn stop_for(&self, time: Duration) {
+        self.stopped_ns.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
 /// The chunks of a part.
 pub(super) type Chunks = BoxStream<'static, Result<Bytes, ReadError>>;
 
-/// The bytes of a range, in order.
+/// A stream of the bytes of a range, in order.
 ///
-/// It begins with one part. One more is allowed each time that there was nothing to give after a stretch was taken: who reads a
-/// beginning opens one. An error is told where it stands in order: the bytes ahead of it are given first.
+/// It begins with one part. One more part may begin each time the reader has to wait after it has taken `growth_bytes`, so a
+/// reader of only the beginning opens one part. An error comes in order: after all bytes before it.
 pub(super) struct Ahead<F> {
     open: F,
     limits: Limits,
-    /// Those that are fetched, in order.
+    /// The parts that are being fetched, in order.
     parts: VecDeque<Part>,
-    /// What is not yet a part.
+    /// The rest of the range, which no part has yet.
     left: Range<u64>,
-    /// Parts that may be fetched at once.
+    /// Number of parts that may be fetched at once.
     allowed: usize,
-    /// Bytes that the blocks of all parts take up.
+    /// Memory of the blocks of all parts, in bytes.
     held: usize,
-    /// Bytes given since one more part was allowed.
+    /// Bytes returned since the number of parts last grew.
     grown: u64,
-    /// Bytes given since others had their turn.
+    /// Bytes returned since the stream last yielded to other tasks.
     turn: usize,
-    /// The block given last. If nobody holds it any more it is used again: pages of new memory have to be made first.
+    /// The block returned last. It is used again if nobody else holds it, because the kernel must first map the pages of new
+    /// memory.
     last_given: Bytes,
 }
 
@@ -116,13 +119,13 @@ impl<F> Ahead<F>
 where
     F: FnMut(Range<u64>, Clock) -> Chunks + Unpin,
 {
-    /// Reads a range; `open` opens a part of it, whose time goes by the clock that it is given.
+    /// Creates the stream of `range`. `open` opens a part; its clock measures the time limits of the part.
     pub(super) fn new(range: Range<u64>, limits: Limits, open: F) -> Self {
         let (parts, last_given) = (VecDeque::new(), Bytes::new());
         Self { open, limits, parts, left: range, allowed: 1, held: 0, grown: 0, turn: 0, last_given }
     }
 
-    fn poll_given(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
+    fn poll_range(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
         loop {
             self.open_parts();
             self.fetch(cx);
@@ -142,7 +145,7 @@ where
         }
     }
 
-    /// Whether one more part is due, now that bytes have to be waited for.
+    /// Whether one more part may begin, now that the reader has to wait.
     fn may_grow(&self) -> bool {
         self.grown >= self.limits.growth_bytes && self.allowed < self.limits.parts && !self.left.is_empty()
     }
@@ -156,9 +159,9 @@ where
             self.parts.push_back(Part {
                 chunks: Some(chunks),
                 failed: None,
-                kept: Kept::default(),
+                stored: Stored::default(),
                 clock,
-                left_at: None,
+                stopped_at: None,
             });
             self.left.start = end;
         }
@@ -168,21 +171,21 @@ where
         self.held + self.limits.chunk_bytes <= self.limits.held_bytes
     }
 
-    /// Keeps what has come of all parts, the nearest first, as far as there is room. Of the first part it is not kept if it can
-    /// be given at once.
+    /// Stores the chunks that have arrived, first those of the nearest part, as long as there is room. A chunk of the first part
+    /// is not stored if it can be returned at once.
     fn fetch(&mut self, cx: &mut Context<'_>) {
         for at in 0..self.parts.len() {
             loop {
                 let has_room = self.has_room();
-                let Some(part) = self.parts.get_mut(at).filter(|part| at > 0 || !part.kept.is_empty()) else { break };
+                let Some(part) = self.parts.get_mut(at).filter(|part| at > 0 || !part.stored.is_empty()) else { break };
                 if !has_room {
-                    part.leave();
+                    part.stop_clock();
                     break;
                 }
                 match part.poll_chunk(cx) {
                     Poll::Ready(Some(Ok(chunk))) => {
                         let block = || block_of(mem::take(&mut self.last_given), self.limits.block_bytes);
-                        self.held += part.kept.push(&chunk, self.limits.block_bytes, block);
+                        self.held += part.stored.push(&chunk, self.limits.block_bytes, block);
                     }
                     Poll::Ready(Some(Err(error))) => part.failed = Some(error),
                     Poll::Ready(None) | Poll::Pending => break,
@@ -191,10 +194,10 @@ where
         }
     }
 
-    /// The next bytes of the first part; none at its end, or where there is no part.
+    /// Returns the next bytes of the first part; none at its end, or if there is no part.
     fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
         let Some(part) = self.parts.front_mut() else { return Poll::Ready(None) };
-        if let Some(block) = part.kept.pop() {
+        if let Some(block) = part.stored.pop() {
             self.held = self.held.saturating_sub(self.limits.block_bytes);
             self.last_given = block.clone();
             return Poll::Ready(Some(Ok(block)));
@@ -218,33 +221,33 @@ where
             this.turn = 0;
             ready!(pin!(task::yield_now()).poll(cx));
         }
-        let given = ready!(this.poll_given(cx));
+        let given = ready!(this.poll_range(cx));
         if let Some(Ok(bytes)) = &given {
             this.grown += bytes.len() as u64;
             this.turn += bytes.len();
         }
-        this.parts.iter_mut().for_each(Part::leave);
+        this.parts.iter_mut().for_each(Part::stop_clock);
         Poll::Ready(given)
     }
 }
 
-/// A part that is fetched.
+/// A part that is being fetched.
 struct Part {
-    /// None behind its end.
+    /// None after its end.
     chunks: Option<Chunks>,
-    /// What it ended with, behind what is kept.
+    /// The error that it ended with, after the stored bytes.
     failed: Option<ReadError>,
-    kept: Kept,
+    stored: Stored,
     clock: Clock,
-    /// When it was last polled and not waited for.
-    left_at: Option<Instant>,
+    /// When its clock stopped, if it is stopped.
+    stopped_at: Option<Instant>,
 }
 
 impl Part {
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, ReadError>>> {
         let Some(chunks) = &mut self.chunks else { return Poll::Ready(None) };
-        if let Some(left_at) = self.left_at.take() {
-            self.clock.stand(left_at.elapsed());
+        if let Some(stopped_at) = self.stopped_at.take() {
+            self.clock.stop_for(stopped_at.elapsed());
         }
         let chunk = ready!(chunks.poll_next_unpin(cx));
         if !matches!(chunk, Some(Ok(_))) {
@@ -253,35 +256,35 @@ impl Part {
         Poll::Ready(chunk)
     }
 
-    /// Its clock stands from now on until it is polled again.
-    fn leave(&mut self) {
+    /// Stops its clock from now until the next poll.
+    fn stop_clock(&mut self) {
         if self.chunks.is_some() {
-            self.left_at.get_or_insert_with(Instant::now);
+            self.stopped_at.get_or_insert_with(Instant::now);
         }
     }
 }
 
-/// An empty block: `used`, if it is one that nobody else holds, or a new one.
+/// Returns an empty block: `used` if nobody else holds it, or else a new one.
 fn block_of(used: Bytes, block_bytes: usize) -> BytesMut {
     let mut block = used.try_into_mut().unwrap_or_else(|_| BytesMut::with_capacity(block_bytes));
     block.clear();
     block
 }
 
-/// Bytes that wait for their turn, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be several
-/// times as large.
+/// The stored bytes of a part, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be several times
+/// as large.
 #[derive(Default)]
-struct Kept {
+struct Stored {
     full: VecDeque<Bytes>,
     last: BytesMut,
 }
 
-impl Kept {
+impl Stored {
     fn is_empty(&self) -> bool {
         self.full.is_empty() && self.last.is_empty()
     }
 
-    /// Takes in a chunk, in blocks of so many bytes that `block` gives. Gives the bytes of those that it asked for.
+    /// Copies a chunk into blocks of `block_bytes`, which `block` allocates. Returns the bytes allocated.
     fn push(&mut self, mut chunk: &[u8], block_bytes: usize, mut block: impl FnMut() -> BytesMut) -> usize {
         let mut taken = 0;
         while !chunk.is_empty() {
@@ -300,7 +303,7 @@ impl Kept {
         taken
     }
 
-    /// The next block.
+    /// Takes the next block.
     fn pop(&mut self) -> Option<Bytes> {
         let last = || Some(mem::take(&mut self.last)).filter(|last| !last.is_empty()).map(BytesMut::freeze);
         self.full.pop_front().or_else(last)

@@ -1,8 +1,8 @@
-//! Bytes of an S3 object: ranged GETs, each of which goes on where a broken body ended.
+//! Reads the bytes of an S3 object with ranged GETs. When a body breaks off, the next GET resumes after its last byte.
 //!
-//! A long range is read by several (`ahead`). S3 sends the checksum of an object with a whole object alone, so that the SDK
-//! compares it where one GET covers the object: up to a part of 4 MiB. Of longer ones no checksum is compared here; each GET
-//! still asks for the planned version, looks whether it was given that, and must bring every byte of its range.
+//! Several GETs at once read a long range (`ahead`). S3 sends the checksum of an object only with the whole object, so the SDK
+//! compares it only if one GET covers the object: up to one part of 4 MiB. For longer objects nothing compares a checksum here.
+//! But each GET asks for the planned version, checks that the answer has it, and must return every byte of its range.
 
 use std::future::Future;
 use std::ops::Range;
@@ -28,25 +28,26 @@ use notaflux_records::error::BoxError;
 use notaflux_records::source::{Identity, Origin, Source};
 use notaflux_records::{Place, ReadError};
 
-/// Name of the metadata of an object that names its layout.
+/// Name of the object metadata that names a layout.
 const LAYOUT_METADATA: &str = "layout";
 
-/// How long to try.
+/// How long to wait and to retry.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// Delays between tries.
-    pub backoff: Backoff,
-    /// Time without a single byte of progress after which reading gives up. It is counted for each GET by itself, and only
-    /// while its bytes are waited for.
-    pub give_up_after: Duration,
-    /// Time that a request may take to its first byte, and a body between two chunks, before it counts as broken; counted in
-    /// the same way.
-    pub idle_limit: Duration,
+struct ReadRetry {
+    /// Delays between retries.
+    backoff: Backoff,
+    /// Time without a single new byte after which reading gives up. Each part has its own count, which runs only while the
+    /// reader waits for the part.
+    give_up_after: Duration,
+    /// Time to the first byte of an answer, and between two chunks of a body, after which the request counts as broken. Counted
+    /// in the same way.
+    idle_limit: Duration,
 }
 
-impl Default for Patience {
-    /// Delays up to 100 ms, doubling to the 20 s that the AWS SDKs use as their cap; 5 minutes without progress, a third of
-    /// the longest life of a Lambda function; 30 s of silence, many times what S3 takes to its first byte.
+impl Default for ReadRetry {
+    /// The first delay is up to 100 ms. Delays double up to 20 s, the cap of the AWS SDKs. Reading gives up after 5 minutes
+    /// without progress, a third of the longest run of a Lambda function. 30 s of silence are many times what S3 needs to the
+    /// first byte.
     fn default() -> Self {
         Self {
             backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(20) },
@@ -56,31 +57,28 @@ impl Default for Patience {
     }
 }
 
-/// Opens the S3 object, in this version or else in its newest, as it is now.
+/// Opens an S3 object in the given version, or in its newest version.
 ///
 /// # Errors
-/// No such bucket, key or version; access denied; bad credentials; a service that cannot be reached.
+/// No such bucket, key or version; access denied; wrong credentials; a service that cannot be reached.
 pub async fn open(
     client: Client,
     bucket: impl Into<String>,
     key: impl Into<String>,
     version_id: Option<String>,
 ) -> Result<Source, ReadError> {
-    open_with(client, bucket, key, version_id, Patience::default()).await
+    open_with(client, bucket.into(), key.into(), version_id, ReadRetry::default()).await
 }
 
-/// [`open`] with other time limits than the default ones.
-///
-/// # Errors
-/// As [`open`].
-pub async fn open_with(
+/// Does the same as [`open`], with the given time limits.
+async fn open_with(
     client: Client,
-    bucket: impl Into<String>,
-    key: impl Into<String>,
+    bucket: String,
+    key: String,
     version_id: Option<String>,
-    patience: Patience,
+    retry: ReadRetry,
 ) -> Result<Source, ReadError> {
-    let object = ObjectSource::find(client, bucket.into(), key.into(), version_id, patience).await?;
+    let object = ObjectSource::find(client, bucket, key, version_id, retry).await?;
     Ok(Source::from_origin(Arc::clone(&object.identity), Arc::new(object)))
 }
 
@@ -91,13 +89,13 @@ struct ObjectSource {
     identity: Arc<Identity>,
     bucket: Arc<str>,
     key: Arc<str>,
-    patience: Patience,
+    retry: ReadRetry,
 }
 
 impl Origin for ObjectSource {
     fn newest(&self) -> BoxFuture<'_, Result<Identity, ReadError>> {
-        let (client, patience) = (self.client.clone(), self.patience);
-        let found = Self::find(client, self.bucket.to_string(), self.key.to_string(), None, patience);
+        let (client, retry) = (self.client.clone(), self.retry);
+        let found = Self::find(client, self.bucket.to_string(), self.key.to_string(), None, retry);
         found.map_ok(|newest| Identity::clone(&newest.identity)).boxed()
     }
 
@@ -112,13 +110,13 @@ impl ObjectSource {
         bucket: String,
         key: String,
         version_id: Option<String>,
-        patience: Patience,
+        retry: ReadRetry,
     ) -> Result<Self, ReadError> {
         let asked =
             Identity { bucket: Some(bucket.clone()), key: Some(key.clone()), version_id, ..Identity::default() };
         let (bucket, key) = (bucket.into(), key.into());
-        let mut object = Self { client, identity: Arc::new(asked), bucket, key, patience };
-        object.identity = Arc::new(persist(patience, || object.head()).await?);
+        let mut object = Self { client, identity: Arc::new(asked), bucket, key, retry };
+        object.identity = Arc::new(persist(retry, || object.head()).await?);
         Ok(object)
     }
 
@@ -131,9 +129,9 @@ impl ObjectSource {
         Ahead::new(range, limits, move |part, clock| object.part(part, clock).boxed())
     }
 
-    /// What one GET after the other gives of a range.
+    /// Streams a range from one GET after the other.
     fn part(&self, range: Range<u64>, clock: Clock) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + use<> {
-        let stall = Stall::new(self.patience, clock);
+        let stall = Stall::new(self.retry, clock);
         let reader = Reader { object: self.clone(), next: range.start, end: range.end, body: None, stall };
         stream::try_unfold(reader, |mut reader| async move {
             let chunk = reader.chunk().await?;
@@ -148,7 +146,7 @@ impl ObjectSource {
         let head = match sent {
             Ok(head) => head,
             Err(error) => {
-                // The answer to a HEAD has no body, so that it cannot say whether key or bucket is missing, or what is
+                // The answer to a HEAD has no body, so it cannot name the cause: a missing key or bucket, or what is
                 // wrong with the signature or the credentials. A GET can.
                 let error = self.failure(0, error);
                 return Err(if error.is_permanent() { self.reason_of_get(error).await } else { error });
@@ -156,7 +154,7 @@ impl ObjectSource {
         };
         let modified = head.last_modified.and_then(|time| jiff::Timestamp::from_nanosecond(time.as_nanos()).ok());
         let size_bytes = head.content_length.and_then(|length| u64::try_from(length).ok());
-        let size_bytes = size_bytes.ok_or_else(|| self.refused("the service does not tell the object's length"))?;
+        let size_bytes = size_bytes.ok_or_else(|| self.refused("the answer to HeadObject has no content-length"))?;
         let version_id = head.version_id.or_else(|| self.identity.version_id.clone());
         let layout =
             head.metadata.and_then(|mut metadata| metadata.remove(LAYOUT_METADATA)).filter(|name| !name.is_empty());
@@ -174,7 +172,7 @@ impl ObjectSource {
         }
     }
 
-    /// A body that begins at `range.start`.
+    /// Returns a body that begins at `range.start`.
     async fn get(&self, range: Range<u64>, clock: &Clock) -> Result<ByteStream, ReadError> {
         let request = self.client.get_object().bucket(&*self.bucket).key(&*self.key);
         let request = request.set_version_id(self.identity.version_id.clone()).set_if_match(self.identity.etag.clone());
@@ -186,8 +184,7 @@ impl ObjectSource {
         Ok(answer.body)
     }
 
-    /// Whether the answer is of the planned version and begins where it was asked to: not every server heeds If-Match and
-    /// Range.
+    /// Checks that the answer has the planned version and begins at `start`: not every server honors If-Match and Range.
     fn check(&self, answer: &GetObjectOutput, start: u64) -> Result<(), ReadError> {
         if let (Some(expected), Some(found)) = (&self.identity.etag, &answer.e_tag)
             && expected != found
@@ -195,12 +192,13 @@ impl ObjectSource {
             return Err(self.changed(found));
         }
         let Some(range) = &answer.content_range else {
-            return if start == 0 { Ok(()) } else { Err(self.refused("the service does not answer by ranges")) };
+            return if start == 0 { Ok(()) } else { Err(self.refused("the service ignores the requested range")) };
         };
         let parsed = parse_content_range(range);
-        let (first, total) = parsed.ok_or_else(|| self.refused(&format!("content-range {range:?}")))?;
+        let (first, total) = parsed
+            .ok_or_else(|| self.refused(&format!("expected a content-range such as bytes 5-9/10, found {range:?}")))?;
         if first != start {
-            return Err(self.refused(&format!("asked for byte {start}, given {range:?}")));
+            return Err(self.refused(&format!("requested the bytes from {start} on, received content-range {range:?}")));
         }
         match total {
             Some(total) if self.identity.etag.is_some() && total != self.identity.size_bytes => {
@@ -212,7 +210,7 @@ impl ObjectSource {
 
     async fn in_time<T>(&self, byte: u64, clock: &Clock, request: impl Future<Output = T>) -> Result<T, ReadError> {
         let mut request = pin!(request);
-        let end = clock.now() + self.patience.idle_limit;
+        let end = clock.now() + self.retry.idle_limit;
         loop {
             match time::timeout(end.saturating_sub(clock.now()), request.as_mut()).await {
                 Ok(answer) => return Ok(answer),
@@ -252,8 +250,8 @@ impl ObjectSource {
             (_, "NoSuchVersion") => return ReadError::NotFound { object, what: "version" },
             (Some(404), _) => return ReadError::NotFound { object, what: "key" },
             (Some(412), _) => return self.changed("another version"),
-            (Some(416), _) => return self.changed("a shorter one"),
-            (_, "InvalidObjectState") => return self.refused("it lies in an archive tier: restore it first"),
+            (Some(416), _) => return self.changed("a shorter version"),
+            (_, "InvalidObjectState") => return self.refused("the object is in an archive tier: restore it first"),
             _ => {}
         }
         match (notaflux_aws::fault(&error), status) {
@@ -266,7 +264,7 @@ impl ObjectSource {
                 ReadError::Denied { object, detail: detail(error), remedy }
             }
             (Fault::Refused, Some(301 | 307 | 308)) => {
-                self.refused(&format!("{}: the bucket lies in another region", detail(error)))
+                self.refused(&format!("{}: the bucket is in another region", detail(error)))
             }
             (Fault::Refused, _) => self.refused(&detail(error)),
         }
@@ -292,7 +290,7 @@ fn no_retries() -> aws_sdk_s3::config::Builder {
     aws_sdk_s3::config::Builder::new().retry_config(RetryConfig::disabled())
 }
 
-/// First byte and total of `bytes 5-9/10`; the total may be `*`.
+/// Parses the first byte and the total of `bytes 5-9/10`. The total may be `*`, which gives none.
 fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
     let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
     let first = range.split_once('-')?.0.trim().parse().ok()?;
@@ -337,13 +335,15 @@ impl Reader {
         let chunk = self.object.in_time(self.next, clock, body.next()).await?;
         let chunk = chunk.ok_or_else(|| self.object.broken(self.next, "the body ended early"))?;
         let mut chunk = chunk.map_err(|error| self.object.broken(self.next, DisplayErrorContext(error).to_string()))?;
-        // A server that does not heed the end of a range gives more than was asked for.
+        // A server that ignores the end of a range returns more than the request asked for.
         let room = usize::try_from(self.end - self.next).unwrap_or(usize::MAX);
         chunk.truncate(room);
         Ok(chunk)
     }
 
-    /// Lets the SDK compare the checksum of a whole body, where there is one: it tells only behind the last byte.
+    /// Reads the end of the body: only there does the SDK report that the checksum of a whole object does not match.
+    ///
+    /// Any other failure after the last byte is ignored: every byte of the range has arrived.
     async fn finish(&mut self) -> Result<(), ReadError> {
         let Some(mut body) = self.body.take() else { return Ok(()) };
         let Ok(Some(Err(error))) = self.object.in_time(self.end, &self.stall.clock, body.next()).await else {
@@ -357,35 +357,35 @@ impl Reader {
     }
 }
 
-/// A time without progress: from its first failure to the next byte.
+/// A period without progress, from its first failure to the next byte.
 struct Stall {
-    patience: Patience,
+    retry: ReadRetry,
     clock: Clock,
     since: Option<Duration>,
     attempt: u32,
 }
 
 impl Stall {
-    fn new(patience: Patience, clock: Clock) -> Self {
-        Self { patience, clock, since: None, attempt: 0 }
+    fn new(retry: ReadRetry, clock: Clock) -> Self {
+        Self { retry, clock, since: None, attempt: 0 }
     }
 
-    /// There is progress.
+    /// Ends the period: a byte has arrived.
     fn end(&mut self) {
         (self.since, self.attempt) = (None, 0);
     }
 
-    /// Sleeps before the next try; gives the error back if there shall be none.
+    /// Sleeps before the next retry. Returns the error if it is permanent or the time for retries is over.
     async fn wait(&mut self, error: ReadError) -> Result<(), ReadError> {
         let now = self.clock.now();
         let elapsed = now.saturating_sub(*self.since.get_or_insert(now));
         match error {
-            ReadError::Unavailable { place, source, .. } if elapsed >= self.patience.give_up_after => {
+            ReadError::Unavailable { place, source, .. } if elapsed >= self.retry.give_up_after => {
                 Err(ReadError::Unavailable { place, waited: elapsed, source })
             }
             ReadError::Unavailable { place, source, .. } => {
-                tracing::debug!(%place, cause = %source, attempt = self.attempt, "reading is tried again");
-                time::sleep(self.patience.backoff.delay(self.attempt, fastrand::f64())).await;
+                tracing::debug!(%place, cause = %source, attempt = self.attempt, "a read failed; retrying");
+                time::sleep(self.retry.backoff.delay(self.attempt, fastrand::f64())).await;
                 self.attempt = self.attempt.saturating_add(1);
                 Ok(())
             }
@@ -394,11 +394,11 @@ impl Stall {
     }
 }
 
-async fn persist<T, F>(patience: Patience, mut request: impl FnMut() -> F) -> Result<T, ReadError>
+async fn persist<T, F>(retry: ReadRetry, mut request: impl FnMut() -> F) -> Result<T, ReadError>
 where
     F: Future<Output = Result<T, ReadError>>,
 {
-    let mut stall = Stall::new(patience, Clock::start());
+    let mut stall = Stall::new(retry, Clock::start());
     loop {
         match request().await {
             Ok(answer) => return Ok(answer),

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -9,9 +9,9 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// What the parts of a range do, all told.
+/// Counts over all parts of a range.
 #[derive(Debug, Default)]
-struct Watched {
+struct Counts {
     opened: AtomicUsize,
     open: AtomicUsize,
     most: AtomicUsize,
@@ -22,31 +22,31 @@ fn count(of: &AtomicUsize) -> usize {
     of.load(Ordering::Relaxed)
 }
 
-/// A part whose chunks come in random lengths and after random waits.
+/// A part whose chunks have random lengths and come after random waits.
 struct Fake {
     left: Range<u64>,
     fails_at: Vec<u64>,
-    /// Of 100 polls so many find nothing.
+    /// Percentage of polls that find nothing.
     slow: u8,
     chunk_bytes: usize,
     dice: Rng,
-    /// From where on it gives nothing until it is let.
+    /// The byte from which on it returns nothing until the flag is set.
     gate: Option<(u64, Arc<AtomicBool>)>,
-    watched: Arc<Watched>,
+    counts: Arc<Counts>,
 }
 
 impl Fake {
-    fn open(left: Range<u64>, slow: u8, chunk_bytes: usize, dice: Rng, watched: &Arc<Watched>) -> Self {
-        watched.opened.fetch_add(1, Ordering::Relaxed);
-        let open = watched.open.fetch_add(1, Ordering::Relaxed) + 1;
-        watched.most.fetch_max(open, Ordering::Relaxed);
-        Self { left, fails_at: Vec::new(), slow, chunk_bytes, dice, gate: None, watched: Arc::clone(watched) }
+    fn open(left: Range<u64>, slow: u8, chunk_bytes: usize, dice: Rng, counts: &Arc<Counts>) -> Self {
+        counts.opened.fetch_add(1, Ordering::Relaxed);
+        let open = counts.open.fetch_add(1, Ordering::Relaxed) + 1;
+        counts.most.fetch_max(open, Ordering::Relaxed);
+        Self { left, fails_at: Vec::new(), slow, chunk_bytes, dice, gate: None, counts: Arc::clone(counts) }
     }
 }
 
 impl Drop for Fake {
     fn drop(&mut self) {
-        self.watched.open.fetch_sub(1, Ordering::Relaxed);
+        self.counts.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -71,7 +71,7 @@ impl Stream for Fake {
             if (self.left.start + 1..end).contains(at) { *at } else { end }
         });
         let chunk: Vec<u8> = (self.left.start..end).map(byte).collect();
-        self.watched.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
+        self.counts.bytes.fetch_add(chunk.len(), Ordering::Relaxed);
         self.left.start = end;
         Poll::Ready(Some(Ok(chunk.into())))
     }
@@ -94,17 +94,17 @@ impl Wake for Wakes {
     }
 }
 
-/// Polls a stream, and sees to it that it keeps its limits and that nothing waits for ever.
+/// Polls a stream, and checks that it keeps its limits and never waits without a wake-up.
 struct Driver<F> {
     ahead: Ahead<F>,
-    watched: Arc<Watched>,
+    counts: Arc<Counts>,
     given: usize,
     wakes: Arc<Wakes>,
 }
 
 impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
-    fn new(ahead: Ahead<F>, watched: Arc<Watched>) -> Self {
-        Self { ahead, watched, given: 0, wakes: Arc::default() }
+    fn new(ahead: Ahead<F>, counts: Arc<Counts>) -> Self {
+        Self { ahead, counts, given: 0, wakes: Arc::default() }
     }
 
     fn poll(&mut self) -> Poll<Option<Result<Bytes, ReadError>>> {
@@ -112,16 +112,16 @@ impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
         let before = count(&self.wakes.0);
         let given = self.ahead.poll_next_unpin(&mut Context::from_waker(&waker));
         match &given {
-            Poll::Pending => assert!(count(&self.wakes.0) > before, "it waits for nothing"),
+            Poll::Pending => assert!(count(&self.wakes.0) > before, "it waits without a wake-up"),
             Poll::Ready(Some(Ok(bytes))) => self.given += bytes.len(),
             Poll::Ready(_) => return given,
         }
         let Limits { parts, held_bytes, block_bytes, .. } = self.ahead.limits;
-        let blocks = |part: &Part| part.kept.full.len() + usize::from(!part.kept.last.is_empty());
+        let blocks = |part: &Part| part.stored.full.len() + usize::from(!part.stored.last.is_empty());
         assert_eq!(self.ahead.held, self.ahead.parts.iter().map(blocks).sum::<usize>() * block_bytes);
         assert!(self.ahead.held <= held_bytes, "{} bytes are held", self.ahead.held);
-        assert!(count(&self.watched.bytes) - self.given <= held_bytes, "what came and was not given");
-        assert!(count(&self.watched.most) <= parts, "{} parts at once", count(&self.watched.most));
+        assert!(count(&self.counts.bytes) - self.given <= held_bytes, "bytes that arrived and were not returned");
+        assert!(count(&self.counts.most) <= parts, "{} parts at once", count(&self.counts.most));
         given
     }
 
@@ -133,7 +133,7 @@ impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
         }
     }
 
-    /// Of what it is given it holds a third to the end, and sees to it that those stay as they came.
+    /// Reads the rest. Holds a third of the chunks to the end, and checks that they do not change.
     fn rest(&mut self) -> (Vec<u8>, Option<ReadError>) {
         let (mut bytes, mut held) = (Vec::new(), Vec::new());
         let error = loop {
@@ -146,7 +146,7 @@ impl<F: FnMut(Range<u64>, Clock) -> Chunks + Unpin> Driver<F> {
                     }
                 }
                 Some(Err(error)) => {
-                    assert!(self.next().is_none(), "behind an error there is nothing");
+                    assert!(self.next().is_none(), "nothing follows an error");
                     break Some(error);
                 }
                 None => break None,
@@ -163,22 +163,22 @@ fn small() -> Limits {
     Limits { part_bytes: 300, parts: 5, growth_bytes: 60, held_bytes: 640, block_bytes: 32, chunk_bytes: 64 }
 }
 
-/// Parts of the same speed.
+/// A stream with parts of equal speed.
 fn steady(range: Range<u64>, limits: Limits, slow: u8) -> Driver<impl FnMut(Range<u64>, Clock) -> Chunks + Unpin> {
-    let watched = Arc::new(Watched::default());
-    let watching = Arc::clone(&watched);
+    let counts = Arc::new(Counts::default());
+    let counting = Arc::clone(&counts);
     let open = move |part: Range<u64>, _| {
         let dice = Rng::with_seed(part.start);
-        Fake::open(part, slow, limits.chunk_bytes, dice, &watching).boxed()
+        Fake::open(part, slow, limits.chunk_bytes, dice, &counting).boxed()
     };
-    Driver::new(Ahead::new(range, limits, open), watched)
+    Driver::new(Ahead::new(range, limits, open), counts)
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn bytes_come_in_order_whatever_the_parts_do(
+    fn bytes_come_in_order_for_any_behavior_of_the_parts(
         seed: u64,
         part_bytes in 1_u64..400,
         parts in 1_usize..7,
@@ -188,25 +188,25 @@ proptest! {
         fails_at in proptest::collection::vec(0_u64..10_000, 0..3),
     ) {
         let limits = Limits { part_bytes, parts, growth_bytes: part_bytes / 4, held_bytes, block_bytes: 16, chunk_bytes: 32 };
-        let (range, watched) = (start..start + length, Arc::new(Watched::default()));
-        let (mut dice, watching, failing) = (Rng::with_seed(seed), Arc::clone(&watched), fails_at.clone());
+        let (range, counts) = (start..start + length, Arc::new(Counts::default()));
+        let (mut dice, counting, failing) = (Rng::with_seed(seed), Arc::clone(&counts), fails_at.clone());
         let open = move |part: Range<u64>, _| {
-            let mut fake = Fake::open(part.clone(), dice.u8(..100), limits.chunk_bytes, dice.fork(), &watching);
+            let mut fake = Fake::open(part.clone(), dice.u8(..100), limits.chunk_bytes, dice.fork(), &counting);
             fake.fails_at = failing.iter().copied().filter(|at| part.contains(at)).collect();
             fake.boxed()
         };
-        let mut driver = Driver::new(Ahead::new(range.clone(), limits, open), Arc::clone(&watched));
+        let mut driver = Driver::new(Ahead::new(range.clone(), limits, open), Arc::clone(&counts));
         let (bytes, error) = driver.rest();
         let fails = fails_at.into_iter().filter(|at| range.contains(at)).min();
         let expected: Vec<u8> = (start..fails.unwrap_or(range.end)).map(byte).collect();
         prop_assert!(bytes == expected, "{} bytes of {}", bytes.len(), expected.len());
         prop_assert_eq!(error.map(|error| error.to_string()), fails.map(|at| failure(at).to_string()));
-        prop_assert_eq!(count(&watched.open), 0, "nothing stays open behind the end");
+        prop_assert_eq!(count(&counts.open), 0, "no part stays open after the end");
     }
 }
 
 #[test]
-fn a_block_is_used_again_if_nobody_holds_it() {
+fn a_block_is_reused_if_nobody_holds_it() {
     let used = || Bytes::from(vec![7; 100]);
     assert_eq!((block_of(used(), 64).len(), block_of(used(), 64).capacity()), (0, 100));
     let held = used();
@@ -216,7 +216,7 @@ fn a_block_is_used_again_if_nobody_holds_it() {
 }
 
 #[test]
-fn what_was_given_last_is_kept_and_used_again() {
+fn the_block_returned_last_is_reused() {
     let mut driver = steady(0..9_000, small(), 90);
     while driver.ahead.last_given.is_empty() {
         driver.next().unwrap().unwrap();
@@ -226,8 +226,8 @@ fn what_was_given_last_is_kept_and_used_again() {
         let at = used.as_ptr();
         driver.ahead.last_given = used;
         driver.next().unwrap().unwrap();
-        let kept = driver.ahead.parts.iter().map(|part| &part.kept);
-        let mut blocks = kept.flat_map(|kept| kept.full.iter().map(|block| &block[..]).chain([&kept.last[..]]));
+        let stored = driver.ahead.parts.iter().map(|part| &part.stored);
+        let mut blocks = stored.flat_map(|stored| stored.full.iter().map(|block| &block[..]).chain([&stored.last[..]]));
         if blocks.any(|block| block.as_ptr() == at) {
             break;
         }
@@ -235,42 +235,42 @@ fn what_was_given_last_is_kept_and_used_again() {
 }
 
 #[test]
-fn who_waits_for_bytes_gets_all_parts_but_not_at_once() {
+fn a_reader_that_waits_gets_all_parts_one_by_one() {
     let mut driver = steady(0..9_000, small(), 90);
     let growth = usize::try_from(small().growth_bytes).unwrap();
     while driver.given < 9_000 {
         driver.next().unwrap().unwrap();
         let most = 1 + driver.given / growth;
-        assert!(count(&driver.watched.most) <= most, "behind {} bytes", driver.given);
+        assert!(count(&driver.counts.most) <= most, "after {} bytes", driver.given);
     }
-    assert_eq!(count(&driver.watched.most), small().parts);
-    assert_eq!(count(&driver.watched.opened), 30);
+    assert_eq!(count(&driver.counts.most), small().parts);
+    assert_eq!(count(&driver.counts.opened), 30);
 }
 
 #[test]
-fn who_never_waits_has_one_part() {
+fn a_reader_that_never_waits_has_one_part() {
     let mut driver = steady(0..9_000, small(), 0);
     assert_eq!(driver.rest().0.len(), 9_000);
-    assert_eq!((count(&driver.watched.opened), count(&driver.watched.most)), (30, 1));
+    assert_eq!((count(&driver.counts.opened), count(&driver.counts.most)), (30, 1));
 }
 
 #[test]
-fn who_reads_a_beginning_opens_one_and_dropping_closes_all() {
+fn reading_a_beginning_opens_one_part_and_dropping_closes_all() {
     let mut driver = steady(0..9_000, small(), 90);
-    assert_eq!(count(&driver.watched.opened), 0, "nothing is opened before it is polled");
+    assert_eq!(count(&driver.counts.opened), 0, "the first poll opens the first part");
     driver.next().unwrap().unwrap();
     driver.next().unwrap().unwrap();
-    assert_eq!(count(&driver.watched.opened), 1);
-    while count(&driver.watched.open) < 5 {
+    assert_eq!(count(&driver.counts.opened), 1);
+    while count(&driver.counts.open) < 5 {
         driver.next().unwrap().unwrap();
     }
-    let watched = Arc::clone(&driver.watched);
+    let counts = Arc::clone(&driver.counts);
     drop(driver);
-    assert_eq!(count(&watched.open), 0);
+    assert_eq!(count(&counts.open), 0);
 }
 
 #[test]
-fn other_tasks_get_their_turn() {
+fn the_stream_yields_to_other_tasks() {
     let limits = Limits { part_bytes: 1 << 20, block_bytes: 1 << 15, chunk_bytes: 1 << 16, ..Limits::default() };
     let mut driver = steady(0..10 << 20, limits, 0);
     let (mut in_a_row, mut turns) = (0, 0);
@@ -286,20 +286,20 @@ fn other_tasks_get_their_turn() {
 }
 
 #[test]
-fn no_patience_is_lost_where_nobody_waits() {
+fn time_without_a_waiting_reader_does_not_count() {
     let (clocks, gate) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-    let watched = Arc::new(Watched::default());
-    let (given_clocks, closed, watching) = (Arc::clone(&clocks), Arc::clone(&gate), Arc::clone(&watched));
+    let counts = Arc::new(Counts::default());
+    let (given_clocks, closed, counting) = (Arc::clone(&clocks), Arc::clone(&gate), Arc::clone(&counts));
     let open = move |part: Range<u64>, clock| {
         given_clocks.lock().unwrap().push(clock);
         let gate = (part.start == 0).then(|| (100, Arc::clone(&closed)));
-        let mut fake = Fake::open(part, 0, 64, Rng::with_seed(1), &watching);
+        let mut fake = Fake::open(part, 0, 64, Rng::with_seed(1), &counting);
         fake.gate = gate;
         fake.boxed()
     };
     let limits = Limits { held_bytes: 128, ..small() };
-    let mut driver = Driver::new(Ahead::new(0..600, limits, open), watched);
-    let stood = |at: usize| clocks.lock().unwrap().get(at).map_or(Duration::ZERO, Clock::stood);
+    let mut driver = Driver::new(Ahead::new(0..600, limits, open), counts);
+    let stopped = |at: usize| clocks.lock().unwrap().get(at).map_or(Duration::ZERO, Clock::stopped);
     let pass = || {
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(20) {}
@@ -308,16 +308,16 @@ fn no_patience_is_lost_where_nobody_waits() {
     driver.next().unwrap().unwrap();
     pass();
     while driver.poll().is_ready() {}
-    assert!(stood(0) >= Duration::from_millis(20), "who takes the bytes was away");
+    assert!(stopped(0) >= Duration::from_millis(20), "the reader was away");
     assert!(driver.poll().is_pending());
-    assert!(!driver.ahead.has_room() && count(&driver.watched.open) == 2);
+    assert!(!driver.ahead.has_room() && count(&driver.counts.open) == 2);
 
-    let before = [stood(0), stood(1)];
+    let before = [stopped(0), stopped(1)];
     pass();
     assert!(driver.poll().is_pending());
     gate.store(true, Ordering::Relaxed);
     driver.next().unwrap().unwrap();
-    assert_eq!(stood(0), before[0], "the first part was waited for");
+    assert_eq!(stopped(0), before[0], "the reader waited for the first part");
     driver.rest();
-    assert!(stood(1) >= before[1] + Duration::from_millis(20), "the second one had no room");
+    assert!(stopped(1) >= before[1] + Duration::from_millis(20), "the second part had no room");
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails by panicking is a test that fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may panic to fail")]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,20 +13,20 @@ use super::*;
 const ETAG: &str = "\"abc\"";
 const MODIFIED: &str = "Tue, 12 Nov 2019 13:01:52 GMT";
 
-/// What the server does with one request.
+/// The server's reaction to one request.
 #[derive(Clone, Debug)]
 enum Act {
-    /// Answers as S3 does, but closes after so many bytes of the body.
+    /// Answers as S3 does, but closes the connection after this number of bytes of the body.
     Cut(usize),
     /// Answers with this status and error code.
     Fail(u16, &'static str),
-    /// Closes without an answer.
+    /// Closes the connection without an answer.
     Close,
-    /// Falls silent after so many bytes of the body and keeps the connection.
+    /// Sends nothing more after this number of bytes of the body, and keeps the connection.
     Hang(usize),
     /// Ignores the range.
     Whole,
-    /// Answers with another tag: a server that does not heed If-Match.
+    /// Answers with another tag, as a server that ignores If-Match.
     OtherTag,
 }
 
@@ -34,8 +34,8 @@ enum Act {
 struct Server {
     object: Vec<u8>,
     script: Mutex<VecDeque<Act>>,
-    /// What it does with ranges from this byte on, whatever the script says.
-    behind: Option<(usize, Act)>,
+    /// Reaction to ranges that start at or after this byte. It overrides the script.
+    after: Option<(usize, Act)>,
     seen: Mutex<Vec<String>>,
 }
 
@@ -47,11 +47,11 @@ impl Server {
     async fn start_with(
         object: Vec<u8>,
         script: impl IntoIterator<Item = Act>,
-        behind: Option<(usize, Act)>,
+        after: Option<(usize, Act)>,
     ) -> (Arc<Self>, Client) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let server = Self { object, script: Mutex::new(script.into_iter().collect()), behind, seen: Mutex::default() };
+        let server = Self { object, script: Mutex::new(script.into_iter().collect()), after, seen: Mutex::default() };
         let server = Arc::new(server);
         let serving = Arc::clone(&server);
         tokio::spawn(async move {
@@ -80,9 +80,9 @@ impl Server {
         let asked = range.as_ref().map_or(String::new(), |range| format!("{}-{}", range.start, range.end));
         let condition = header("if-match:").unwrap_or_default();
         self.seen.lock().unwrap().push(format!("{method} {asked} {condition}"));
-        let behind = self.behind.as_ref().filter(|(at, _)| range.as_ref().is_some_and(|range| range.start >= *at));
+        let after = self.after.as_ref().filter(|(at, _)| range.as_ref().is_some_and(|range| range.start >= *at));
         let scripted = || self.script.lock().unwrap().pop_front();
-        let act = behind.map(|(_, act)| act.clone()).or_else(scripted).unwrap_or(Act::Cut(usize::MAX));
+        let act = after.map(|(_, act)| act.clone()).or_else(scripted).unwrap_or(Act::Cut(usize::MAX));
         let answer = self.answer(&method, range, &act)?;
         let cut = if let Act::Cut(cut) | Act::Hang(cut) = act { cut } else { usize::MAX };
         let split = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
@@ -100,7 +100,7 @@ impl Server {
         let (status, extra, body) = match (act, range) {
             (Act::Close, _) => return None,
             (Act::Fail(status, code), _) => {
-                let body = format!("<Error><Code>{code}</Code><Message>as told</Message></Error>").into_bytes();
+                let body = format!("<Error><Code>{code}</Code><Message>from the script</Message></Error>").into_bytes();
                 (*status, String::new(), if method == "head" { Vec::new() } else { body })
             }
             (Act::Whole, _) | (_, None) => (200, String::new(), self.object.clone()),
@@ -131,25 +131,25 @@ fn client(url: &str) -> Client {
     Client::from_conf(config)
 }
 
-fn hasty() -> Patience {
-    Patience {
+fn hasty() -> ReadRetry {
+    ReadRetry {
         backoff: Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) },
         give_up_after: Duration::from_secs(1),
         idle_limit: Duration::from_millis(200),
     }
 }
 
-/// For what must not be tried again where it takes long.
-fn patient() -> Patience {
-    Patience { idle_limit: Duration::from_secs(20), give_up_after: Duration::from_mins(1), ..hasty() }
+/// Long limits, for tests in which a slow answer must not cause a retry.
+fn patient() -> ReadRetry {
+    ReadRetry { idle_limit: Duration::from_secs(20), give_up_after: Duration::from_mins(1), ..hasty() }
 }
 
 async fn find(client: Client) -> Result<Source, ReadError> {
     find_with(client, hasty()).await
 }
 
-async fn find_with(client: Client, patience: Patience) -> Result<Source, ReadError> {
-    open_with(client, "bucket", "a key+é.csv", None, patience).await
+async fn find_with(client: Client, retry: ReadRetry) -> Result<Source, ReadError> {
+    open_with(client, "bucket".to_owned(), "a key+é.csv".to_owned(), None, retry).await
 }
 
 async fn all(source: &Source, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
@@ -162,7 +162,7 @@ fn object(length: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn it_goes_on_where_a_body_broke() {
+async fn reading_resumes_where_a_body_broke_off() {
     let bytes = object(1000);
     let script =
         [Act::Cut(usize::MAX), Act::Cut(10), Act::Cut(0), Act::Close, Act::Fail(503, "SlowDown"), Act::Cut(333)];
@@ -183,7 +183,7 @@ async fn it_goes_on_where_a_body_broke() {
 }
 
 #[tokio::test]
-async fn a_body_may_break_at_every_byte() {
+async fn a_body_may_break_off_at_every_byte() {
     let bytes = object(60);
     let cuts = std::iter::once(Act::Cut(usize::MAX)).chain(std::iter::repeat_n(Act::Cut(1), 59));
     let (server, client) = Server::start(bytes.clone(), cuts).await;
@@ -193,7 +193,7 @@ async fn a_body_may_break_at_every_byte() {
 }
 
 #[tokio::test]
-async fn a_range_is_a_range() {
+async fn only_the_bytes_of_a_range_are_read() {
     let bytes = object(5000);
     let (server, client) = Server::start(bytes.clone(), [Act::Cut(usize::MAX), Act::Cut(100)]).await;
     let source = find(client).await.unwrap();
@@ -204,7 +204,7 @@ async fn a_range_is_a_range() {
 }
 
 #[tokio::test]
-async fn the_identity_is_what_the_head_says() {
+async fn the_identity_comes_from_the_head_request() {
     let (_server, client) = Server::start(object(7), []).await;
     let source = find(client).await.unwrap();
     let identity = source.identity();
@@ -216,7 +216,7 @@ async fn the_identity_is_what_the_head_says() {
 }
 
 #[tokio::test]
-async fn a_changed_object_is_told() {
+async fn a_changed_object_is_an_error() {
     for act in [Act::Fail(412, "PreconditionFailed"), Act::OtherTag, Act::Fail(416, "InvalidRange")] {
         let (_server, client) = Server::start(object(100), [Act::Cut(usize::MAX), Act::Cut(50), act]).await;
         let source = find(client).await.unwrap();
@@ -227,17 +227,21 @@ async fn a_changed_object_is_told() {
 }
 
 #[tokio::test]
-async fn a_server_that_ignores_ranges_is_told() {
+async fn a_server_that_ignores_ranges_is_an_error() {
     let (_server, client) = Server::start(object(100), [Act::Cut(usize::MAX), Act::Cut(50), Act::Whole]).await;
     let source = find(client).await.unwrap();
     assert!(matches!(all(&source, 0..100).await, Err(ReadError::Refused { .. })));
     let (_server, client) = Server::start(object(100), [Act::Cut(usize::MAX), Act::Whole]).await;
     let source = find(client).await.unwrap();
-    assert_eq!(all(&source, 0..40).await.unwrap(), object(40), "from the start it does no harm");
+    assert_eq!(
+        all(&source, 0..40).await.unwrap(),
+        object(40),
+        "from the start, the whole object is as good as a range"
+    );
 }
 
 #[tokio::test]
-async fn refusals_are_told_apart_and_not_retried() {
+async fn refusals_are_distinguished_and_not_retried() {
     type Is = fn(&ReadError) -> bool;
     let cases: [(u16, &'static str, Is); 7] = [
         (404, "NoSuchKey", |error| matches!(error, ReadError::NotFound { what: "key", .. })),
@@ -253,7 +257,7 @@ async fn refusals_are_told_apart_and_not_retried() {
         let (server, client) = Server::start(object(10), script).await;
         let error = find(client).await.unwrap_err();
         assert!(is(&error) && error.is_permanent(), "{code}: {error:?}");
-        assert_eq!(server.seen().len(), 2, "{code}: one HEAD, and one GET to learn why");
+        assert_eq!(server.seen().len(), 2, "{code}: one HEAD, and one GET for the cause");
         let (server, client) = Server::start(object(10), [Act::Cut(usize::MAX), Act::Fail(status, code)]).await;
         let error = all(&find(client).await.unwrap(), 0..10).await.unwrap_err();
         assert!(is(&error), "{code}: {error:?}");
@@ -281,8 +285,9 @@ async fn expired_signatures_and_tokens_are_retried() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_an_error_once_patience_ends() {
-    let forever = std::iter::once(Act::Cut(usize::MAX)).chain(std::iter::repeat_n(Act::Fail(400, "ExpiredToken"), 9999));
+async fn an_expired_token_is_an_error_after_the_last_retry() {
+    let forever =
+        std::iter::once(Act::Cut(usize::MAX)).chain(std::iter::repeat_n(Act::Fail(400, "ExpiredToken"), 9999));
     let (_server, client) = Server::start(object(10), forever).await;
     let error = all(&find(client).await.unwrap(), 0..10).await.unwrap_err();
     assert!(matches!(&error, ReadError::Unavailable { .. }) && !error.is_permanent(), "{error:?}");
@@ -299,7 +304,7 @@ async fn a_refused_head_is_retried_if_a_get_succeeds() {
 }
 
 #[tokio::test]
-async fn missing_credentials_are_told() {
+async fn missing_credentials_are_an_error_about_credentials() {
     let (_server, client) = Server::start(object(10), []).await;
     let provider = aws_config::credential_process::CredentialProcessProvider::new("exit 1".to_owned());
     let config = client.config().to_builder().credentials_provider(provider).build();
@@ -308,7 +313,7 @@ async fn missing_credentials_are_told() {
 }
 
 #[tokio::test]
-async fn it_tries_the_head_again_and_gives_up_in_time() {
+async fn a_head_request_is_retried_and_reading_gives_up_in_time() {
     let (server, client) = Server::start(object(10), [Act::Fail(500, "InternalError"), Act::Close]).await;
     assert_eq!(find(client).await.unwrap().len(), 10);
     assert_eq!(server.seen().len(), 3);
@@ -322,7 +327,7 @@ async fn it_tries_the_head_again_and_gives_up_in_time() {
 }
 
 #[tokio::test]
-async fn silence_counts_as_broken() {
+async fn a_silent_body_counts_as_broken() {
     let (server, client) = Server::start(object(100), [Act::Cut(usize::MAX), Act::Hang(50)]).await;
     let source = find(client).await.unwrap();
     assert_eq!(all(&source, 0..100).await.unwrap(), object(100));
@@ -330,7 +335,7 @@ async fn silence_counts_as_broken() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_not_permanent() {
+async fn an_unreachable_service_is_not_permanent() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -341,7 +346,7 @@ async fn nobody_there_is_not_permanent() {
 const PART: usize = 4 * 1024 * 1024;
 
 #[tokio::test]
-async fn a_long_range_is_read_by_parts() {
+async fn a_long_range_is_read_in_parts() {
     let bytes = object(6 * PART + 5);
     let (server, client) = Server::start(bytes.clone(), []).await;
     let source = find_with(client, patient()).await.unwrap();
@@ -355,7 +360,7 @@ async fn a_long_range_is_read_by_parts() {
 }
 
 #[tokio::test]
-async fn who_reads_a_beginning_asks_once() {
+async fn reading_a_beginning_takes_one_request() {
     let (server, client) = Server::start(object(3 * PART), []).await;
     let source = find_with(client, patient()).await.unwrap();
     let mut stream = source.open(0..source.len());
@@ -369,13 +374,13 @@ async fn who_reads_a_beginning_asks_once() {
     assert_eq!(server.seen().len(), 3);
 }
 
-/// Parts of a few bytes, so that many of them are few.
+/// Limits with small parts, so that a short object has many.
 fn small() -> Limits {
     Limits { part_bytes: 1000, parts: 4, growth_bytes: 250, held_bytes: 2500, block_bytes: 100, chunk_bytes: 1000 }
 }
 
-async fn all_by_parts(client: Client, patience: Patience) -> Result<Vec<u8>, (usize, ReadError)> {
-    let object = ObjectSource::find(client, "bucket".to_owned(), "key".to_owned(), None, patience).await.unwrap();
+async fn all_by_parts(client: Client, retry: ReadRetry) -> Result<Vec<u8>, (usize, ReadError)> {
+    let object = ObjectSource::find(client, "bucket".to_owned(), "key".to_owned(), None, retry).await.unwrap();
     let mut stream = object.stream_within(0..object.identity.size_bytes, small()).boxed();
     let mut bytes = Vec::new();
     while let Some(chunk) = stream.next().await {
@@ -385,7 +390,7 @@ async fn all_by_parts(client: Client, patience: Patience) -> Result<Vec<u8>, (us
 }
 
 #[tokio::test]
-async fn parts_that_break_are_taken_up_again() {
+async fn parts_that_break_off_are_resumed() {
     let bytes = object(20_500);
     for seed in 0..20 {
         let mut dice = fastrand::Rng::with_seed(seed);
@@ -404,14 +409,14 @@ async fn parts_that_break_are_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_part_that_fell_silent_is_taken_up_again() {
+async fn a_silent_part_is_resumed() {
     let bytes = object(5000);
     let (_server, client) = Server::start(bytes.clone(), [Act::Cut(usize::MAX), Act::Hang(300), Act::Hang(400)]).await;
     assert_eq!(all_by_parts(client, hasty()).await.map_err(|(_, error)| error).unwrap(), bytes);
 }
 
 #[tokio::test]
-async fn a_change_between_parts_is_told_in_its_place() {
+async fn a_change_between_parts_is_an_error_after_the_bytes_before_it() {
     for act in [Act::Fail(412, "PreconditionFailed"), Act::OtherTag, Act::Fail(416, "InvalidRange")] {
         let (_server, client) = Server::start_with(object(5000), [], Some((2000, act))).await;
         let (given, error) = all_by_parts(client, patient()).await.unwrap_err();
@@ -423,23 +428,23 @@ async fn a_change_between_parts_is_told_in_its_place() {
 }
 
 #[tokio::test]
-async fn a_clock_that_stands_loses_no_patience() {
+async fn time_with_the_clock_stopped_does_not_count() {
     let (_server, client) = Server::start(object(10), []).await;
     let object = ObjectSource::find(client, "bucket".to_owned(), "key".to_owned(), None, hasty()).await.unwrap();
     let clock = Clock::start();
-    clock.stand(Duration::from_hours(1));
+    clock.stop_for(Duration::from_hours(1));
     let late = time::sleep(hasty().idle_limit * 2);
     object.in_time(0, &clock, late).await.unwrap();
-    let mut stall = Stall::new(Patience { give_up_after: Duration::ZERO, ..hasty() }, Clock::start());
+    let mut stall = Stall::new(ReadRetry { give_up_after: Duration::ZERO, ..hasty() }, Clock::start());
     assert!(stall.wait(object.broken(0, "x")).await.is_err());
-    let mut stall = Stall::new(Patience { give_up_after: Duration::from_nanos(1), ..hasty() }, clock);
+    let mut stall = Stall::new(ReadRetry { give_up_after: Duration::from_nanos(1), ..hasty() }, clock);
     for _ in 0..3 {
         stall.wait(object.broken(0, "x")).await.unwrap();
     }
 }
 
 #[test]
-fn content_ranges() {
+fn content_ranges_are_parsed() {
     assert_eq!(parse_content_range("bytes 5-9/10"), Some((5, Some(10))));
     assert_eq!(parse_content_range("bytes 0-0/*"), Some((0, None)));
     for bad in ["", "bytes", "bytes 5/10", "bytes x-9/10", "items 0-1/2", "bytes 0-1/x"] {
