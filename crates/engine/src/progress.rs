@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use notaflux_records::csv::Position;
+use notaflux_records::record::Position;
 use notaflux_write::Tally;
 
 /// A place between two records.

@@ -9,7 +9,7 @@ use async_compression::zstd::DParameter;
 use crc32fast::Hasher;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::container::{Compression, Entry};
+use super::entry::{Compression, Entry};
 use super::error::{Place, ReadError};
 use super::source::Source;
 use super::stored::Stored;

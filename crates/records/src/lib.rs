@@ -1,35 +1,33 @@
-//! Bytes to raw records. Knows nothing of invoices.
+//! Turns bytes into raw records. Knows nothing about invoices.
 //!
 //! ```text
 //! Source ─► Contents ─► DecodedReader ─┬► CsvReader ──┬► RawRecord
 //! (ranges)  (entries)   (decompress)   └► JsonReader ─┘
 //! ```
 //!
-//! | file | what it holds |
+//! | file | responsibility |
 //! | --- | --- |
-//! | [`source`] | one version of an object, read by ranges: a local file or an S3 object |
-//! | `file`, `object` | the two kinds of source; the second resumes after a broken body |
-//! | `ahead` | a long range in parts that are fetched at once, in order and within a bound of memory |
-//! | [`container`] | what a source is, told from its bytes: plain, gzip, zstd or zip; its entries |
-//! | `zip` | the directory of a zip, streamed |
-//! | [`decode`] | the decoded bytes of an entry, with checksums and positions |
-//! | `stored` | the stored bytes of an entry, counted; gathered for the decoders |
-//! | [`record`] | what the formats share: positions, raw records |
-//! | [`reader`] | records of either format |
-//! | [`csv`] | CSV records with exact positions and a cap on their length |
-//! | `header` | delimiter and header line of a CSV |
-//! | [`json`] | JSON elements with exact positions and a cap on their length; what a JSON entry looks like |
-//! | [`error`] | why reading stops, and whether it may be tried again |
+//! | [`source`] | one version of an object, read by ranges; the trait that a store implements |
+//! | [`file`] | the source of a local file |
+//! | [`container`] | detects plain, gzip, zstd or zip from the content, and lists the entries |
+//! | `entry` | one stretch of data in a source, and how its bytes are stored |
+//! | `zip` | reads the directory of a zip as a stream |
+//! | `decode` | decodes the bytes of an entry, checks checksums and counts positions |
+//! | `stored` | the stored bytes of an entry, counted, and gathered for the decoders |
+//! | [`record`] | what the formats share: positions and raw records |
+//! | [`reader`] | reads the records of either format |
+//! | [`csv`] | CSV records with exact positions and a limit on their length; delimiter and header line |
+//! | [`json`] | JSON elements with exact positions and a limit on their length; detects where the elements are |
+//! | [`error`] | why reading stops, and whether it can be retried |
 //!
-//! Memory is bounded by the constants of these files, whatever the size of the source, of a record or the ratio of
-//! compression.
+//! Constants in these files bound the memory, whatever the size of the source, of a record or the ratio of compression.
 
 pub mod container;
 pub mod csv;
-pub mod decode;
+mod decode;
+mod entry;
 pub mod error;
 pub mod file;
-mod header;
 pub mod json;
 pub mod reader;
 pub mod record;

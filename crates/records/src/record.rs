@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a record's raw text that [`RawRecord::raw`] gives: what a reject keeps.
 pub const RAW_LIMIT_BYTES: usize = 4096;
 
+/// The byte order mark of UTF-8.
+pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
+
 /// What the bytes of an entry are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,15 +4,15 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use super::container::{Compression, Entry};
+use super::entry::{Compression, Entry};
 use super::error::{Place, ReadError};
 use super::source::{Source, SourceStream};
 
 /// Entries of an archive. A Portal archive has three; each becomes part of the plan, which is held in memory.
-pub const ENTRIES_LIMIT: usize = 10_000;
+const ENTRIES_LIMIT: usize = 10_000;
 
 /// Bytes of an archive's directory: 800 for each of [`ENTRIES_LIMIT`] entries. Bounds the names held in memory.
-pub const DIRECTORY_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
+const DIRECTORY_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Length of a local file header without its name and extra field.
 pub(super) const LOCAL_HEADER_BYTES: u64 = 30;

@@ -22,7 +22,7 @@ pub(super) struct Scanner {
     /// Byte of the record that is looked at next.
     at: usize,
     /// What stands before that byte.
-    before: Before,
+    before: Carry,
     /// Where fields end, as many as are counted, and room behind them.
     ends: Vec<usize>,
     count: usize,
@@ -31,12 +31,12 @@ pub(super) struct Scanner {
     has_inner_line_ends: bool,
     has_inner_quotes: bool,
     /// The state of a record that is not regular.
-    state: Option<State>,
+    state: Option<FieldState>,
 }
 
 /// What stands before a block.
 #[derive(Debug, Clone, Copy)]
-struct Before {
+struct Carry {
     /// All bits within quotes, none outside.
     quoted: u64,
     /// The lowest bit, for a delimiter or no byte at all.
@@ -45,13 +45,13 @@ struct Before {
     closing: u64,
 }
 
-impl Before {
+impl Carry {
     const NOTHING: Self = Self { quoted: 0, separator: 1, closing: 0 };
 }
 
 /// Where a byte of a record that is not regular leads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum FieldState {
     FieldStart,
     Unquoted,
     Quoted,
@@ -61,7 +61,7 @@ enum State {
 
 /// What is known of the fields of a record.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Found {
+pub(super) enum Quoting {
     /// They are stretches of its text.
     Plain,
     /// They are, but that some have quotes in them, every one of which is doubled.
@@ -72,7 +72,7 @@ pub(super) enum Found {
 
 /// Where a record ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct End {
+pub(super) struct RecordEnd {
     /// Its bytes, line end not counted.
     pub(super) record: usize,
     /// Its bytes with the line end; 0 where there is no record.
@@ -86,7 +86,7 @@ impl Scanner {
         Self {
             delimiter,
             at: 0,
-            before: Before::NOTHING,
+            before: Carry::NOTHING,
             ends: Vec::new(),
             count: 0,
             fields: Vec::new(),
@@ -98,17 +98,17 @@ impl Scanner {
 
     /// Begins with another record.
     pub(super) fn begin(&mut self) {
-        (self.at, self.before, self.count) = (0, Before::NOTHING, 0);
+        (self.at, self.before, self.count) = (0, Carry::NOTHING, 0);
         (self.has_inner_line_ends, self.has_inner_quotes, self.state) = (false, false, None);
         self.fields.clear();
     }
 
     /// What is known of the fields of the record whose end was found.
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn quoting(&self) -> Quoting {
         match self.state {
-            Some(_) => Found::Irregular,
-            None if self.has_inner_quotes => Found::Doubled,
-            None => Found::Plain,
+            Some(_) => Quoting::Irregular,
+            None if self.has_inner_quotes => Quoting::Doubled,
+            None => Quoting::Plain,
         }
     }
 
@@ -129,7 +129,7 @@ impl Scanner {
 
     /// Goes on to the end of the record, which begins with the first of `bytes`; none where more bytes are needed to tell.
     /// There are none behind these if they have `ended`.
-    pub(super) fn end(&mut self, bytes: &[u8], ended: bool) -> Option<End> {
+    pub(super) fn end(&mut self, bytes: &[u8], ended: bool) -> Option<RecordEnd> {
         while self.state.is_none() {
             let rest = bytes.get(self.at..).unwrap_or_default();
             let length = rest.len().min(BLOCK_BYTES);
@@ -138,7 +138,7 @@ impl Scanner {
             }
             let seen = Block::of(rest, self.delimiter).seen_behind(self.before, length);
             if !seen.is_regular {
-                (self.at, self.state) = (0, Some(State::FieldStart));
+                (self.at, self.state) = (0, Some(FieldState::FieldStart));
                 break;
             }
             match seen.end {
@@ -198,7 +198,7 @@ impl Scanner {
     }
 
     /// The record that the end of the input ends.
-    fn end_of_input(&mut self, bytes: &[u8]) -> End {
+    fn end_of_input(&mut self, bytes: &[u8]) -> RecordEnd {
         let within_quotes = self.before.quoted != 0;
         if !bytes.is_empty() {
             self.ends.truncate(self.count);
@@ -206,24 +206,26 @@ impl Scanner {
             self.count += 1;
             self.cut(bytes, within_quotes);
         }
-        End { record: bytes.len(), next: bytes.len(), within_quotes }
+        RecordEnd { record: bytes.len(), next: bytes.len(), within_quotes }
     }
 
-    fn end_byte_by_byte(&mut self, bytes: &[u8], ended: bool) -> Option<End> {
-        let mut state = self.state.unwrap_or(State::FieldStart);
+    fn end_byte_by_byte(&mut self, bytes: &[u8], ended: bool) -> Option<RecordEnd> {
+        let mut state = self.state.unwrap_or(FieldState::FieldStart);
         for byte in bytes.iter().skip(self.at) {
             state = match (state, byte) {
-                (State::Quoted, b'"') => State::QuoteInQuoted,
-                (State::FieldStart | State::QuoteInQuoted, b'"') | (State::Quoted, _) => State::Quoted,
+                (FieldState::Quoted, b'"') => FieldState::QuoteInQuoted,
+                (FieldState::FieldStart | FieldState::QuoteInQuoted, b'"') | (FieldState::Quoted, _) => {
+                    FieldState::Quoted
+                }
                 (_, b'\n' | b'\r') => return line_end(bytes, self.at, ended),
-                (_, byte) if *byte == self.delimiter => State::FieldStart,
-                _ => State::Unquoted,
+                (_, byte) if *byte == self.delimiter => FieldState::FieldStart,
+                _ => FieldState::Unquoted,
             };
             self.has_inner_line_ends |= matches!(byte, b'\n' | b'\r');
             (self.at, self.state) = (self.at + 1, Some(state));
         }
-        let within_quotes = state == State::Quoted;
-        ended.then_some(End { record: bytes.len(), next: bytes.len(), within_quotes })
+        let within_quotes = state == FieldState::Quoted;
+        ended.then_some(RecordEnd { record: bytes.len(), next: bytes.len(), within_quotes })
     }
 }
 
@@ -245,7 +247,7 @@ struct Seen {
     is_regular: bool,
     has_inner_line_ends: bool,
     has_inner_quotes: bool,
-    after: Before,
+    after: Carry,
 }
 
 impl Block {
@@ -271,7 +273,7 @@ impl Block {
 
     /// What its first `length` bytes are behind what was `before`.
     #[inline]
-    fn seen_behind(self, before: Before, length: usize) -> Seen {
+    fn seen_behind(self, before: Carry, length: usize) -> Seen {
         let quoted = odd_up_to_each(self.quotes) ^ before.quoted;
         let (opening, closing) = (self.quotes & quoted, self.quotes & !quoted);
         let separators = (self.delimiters | self.line_ends) & !quoted;
@@ -290,7 +292,7 @@ impl Block {
             is_regular: misplaced & scope == 0,
             has_inner_line_ends: self.line_ends & quoted & scope != 0,
             has_inner_quotes: inner_quotes & scope != 0,
-            after: Before {
+            after: Carry {
                 quoted: 0_u64.wrapping_sub(quoted >> last & 1),
                 separator: separators >> last & 1,
                 closing: closing >> last & 1,
@@ -307,11 +309,11 @@ fn odd_up_to_each(bits: u64) -> u64 {
 
 /// The end of a record whose line end begins there; none where it cannot be told yet whether that is CRLF.
 #[inline]
-fn line_end(bytes: &[u8], at: usize, ended: bool) -> Option<End> {
+fn line_end(bytes: &[u8], at: usize, ended: bool) -> Option<RecordEnd> {
     let length = match (bytes.get(at), bytes.get(at + 1)) {
         (Some(b'\r'), Some(b'\n')) => 2,
         (Some(b'\r'), None) if !ended => return None,
         _ => 1,
     };
-    Some(End { record: at, next: at + length, within_quotes: false })
+    Some(RecordEnd { record: at, next: at + length, within_quotes: false })
 }

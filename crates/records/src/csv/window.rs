@@ -4,13 +4,11 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::scanner::End;
-use crate::record::Position;
+use super::scanner::RecordEnd;
+use crate::record::{BOM, Position};
 
 /// Bytes asked for at once. Measured: below 128 KiB the calls between show.
 pub(super) const BUFFER_BYTES: usize = 128 * 1024;
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What has come of the input and is not done with.
 #[derive(Debug)]
@@ -51,7 +49,7 @@ impl Window {
     }
 
     /// The text of the record that was advanced over last.
-    pub(super) fn before(&self, end: End) -> &[u8] {
+    pub(super) fn before(&self, end: RecordEnd) -> &[u8] {
         let start = self.from.saturating_sub(end.next);
         self.bytes.get(start..start + end.record).unwrap_or_default()
     }
@@ -86,7 +84,7 @@ impl Window {
 
     /// Says that the record that ends there is done with. Gives where the next one's search begins.
     #[inline]
-    pub(super) fn advance(&mut self, end: End, has_inner_line_ends: bool) -> Position {
+    pub(super) fn advance(&mut self, end: RecordEnd, has_inner_line_ends: bool) -> Position {
         let lines = match self.record().get(..end.next) {
             Some(text) if has_inner_line_ends => count_line_ends(text),
             _ => u64::from(end.next > end.record),

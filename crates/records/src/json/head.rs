@@ -5,21 +5,20 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::super::error::ReadError;
-use super::super::record::{Position, Shape};
-use super::BOM;
 use super::lexer::Lexer;
 use super::reader::ELEMENT_LIMIT_BYTES;
 use super::splitter::{Splitter, is_space, line_feeds};
+use crate::error::ReadError;
+use crate::record::{BOM, Position, Shape};
 
 /// Bytes looked at, and read at once while no element of them is complete: 50 invoices of 5 KB.
 const STEP_BYTES: usize = 256 * 1024;
 
 /// Elements given of a candidate: as many as conventions are told from.
-pub const ELEMENTS_LIMIT: usize = 50;
+pub(super) const ELEMENTS_LIMIT: usize = 50;
 
 /// Objects within which a list is looked for: two more than `OData`'s `{"d": {"results": […]}}` has.
-pub const LEVELS_LIMIT: usize = 4;
+pub(super) const LEVELS_LIMIT: usize = 4;
 
 /// The beginning of a JSON entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,8 +12,5 @@ mod lexer;
 mod reader;
 mod splitter;
 
-pub use head::{Candidate, ELEMENTS_LIMIT, JsonHead, LEVELS_LIMIT, read_json_head};
+pub use head::{Candidate, JsonHead, read_json_head};
 pub use reader::{ELEMENT_LIMIT_BYTES, JsonReader};
-
-/// The byte order mark of UTF-8.
-const BOM: &[u8] = b"\xef\xbb\xbf";

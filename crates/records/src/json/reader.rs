@@ -4,10 +4,9 @@ use std::mem;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::super::error::{Place, ReadError};
-use super::super::record::{Content, Position, RawRecord, Shape};
-use super::BOM;
 use super::splitter::{Element, Splitter};
+use crate::error::{Place, ReadError};
+use crate::record::{BOM, Content, Position, RawRecord, Shape};
 
 /// Bytes that an element may have. The largest NF-e, 990 items in 500 KB of XML, is under 3 MB
 /// as indented JSON.

@@ -2,9 +2,9 @@
 
 use memchr::{memchr, memchr_iter};
 
-use super::super::error::{Place, ReadError};
-use super::super::record::{Position, Shape};
 use super::lexer::Lexer;
+use crate::error::{Place, ReadError};
+use crate::record::{Position, Shape};
 
 /// The bounds of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::super::testing::{Split, run};
 use super::*;
+use crate::testing::{Split, run};
 
 const ALL: &[usize] = &[usize::MAX];
 

@@ -5,10 +5,10 @@ use std::fmt::Write;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::super::super::record::RAW_LIMIT_BYTES;
-use super::super::super::testing::{Endless, Split, run};
 use super::super::splitter::line_feeds;
 use super::*;
+use crate::record::RAW_LIMIT_BYTES;
+use crate::testing::{Endless, Split, run};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {

@@ -7,9 +7,10 @@ use std::task::{Context, Poll};
 use proptest::prelude::*;
 use tokio::io::ReadBuf;
 
-use super::super::testing::{Endless, Split, run};
-use super::window::{BUFFER_BYTES, count_line_ends};
+use super::super::window::{BUFFER_BYTES, count_line_ends};
 use super::*;
+use crate::record::RAW_LIMIT_BYTES;
+use crate::testing::{Endless, Split, run};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {

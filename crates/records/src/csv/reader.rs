@@ -1,28 +1,14 @@
-//! CSV records with exact positions and a cap on their length.
-//!
-//! ```text
-//! AsyncRead ─► Window (holds) ─► Scanner (finds the end and the fields) ─► RawRecord
-//!                                └► Unquoter (fields with quotes in them) ┘
-//! ```
-//!
-//! The fields of nearly all records are stretches of the text, and are borrowed from it; where quotes stand within quotes, they are
-//! copied. Where quotes stand elsewhere, or text behind them, `csv-async` takes the record apart.
-
-mod scanner;
-mod unquote;
-mod window;
+//! Reads CSV records one after the other.
 
 use std::mem;
 
 use tokio::io::AsyncRead;
 
-use super::error::{Place, ReadError};
-pub use super::header::{Head, read_header, sniff_delimiter};
-use super::record::{Content, Fields};
-pub use super::record::{Position, RAW_LIMIT_BYTES, RawRecord};
-use scanner::{Found, Scanner};
-use unquote::Unquoter;
-use window::Window;
+use super::scanner::{Quoting, Scanner};
+use super::unquote::Unquoter;
+use super::window::Window;
+use crate::error::{Place, ReadError};
+use crate::record::{Content, Fields, Position, RawRecord};
 
 /// Bytes that a record may have, line end not counted, unless options say otherwise: 100 times the longest row of the
 /// layouts known (an NFS-e row of 73 columns with its free text stays under 10 KB), so that beyond it a quote is open.
@@ -112,21 +98,21 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             return Ok(None);
         }
         let text = self.window.record().get(..end.record).unwrap_or_default();
-        let found = self.scanner.found();
-        match found {
-            Found::Plain => {}
-            Found::Doubled => self.unquoter.undouble(text, self.scanner.fields_mut()),
-            Found::Irregular => {
+        let quoting = self.scanner.quoting();
+        match quoting {
+            Quoting::Plain => {}
+            Quoting::Doubled => self.unquoter.undouble(text, self.scanner.fields_mut()),
+            Quoting::Irregular => {
                 let unquoted = self.unquoter.take_apart(text, end.within_quotes).await;
                 unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
             }
         }
         let next = self.window.advance(end, self.scanner.has_inner_line_ends());
         let raw = self.window.before(end);
-        let fields = match found {
-            Found::Plain => Fields::new(raw, self.scanner.fields()),
-            Found::Doubled => Fields::new(self.unquoter.undoubled(), self.scanner.fields()),
-            Found::Irregular => self.unquoter.fields(),
+        let fields = match quoting {
+            Quoting::Plain => Fields::new(raw, self.scanner.fields()),
+            Quoting::Doubled => Fields::new(self.unquoter.undoubled(), self.scanner.fields()),
+            Quoting::Irregular => self.unquoter.fields(),
         };
         Ok(Some(RawRecord {
             content: Content::Fields(fields),

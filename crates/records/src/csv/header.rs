@@ -4,14 +4,12 @@ use std::io::Cursor;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::csv::{CsvOptions, CsvReader};
-use super::error::ReadError;
-use super::record::{Content, Fields, Position};
+use super::reader::{CsvOptions, CsvReader};
+use crate::error::ReadError;
+use crate::record::{BOM, Content, Fields, Position};
 
 /// The delimiters there are, the likeliest first.
 const DELIMITERS: [u8; 4] = *b";,\t|";
-
-const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Bytes read at once while the end of the header line has not come.
 const STEP_BYTES: u64 = 64 * 1024;
@@ -58,7 +56,7 @@ where
 /// The delimiter of a header line: that of `;`, `,`, TAB and `|` which stands most often outside quotes; `;` where none
 /// does, since a single column of decimals may be full of commas.
 #[must_use]
-pub fn sniff_delimiter(header_line: &[u8]) -> u8 {
+fn sniff_delimiter(header_line: &[u8]) -> u8 {
     let mut counts = [0_u32; DELIMITERS.len()];
     for (_, byte) in unquoted(header_line) {
         if let Some(count) = DELIMITERS.iter().position(|one| *one == byte).and_then(|at| counts.get_mut(at)) {
