@@ -1,23 +1,10 @@
-//! `notaflux check`: the survey alone, told for people. What a source is, what would become of it, and what that would cost.
+//! `notaflux check`: the survey and the merge alone. Shows what a source contains, what would be ingested, and the cost.
 
 use std::collections::{BTreeMap, HashMap};
 
 use arrayvec::ArrayString;
 use serde::Serialize;
 
-use super::block::Header;
-use super::classify::Judged;
-use super::error::Error;
-use super::finalize::{self, Merged};
-use super::merge::{self, Placed};
-use super::plan::{Plan, Segment, Skipped};
-use super::progress::{Found, Progress};
-use super::report::LISTED_LIMIT;
-use super::stop_signal::StopSignal;
-use super::store::WorkStore;
-use super::survey;
-use super::work::{Ended, Slot, Work};
-use super::{Observer, Settings};
 use notaflux_invoice::tax_id::TAX_ID_LIMIT;
 use notaflux_invoice::{InvoiceFields, Role};
 use notaflux_layout::{Bound, Conventions, Mapping, Record, Reject, Row, Yields};
@@ -25,35 +12,54 @@ use notaflux_records::record::{Content, RawRecord};
 use notaflux_records::source::{Identity, Source};
 use notaflux_table::Schema;
 
-/// Examples that are shown of each kind of reject and warning.
+use super::block::Header;
+use super::checkpoint::{Checkpoint, Ended};
+use super::classify::ValidRecord;
+use super::error::Error;
+use super::finalize;
+use super::merge::{self, StoredBlock};
+use super::merged::Merged;
+use super::plan::Plan;
+use super::progress::{MergeCounts, Progress};
+use super::progress_event::Observer;
+use super::report::LISTED_LIMIT;
+use super::segment::Segment;
+use super::settings::Settings;
+use super::skipped::Skipped;
+use super::stop_signal::StopSignal;
+use super::store::WorkStore;
+use super::survey;
+use super::work::Work;
+
+/// Examples of each kind of reject and warning.
 const EXAMPLES: usize = 3;
 
-/// Sample values of a column, the characters of each, and the records that they are taken from.
+/// Sample values of a column, their length in characters, and the first records from which they are taken.
 const SAMPLES: usize = 3;
 const SAMPLE_CHARS: usize = 40;
 const SAMPLE_RECORDS: u64 = 1_000;
 
-/// Paths of JSON that are noted of an entry: an NF-e of many taxes has some 400.
+/// Most JSON paths that are listed for an entry. An NF-e with many taxes has about 400.
 const PATHS_LIMIT: usize = 2_000;
 
-/// Issuers that are counted at once. With more of them in a source a count may be too low, by the records of a source of which
-/// each of so many issuers has one at most.
+/// Issuers that are counted at once. If a source has more, each count may be too low, by at most the number of invoices
+/// divided by this number.
 const ISSUERS_COUNTED: usize = 4_096;
 
-/// Issuers that are told of.
-const ISSUERS_TOLD: usize = 5;
+/// Issuers that are shown.
+const ISSUERS_SHOWN: usize = 5;
 
-/// What a source is and what would become of it.
+/// The result of a check: the content of a source, and what an ingestion of it would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct Check {
     /// The version of the object.
     pub source: Identity,
-    /// What would be ingested, in order.
+    /// The entries that would be ingested, in order.
     pub entries: Vec<CheckedEntry>,
-    /// What would not, and why.
+    /// The entries that would not be ingested, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
-    /// How many further entries and skipped entries there are.
+    /// Number of further entries and skipped entries.
     pub unlisted: usize,
     /// Records of the source.
     pub records_read: u64,
@@ -61,110 +67,109 @@ pub struct Check {
     pub written: u64,
     /// Records whose key comes again later in the source.
     pub superseded: u64,
-    /// Records that would lie in the rejects.
+    /// Records that would be rejected.
     pub rejected: u64,
     /// Rows that are no records.
     pub trailers: u64,
-    /// Rejects by reason, the commonest first.
+    /// Rejects by reason, the most frequent first.
     pub rejects: Vec<Kind>,
-    /// Warnings by kind, the commonest first; a record may have several.
+    /// Warnings by kind, the most frequent first. A record may have several.
     pub warnings: Vec<Kind>,
-    /// The issuers of most invoices, superseded ones included.
+    /// The issuers with the most invoices, superseded ones included.
     pub issuers: Vec<Issuer>,
-    /// Whether the issuers' counts are exact; otherwise each may be too low.
+    /// Whether the counts of the issuers are exact. If not, each may be too low.
     pub issuers_exact: bool,
     /// Items that would be put.
     pub items: u64,
-    /// Write units that they would consume in an empty table: superseded records have an average share.
+    /// Write units that they would consume in an empty table. An estimate: superseded records are taken as average ones.
     pub write_units: u64,
-    /// Bytes behind the decompressor.
+    /// Bytes after decompression.
     pub bytes_decoded: u64,
 }
 
-/// One entry of a source.
+/// An entry that would be ingested.
 #[derive(Debug, Clone, Serialize)]
 pub struct CheckedEntry {
-    /// Its name in the archive; none for the object itself.
+    /// Name in the archive; none for the object itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How its bytes are compressed.
+    /// Compression.
     pub compression: String,
-    /// What its bytes are.
+    /// Format: `csv`, `json` or `ndjson`.
     pub format: &'static str,
-    /// Field delimiter, of CSV.
+    /// Field delimiter, for CSV.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// Keys that lead to the list of records, of JSON that has one within objects.
+    /// Path of the list of records, for JSON with a list within objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// Which layout it would be read by.
+    /// Name of the layout.
     pub layout: String,
-    /// What people call that layout.
+    /// Title of the layout, for people.
     pub title: String,
-    /// What a row is.
+    /// What a row yields.
     pub yields: Yields,
-    /// How its amounts and dates are written.
+    /// How amounts and dates are written.
     pub conventions: Conventions,
-    /// Of the cells of its first records, how many can be read in that way alone: amounts, dates. Where there are none the
-    /// layout says so.
+    /// Sampled cells that can be read in this way only: amounts, dates. If there are none, the layout decides.
     pub decisive_cells: (u64, u64),
-    /// Records in it.
+    /// Records in the entry.
     pub records_read: u64,
-    /// Its columns in order, and what becomes of each; of JSON the paths of its first records' values.
+    /// The columns in order, and how each is used. For JSON: the paths of the values in the first records.
     pub columns: Vec<CheckedColumn>,
-    /// Fields of the layout that no column gives a value to.
+    /// Fields of the layout without a column.
     pub without_column: Vec<String>,
 }
 
-/// One column of a header, or one path of JSON.
+/// A column of a header, or a path of JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CheckedColumn {
-    /// Its name, as the source has it.
+    /// Name, as in the source.
     pub column: String,
-    /// The fields that are read from it; none where it is not read.
+    /// The fields that are read from it; none if it is not used.
     pub fields: Vec<String>,
-    /// The first values that differ.
+    /// The first distinct values.
     pub samples: Vec<String>,
 }
 
-/// Records of one kind.
+/// The records with one reason of a reject, or one kind of warning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Kind {
-    /// Reason of a reject or kind of a warning.
+    /// Reason of the reject, or kind of the warning.
     pub kind: String,
-    /// Records of it.
+    /// Number of records.
     pub records: u64,
-    /// The first of them.
+    /// The first records.
     pub examples: Vec<Example>,
 }
 
-/// A record that shows what a kind is.
+/// A record as an example.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Example {
-    /// Its entry, in an archive.
+    /// The entry, in an archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
-    /// Its line, from 1.
+    /// The line, from 1.
     pub line: u64,
-    /// What is wrong, or the id of the invoice.
+    /// What is wrong with a reject; the id of the record for a warning.
     pub message: String,
 }
 
-/// An issuer of many invoices.
+/// An issuer and the number of its invoices.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Issuer {
-    /// Its tax id.
+    /// Tax id.
     pub tax_id: String,
-    /// Invoices of it.
+    /// Number of invoices.
     pub invoices: u64,
-    /// Of all invoices, in percent.
+    /// Share of all invoices, in percent.
     pub percent: f64,
 }
 
-/// Surveys `source` for a table of `schema`, leaving its blocks in `store`.
+/// Surveys and merges `source` for a table with `schema`. Stores its blocks in `store`.
 ///
 /// # Errors
-/// What would keep it from being ingested: a source that cannot be read, or that no layout fits; the work store.
+/// The errors that would stop an ingestion: a source that cannot be read, or that no layout fits; the work store.
 pub async fn check(
     source: &Source,
     store: &WorkStore,
@@ -176,33 +181,38 @@ pub async fn check(
     let work = Work::of_plan(source, store, settings, schema, plan, observer);
     let mut notes = Notes::default();
     let (mut blocks, mut weight) = (Vec::new(), 0);
-    for (at, segment) in work.plan.segments.iter().enumerate() {
-        let slot = Slot::new(survey::beginning(segment));
+    for (number, segment) in work.plan.segments.iter().enumerate() {
+        let checkpoint = Checkpoint::new(survey::beginning(segment));
         let entry = notes.begin(segment, &work.plan)?;
-        let seen = |raw: &RawRecord<'_>, row: Option<&Row<'_>>, judged: &Result<Judged<'_>, Reject>| {
-            notes.see(segment, entry, raw, row, judged);
+        let seen = |raw: &RawRecord<'_>, row: Option<&Row<'_>>, classified: &Result<ValidRecord<'_>, Reject>| {
+            notes.see(segment, entry, raw, row, classified);
         };
-        let ended = survey::survey(&work, at, &slot, &StopSignal::default(), seen).await?;
-        let Ended::Done(Progress::Survey { block, keys, .. }) = ended else { return Err(Error::damaged("a survey")) };
+        let ended = survey::survey(&work, number, &checkpoint, &StopSignal::default(), seen).await?;
+        let Ended::Done(Progress::Survey { block, keys, .. }) = ended else { return Err(not_done("a survey")) };
         blocks.push(block);
         weight += keys;
     }
     let heads = merge::heads(&work, &blocks).await?;
-    let merged = finalize::sums(&work, &heads, &merge_all(&work, &heads, merge::partitions(weight)).await?);
-    Ok(notes.told(&work.plan, &heads, &merged))
+    let merged = finalize::sums(&work, &heads, &merge_all(&work, &heads, merge::partitions(weight)).await?)?;
+    Ok(notes.into_check(&work.plan, &heads, &merged))
 }
 
-async fn merge_all(work: &Work<'_>, heads: &[Placed], partitions: u32) -> Result<Vec<Found>, Error> {
+/// Returns the error for a phase that has ended before it was done, though nothing asked it to stop.
+fn not_done(what: &str) -> Error {
+    Error::damaged(what)
+}
+
+async fn merge_all(work: &Work<'_>, heads: &[StoredBlock], partitions: u32) -> Result<Vec<MergeCounts>, Error> {
     let mut all = Vec::new();
     for number in 0..partitions {
-        if let Ended::Done(Progress::Merge(found)) = merge::merge(work, heads, number, partitions).await? {
-            all.push(found);
-        }
+        let ended = merge::merge(work, heads, number, partitions).await?;
+        let Ended::Done(Progress::Merge(counts)) = ended else { return Err(not_done("a merge")) };
+        all.push(counts);
     }
     Ok(all)
 }
 
-/// What the survey of a source shows besides its blocks.
+/// The observations of a survey that are not in its blocks.
 #[derive(Debug, Default)]
 struct Notes {
     entries: Vec<EntryNotes>,
@@ -212,12 +222,12 @@ struct Notes {
     issuers: Issuers,
 }
 
-/// What the survey of an entry shows.
+/// The observations of the survey of one entry.
 #[derive(Debug)]
 struct EntryNotes {
     mapping: Mapping,
     columns: Vec<CheckedColumn>,
-    /// Of JSON: where the column of each path is.
+    /// For JSON: the index of the column of each path.
     paths: HashMap<String, usize>,
 }
 
@@ -249,14 +259,14 @@ impl EntryNotes {
         }
     }
 
-    /// The columns, of JSON without the paths that only lead to others.
+    /// Returns the columns. For JSON, leaves out the paths that only lead to others.
     fn value_columns(self) -> Vec<CheckedColumn> {
         let is_of_json = self.mapping.is_of_json();
         let shown = |column: &CheckedColumn| !is_of_json || !column.samples.is_empty() || !column.fields.is_empty();
         self.columns.into_iter().filter(shown).collect()
     }
 
-    /// Fields of the layout that nothing gives a value to.
+    /// Returns the fields of the layout without a column.
     fn without_column(&self) -> Vec<String> {
         let mut without: Vec<String> = self.mapping.fit().without_column.to_vec();
         for field in self.mapping.columns().iter().flat_map(|bound| &bound.fields) {
@@ -268,7 +278,7 @@ impl EntryNotes {
     }
 }
 
-/// The notes on `path`, begun where they are not there; none where there are too many, or where it only leads to others.
+/// Returns the column of `path`, and adds it if it is new; none if there are too many.
 fn path_column<'c>(
     columns: &'c mut Vec<CheckedColumn>,
     paths: &mut HashMap<String, usize>,
@@ -288,7 +298,7 @@ fn path_column<'c>(
 }
 
 impl Notes {
-    /// Begins the notes on a segment. Gives their number; one that there is none of behind the last.
+    /// Begins the notes on a segment. Returns their index; beyond [`LISTED_LIMIT`] entries an index without notes.
     fn begin(&mut self, segment: &Segment, plan: &Plan) -> Result<usize, Error> {
         self.seen = 0;
         if self.entries.len() >= LISTED_LIMIT {
@@ -304,7 +314,7 @@ impl Notes {
         entry: usize,
         raw: &RawRecord<'_>,
         row: Option<&Row<'_>>,
-        judged: &Result<Judged<'_>, Reject>,
+        classified: &Result<ValidRecord<'_>, Reject>,
     ) {
         self.seen += 1;
         if self.seen <= SAMPLE_RECORDS
@@ -314,8 +324,8 @@ impl Notes {
         }
         let example =
             |message: &str| Example { entry: segment.entry.name.clone(), line: raw.line, message: message.to_owned() };
-        match judged {
-            Ok(Judged { record, .. }) => {
+        match classified {
+            Ok(ValidRecord { record, .. }) => {
                 for warning in record.warnings() {
                     note(self.warnings.entry(warning.as_str()).or_default(), || example(record.id()));
                 }
@@ -333,7 +343,7 @@ impl Notes {
         }
     }
 
-    fn told(self, plan: &Plan, heads: &[Placed], merged: &Merged) -> Check {
+    fn into_check(self, plan: &Plan, heads: &[StoredBlock], merged: &Merged) -> Check {
         let parts = plan.segments.iter().zip(self.entries).zip(&merged.segment_records);
         let entries = parts.map(|((segment, notes), records)| CheckedEntry {
             name: segment.entry.name.clone(),
@@ -351,10 +361,10 @@ impl Notes {
             columns: notes.value_columns(),
         });
         let valid = merged.records - merged.rejected;
-        let sum = |of: fn(&Header) -> u64| heads.iter().map(|placed| of(&placed.head.header)).sum::<u64>();
-        let of_records = share(sum(|header| header.write_units), merged.written, valid);
-        let put_besides = merged.items - merged.written;
-        let of_besides = share(sum(|header| header.besides_units), put_besides, sum(|header| header.besides));
+        let sum = |of: fn(&Header) -> u64| heads.iter().map(|block| of(&block.head.header)).sum::<u64>();
+        let record_units = share(sum(|header| header.write_units), merged.written, valid);
+        let extra_items = merged.items - merged.written;
+        let extra_units = share(sum(|header| header.extra_units), extra_items, sum(|header| header.extra_items));
         Check {
             source: plan.source.clone(),
             entries: entries.collect(),
@@ -371,13 +381,13 @@ impl Notes {
             issuers_exact: !self.issuers.is_crowded,
             issuers: self.issuers.busiest(),
             items: merged.items,
-            write_units: of_records + of_besides,
+            write_units: record_units + extra_units,
             bytes_decoded: merged.segment_bytes.iter().sum(),
         }
     }
 }
 
-/// `part` of `of` of a sum.
+/// Returns the share `part / of` of a sum.
 fn share(sum: u64, part: u64, of: u64) -> u64 {
     let share = u128::from(sum) * u128::from(part) / u128::from(of.max(1));
     u64::try_from(share).unwrap_or(u64::MAX)
@@ -410,8 +420,8 @@ fn kinds(found: BTreeMap<&'static str, (u64, Vec<Example>)>) -> Vec<Kind> {
     kinds
 }
 
-/// Counts the issuers of most invoices in bounded memory (Misra and Gries 1982): whoever has more than one in
-/// [`ISSUERS_COUNTED`] of all is among them.
+/// Finds the issuers with the most invoices in limited memory (Misra and Gries 1982). Every issuer with more than one in
+/// [`ISSUERS_COUNTED`] invoices is among them.
 #[derive(Debug, Default)]
 struct Issuers {
     counts: HashMap<ArrayString<TAX_ID_LIMIT>, u64>,
@@ -435,7 +445,7 @@ impl Issuers {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "a share for people")]
+    #[allow(clippy::cast_precision_loss, reason = "a percentage for people")]
     fn busiest(self) -> Vec<Issuer> {
         let mut counts: Vec<_> = self.counts.into_iter().collect();
         counts.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -444,7 +454,7 @@ impl Issuers {
             invoices,
             percent: invoices as f64 * 100.0 / self.all.max(1) as f64,
         };
-        counts.into_iter().take(ISSUERS_TOLD).map(issuer).collect()
+        counts.into_iter().take(ISSUERS_SHOWN).map(issuer).collect()
     }
 }
 
@@ -454,7 +464,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_busiest_issuer_is_found_among_more_than_are_counted() {
+    fn the_busiest_issuer_is_found_among_more_issuers_than_are_counted() {
         let mut issuers = Issuers::default();
         for n in 0..50_000_u64 {
             let tax_id = if n % 5 == 0 { "busiest".to_owned() } else { format!("{n:014}") };
@@ -467,7 +477,7 @@ mod tests {
     }
 
     #[test]
-    fn superseded_records_do_not_cost() {
+    fn superseded_records_cost_nothing() {
         assert_eq!(share(400, 75, 100), 300);
         assert_eq!(share(0, 0, 0), 0);
     }

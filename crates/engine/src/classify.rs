@@ -1,26 +1,27 @@
-//! What becomes of a row. The write pass answers alike: what cannot be put is refused by one rule, whether it is measured or
-//! encoded (see [`item`]).
+//! Classifies rows as valid records or rejects. Both passes apply the same rules: what cannot be put is refused by one rule,
+//! whether the item is measured or encoded (see [`item`]).
 
-pub(super) use super::block::Units;
-use super::work::Work;
 use notaflux_invoice::InvoiceFields;
 use notaflux_layout::{InvoiceRow, Mapping, Reason, Record, Reject, Row, Scratch, Unreadable};
 use notaflux_records::json::ELEMENT_LIMIT_BYTES;
 use notaflux_records::record::{Content, RawRecord};
+use notaflux_table::Schema;
 use notaflux_table::item::{self, Measured, Refusal, SourceRef};
 use notaflux_table::keys::Key;
 
-/// A valid record and what its items take.
+use super::block::Units;
+
+/// A valid record and the write units of its items.
 #[derive(Debug)]
-pub(super) struct Judged<'r> {
+pub(crate) struct ValidRecord<'r> {
     /// The record.
-    pub(super) record: Record<'r, InvoiceRow<'r>>,
-    /// What its items take.
-    pub(super) units: Units,
+    pub(crate) record: Record<'r, InvoiceRow<'r>>,
+    /// The write units of its items.
+    pub(crate) units: Units,
 }
 
-/// The key of the item that a record is counted by.
-pub(super) fn key_of<'r>(record: &'r Record<'_, InvoiceRow<'_>>) -> Key<'r> {
+/// Returns the key of the item by which a record is counted.
+pub(crate) fn key_of<'r>(record: &'r Record<'_, InvoiceRow<'_>>) -> Key<'r> {
     match record {
         Record::Invoice(invoice) => Key::Invoice(invoice.id()),
         Record::Line(line) => Key::Line(line),
@@ -30,11 +31,11 @@ pub(super) fn key_of<'r>(record: &'r Record<'_, InvoiceRow<'_>>) -> Key<'r> {
     }
 }
 
-/// What stands in a record, as a row.
+/// Decodes a record into a row.
 ///
 /// # Errors
-/// What it would be a reject for, and whether what follows it is certain.
-pub(super) fn row_of<'s>(
+/// The reject for a record that cannot be decoded. If the reject says `broken`, the records after it are uncertain too.
+pub(crate) fn row_of<'s>(
     mapping: &'s Mapping,
     raw: &RawRecord<'s>,
     scratch: &'s mut Scratch,
@@ -51,37 +52,47 @@ pub(super) fn row_of<'s>(
     }
 }
 
-/// Maps a row and checks that DynamoDB will take it.
+/// Maps a row to a record of `ingestion`, and checks that DynamoDB will accept its items.
 ///
 /// # Errors
-/// The reject that the row is.
-pub(super) fn judge<'r>(mapping: &'r Mapping, row: &'r Row<'r>, work: &Work<'_>) -> Result<Judged<'r>, Reject> {
+/// The reject for an invalid row.
+pub(crate) fn classify<'r>(
+    mapping: &'r Mapping,
+    row: &'r Row<'r>,
+    ingestion: &str,
+    schema: &Schema,
+) -> Result<ValidRecord<'r>, Reject> {
     let record = mapping.read(row)?;
-    match measure(&record, work) {
-        Ok(units) => Ok(Judged { record, units }),
+    match measure(&record, ingestion, schema) {
+        Ok(units) => Ok(ValidRecord { record, units }),
         Err(refusal) => Err(Reject { reason: Reason::ItemTooLarge, message: refusal.to_string() }),
     }
 }
 
-fn measure(record: &Record<'_, InvoiceRow<'_>>, work: &Work<'_>) -> Result<Units, Refusal> {
-    // The number of the record is part of the item; the survey does not know it yet, so both passes take the longest.
-    let source = SourceRef { ingestion: work.plan.ingestion.as_str().into(), record: u64::MAX };
-    let alone = |measured: Measured| Units { record: measured.write_units, ..Units::default() };
+fn measure(record: &Record<'_, InvoiceRow<'_>>, ingestion: &str, schema: &Schema) -> Result<Units, Refusal> {
+    // The number of the record is part of the item. The survey does not know it yet, so both passes assume the longest one.
+    let source = SourceRef { ingestion: ingestion.into(), record: u64::MAX };
+    let alone = |measured: Measured| Units { primary: measured.write_units, ..Units::default() };
     match record {
-        Record::Invoice(invoice) => item::measure_invoice(invoice, &source, work.schema).map(alone),
+        Record::Invoice(invoice) => item::measure_invoice(invoice, &source, schema).map(alone),
         Record::Line(line) => item::measure_line(line, &source).map(alone),
         Record::Event(event) => item::measure_event(event, &source).map(alone),
         Record::InvoiceLine(both) => {
-            let besides = item::measure_invoice(&both.0, &source, work.schema)?.write_units;
-            Ok(Units { record: item::measure_line(&both.1, &source)?.write_units, besides, with: 0 })
+            let secondary = item::measure_invoice(&both.0, &source, schema)?.write_units;
+            let primary = item::measure_line(&both.1, &source)?.write_units;
+            Ok(Units { primary, extra: secondary, nested_lines: 0 })
         }
         Record::InvoiceWithLines(all) => {
             let (invoice, lines) = &**all;
-            let record = item::measure_invoice(invoice, &source, work.schema)?.write_units;
+            let primary = item::measure_invoice(invoice, &source, schema)?.write_units;
             let units = lines.iter().map(|line| Ok(item::measure_line(line, &source)?.write_units));
-            let besides = units.sum::<Result<u32, Refusal>>()?;
-            // The layout lets far fewer through.
-            Ok(Units { record, besides, with: u16::try_from(lines.len()).unwrap_or(u16::MAX) })
+            let secondary = units.sum::<Result<u32, Refusal>>()?;
+            Ok(Units { primary, extra: secondary, nested_lines: nested_lines(lines.len()) })
         }
     }
+}
+
+#[expect(clippy::expect_used, reason = "a layout rejects an invoice of more than LINES_LIMIT lines")]
+fn nested_lines(count: usize) -> u16 {
+    u16::try_from(count).expect("a layout rejects an invoice of more than 10,000 lines")
 }

@@ -1,54 +1,66 @@
-//! Why an ingestion stops, and what follows from it.
+//! The errors that stop an ingestion, and the policy for each.
 
-use super::machine::{Pause, Phase};
-use super::plan::Skipped;
-use super::queue::QueueError;
-use super::store::StoreError;
 use notaflux_layout::Detection;
 use notaflux_records::{Place, ReadError};
 use notaflux_table::TableError;
 use notaflux_table::ingestion::IngestionState;
 use notaflux_write::WriteError;
 
-/// Why an ingestion stops. One kind, one policy: [`Error::is_permanent`].
+use super::ledger_item::DamagedItem;
+use super::machine::{Pause, Phase};
+use super::queue::QueueError;
+use super::skipped::Skipped;
+use super::store::StoreError;
+
+/// An error that stops an ingestion.
+///
+/// Each variant has one policy, see [`Error::is_permanent`]. *Permanent*: the ingestion fails, the failure is recorded in the
+/// ledger, and the message is deleted from the queue. *Temporary*: the ingestion stays as it is, and the message is
+/// delivered again.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The source cannot be read, or its bytes are damaged.
+    /// The source cannot be read, or its bytes are damaged. Policy: of the [`ReadError`].
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The table refuses.
+    /// The table does not accept a write. Permanent if DynamoDB refuses the call; temporary for an outage, an answer that
+    /// makes no sense, or an expired lease.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The table or the ledger in it cannot be used.
+    /// The table, or the ledger in it, cannot be used. Policy: of the [`TableError`].
     #[error(transparent)]
     Table(#[from] TableError),
-    /// The work store cannot be used.
+    /// An item of the ledger was changed from outside. Permanent.
+    #[error(transparent)]
+    LedgerItem(#[from] DamagedItem),
+    /// The work store cannot be used. Policy: of the [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The source ends within quotes.
-    #[error("{place}: the quote that opens in this record is not closed before the end: is the file cut?")]
+    /// The source ends within quotes. Permanent.
+    #[error(
+        "{place}: the quote that opens in this record is not closed before the end of the file: is the file truncated?"
+    )]
     UnclosedQuote {
         /// Where the record begins.
         place: Place,
     },
-    /// Standard input cannot be read on.
+    /// Standard input cannot be read. Permanent: its bytes cannot be read a second time.
     #[error("standard input: {source}")]
     Spool {
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// No layout fits.
+    /// No layout fits. Permanent.
     #[error("{name}: {detection}")]
     NoLayout {
         /// The object or entry.
         name: String,
-        /// What was tried and what is missing.
+        /// The layouts that were tried, and what is missing for each.
         detection: Box<Detection>,
     },
-    /// Lines that are the same items in two entries, for all that is known.
+    /// Two entries may contain the same lines. Permanent.
     #[error(
-        "{invoices:?} holds invoices with their lines and {lines:?} lines alone, which may be the same ones: ingest them one after \
-         the other, each as an object of its own"
+        "{invoices:?} contains invoices with their lines, and {lines:?} contains lines alone: they may be the same lines. \
+         Ingest the two one after the other, each as an object of its own"
     )]
     LinesOfTwoKinds {
         /// An entry of invoices with their lines.
@@ -56,109 +68,113 @@ pub enum Error {
         /// An entry of lines.
         lines: String,
     },
-    /// A layout that is named is not there, or is none.
+    /// A layout that was named does not exist or is invalid. Permanent.
     #[error("layout {name}: {message}")]
     Layout {
-        /// Its name or file.
+        /// Name or file of the layout.
         name: String,
         /// What is wrong, and what to do about it.
         message: String,
     },
-    /// Nothing in it to ingest.
+    /// The source contains nothing to ingest. Permanent.
     #[error("{name}: {}", nothing(skipped))]
     NoData {
         /// The object.
         name: String,
-        /// Its entries and why each is no data.
+        /// Its entries, and why each is skipped.
         skipped: Vec<Skipped>,
     },
-    /// More rejects than allowed.
+    /// There are more rejects than allowed. Permanent.
     #[error(
         "{rejected} of {records} records were rejected, more than --max-rejects {limit} allows: nothing was written; {hint}"
     )]
     TooManyRejects {
         /// Rejected records.
         rejected: u64,
-        /// Records read until then.
+        /// Records read so far.
         records: u64,
-        /// The limit as it was given.
+        /// The limit, as given.
         limit: String,
-        /// The last reject, or where they lie.
+        /// The last reject, or where to find all of them.
         hint: String,
     },
-    /// The built-in layout that the plan names is gone or has changed.
+    /// A built-in layout of the plan has changed or does not exist any more. Permanent.
     #[error("layout {layout:?} has changed since this ingestion was planned: ingest again with --force")]
     LayoutChanged {
         /// Name of the layout.
         layout: String,
     },
-    /// The planned layout does not fit the planned header.
-    #[error("the plan's layout does not fit its header: {source}")]
+    /// The planned layout does not fit the planned header. Permanent.
+    #[error("the layout of the plan does not fit its header: {source}; ingest again with --force")]
     Mapping {
-        /// What does not fit.
+        /// The cause.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Work that another version of the engine has left.
-    #[error("this ingestion was begun by an engine of format {found}: ingest again with --force")]
+    /// Another version of the engine began the ingestion. Permanent.
+    #[error(
+        "an engine of format {found} began this ingestion, and this engine cannot resume it: ingest again with --force"
+    )]
     OtherVersion {
         /// The format found.
         found: u32,
     },
-    /// Something that the engine wrote reads differently.
+    /// Data that the engine wrote into the work store is damaged. Permanent.
     #[error("{what} in the work store is damaged: {source}; ingest again with --force")]
     Corrupt {
-        /// What it is.
+        /// What is damaged.
         what: String,
         /// How it is damaged.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The lease on the work has ended, or somebody has closed the ingestion.
-    #[error("another worker has taken this work over")]
+    /// The lease on the work has expired, or the ingestion was closed. Temporary: another worker decides.
+    #[error("another worker has taken over this work")]
     LeaseLost,
-    /// The worker was asked to stop, or its time is up.
-    #[error("the ingestion was interrupted {}: start it again to go on from there", why_text(*why))]
+    /// The worker has to stop. Temporary.
+    #[error("the ingestion was interrupted {}: start it again to resume it", why_text(*why))]
     Interrupted {
-        /// Why.
+        /// Why it has to stop.
         why: Pause,
     },
-    /// Hop after hop ends where it began.
+    /// Several hops in a row made no progress. Permanent: the next hop would have no more time.
     #[error(
-        "{place}: {hops} workers in a row had no time to get any further in the {}: give the function a longer time limit, or run \
-         notaflux ingest on a machine, which has none", phase.as_str()
+        "{place}: {hops} workers in a row ran out of time without any progress in the phase {:?}: give the function a longer \
+         time limit, or run notaflux ingest on a machine, which has no time limit", phase.as_str()
     )]
     NoProgress {
         /// The object.
         place: Place,
-        /// In which phase.
+        /// The phase.
         phase: Phase,
-        /// How many.
+        /// Hops without progress.
         hops: u32,
     },
-    /// It is over without being completed.
-    #[error("the ingestion is {}{}", state.as_str(), because(cause))]
+    /// The ingestion has ended without being completed. Permanent.
+    #[error("the ingestion is {}{}", state.as_str(), because(cause.as_deref()))]
     NotCompleted {
         /// How it ended.
         state: IngestionState,
         /// Why, if it failed.
-        cause: String,
+        cause: Option<String>,
     },
-    /// What is left needs a queue to go on from.
-    #[error("the ingestion is not done, and there is no queue to send the rest to: set QUEUE_URL, or invoke again")]
+    /// The remaining work needs a queue, and there is none. Temporary: the next invocation resumes the work.
+    #[error(
+        "the ingestion is not complete, and there is no queue for the remaining work: set QUEUE_URL, or invoke again"
+    )]
     NoQueue,
-    /// The queue fails.
+    /// The queue cannot be used. Temporary.
     #[error(transparent)]
     Queue(#[from] QueueError),
-    /// The records do not add up: a defect of the engine, told instead of a wrong count.
-    #[error("of {records} records {accounted} are accounted for: please report this as a defect")]
+    /// The counts of the survey and the merge do not add up, because of a defect of the engine. Permanent.
+    #[error("{accounted} of {records} records are accounted for: please report this as a defect")]
     Unaccounted {
         /// Records that were read.
         records: u64,
-        /// Keys, superseded records and rejects together.
+        /// The sum of distinct keys, superseded records and rejects.
         accounted: u64,
     },
-    /// The two passes disagree: a defect of the engine, told instead of a wrong count.
+    /// The counts of the two passes differ, because of a defect of the engine. Permanent.
     #[error(
-        "the survey found {expected} records or items to write, but {found} were acknowledged: please report this as a defect"
+        "the survey found {expected} records or items to write, but DynamoDB acknowledged {found}: please report this as a defect"
     )]
     Accounting {
         /// What the survey found.
@@ -169,56 +185,117 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it would stop the ingestion again. A permanent error is recorded in the ledger and the message that brought
-    /// the object is done with; any other leaves the ingestion as it stands, and the message comes again.
+    /// Whether the error would stop the ingestion again. A permanent error is recorded in the ledger, and the message that
+    /// brought the object is deleted. After a temporary error the ingestion stays as it is, and the message is delivered
+    /// again. Lists every variant, so that a new one does not compile before its policy is decided.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Read(error) => error.is_permanent(),
-            Self::Write(error) => matches!(error, WriteError::Refused { .. } | WriteError::Update(_)),
+            Self::Write(error) => match error {
+                WriteError::Refused { .. } | WriteError::Update(_) => true,
+                WriteError::LeaseOver { .. } | WriteError::Unavailable { .. } | WriteError::Protocol { .. } => false,
+            },
             Self::Store(error) => error.is_permanent(),
             Self::Table(error) => error.is_permanent(),
             Self::LeaseLost | Self::Interrupted { .. } | Self::NoQueue | Self::Queue(_) => false,
-            _ => true,
+            Self::LedgerItem(_)
+            | Self::UnclosedQuote { .. }
+            | Self::Spool { .. }
+            | Self::NoLayout { .. }
+            | Self::LinesOfTwoKinds { .. }
+            | Self::Layout { .. }
+            | Self::NoData { .. }
+            | Self::TooManyRejects { .. }
+            | Self::LayoutChanged { .. }
+            | Self::Mapping { .. }
+            | Self::OtherVersion { .. }
+            | Self::Corrupt { .. }
+            | Self::NoProgress { .. }
+            | Self::NotCompleted { .. }
+            | Self::Unaccounted { .. }
+            | Self::Accounting { .. } => true,
         }
     }
 
-    /// Where in the source it stopped, if there.
+    /// Returns where in the source the ingestion stopped, if the error has a place there.
     #[must_use]
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Read(error) => error.position(),
             Self::UnclosedQuote { place } | Self::NoProgress { place, .. } => Some(place),
-            _ => None,
+            Self::Write(_)
+            | Self::Table(_)
+            | Self::LedgerItem(_)
+            | Self::Store(_)
+            | Self::Spool { .. }
+            | Self::NoLayout { .. }
+            | Self::LinesOfTwoKinds { .. }
+            | Self::Layout { .. }
+            | Self::NoData { .. }
+            | Self::TooManyRejects { .. }
+            | Self::LayoutChanged { .. }
+            | Self::Mapping { .. }
+            | Self::OtherVersion { .. }
+            | Self::Corrupt { .. }
+            | Self::LeaseLost
+            | Self::Interrupted { .. }
+            | Self::NotCompleted { .. }
+            | Self::NoQueue
+            | Self::Queue(_)
+            | Self::Unaccounted { .. }
+            | Self::Accounting { .. } => None,
         }
     }
 
-    pub(super) fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl FnOnce(E) -> Self {
+    /// Returns a function that makes an error about `what` from its cause.
+    pub(crate) fn corrupt<E: std::error::Error + Send + Sync + 'static>(what: &str) -> impl FnOnce(E) -> Self {
         let what = what.to_owned();
         move |error| Self::Corrupt { what, source: Box::new(error) }
     }
 
-    pub(super) fn damaged(what: &str) -> Self {
-        Self::Corrupt { what: what.to_owned(), source: "it is cut or of another kind".into() }
+    /// Returns the error for `what` that is missing, truncated, or not what its reader expects.
+    pub(crate) fn damaged(what: &str) -> Self {
+        Self::Corrupt { what: what.to_owned(), source: "it is missing, truncated, or of another kind".into() }
     }
 }
 
 fn why_text(why: Pause) -> &'static str {
     match why {
-        Pause::Asked => "as asked",
-        Pause::Deadline => "by its deadline",
+        Pause::Asked => "as requested",
+        Pause::Deadline => "because its time was up",
     }
 }
 
-fn because(cause: &str) -> String {
-    if cause.is_empty() { String::new() } else { format!(": {cause}") }
+fn because(cause: Option<&str>) -> String {
+    cause.map(|cause| format!(": {cause}")).unwrap_or_default()
 }
 
 fn nothing(skipped: &[Skipped]) -> String {
     if skipped.is_empty() {
-        return "the archive has no entries: nothing to ingest".to_owned();
+        return "nothing to ingest: the archive has no entries".to_owned();
     }
     let reasons: Vec<String> =
         skipped.iter().take(5).map(|entry| format!("{}: {}", entry.name, entry.reason)).collect();
     format!("nothing to ingest ({})", reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_worker_are_temporary_and_errors_of_the_data_permanent() {
+        let temporary = [Error::LeaseLost, Error::Interrupted { why: Pause::Deadline }, Error::NoQueue];
+        assert!(temporary.iter().all(|error| !error.is_permanent() && error.place().is_none()));
+        let place = Place { line: Some(3), ..Place::default() };
+        let permanent = [
+            Error::UnclosedQuote { place: place.clone() },
+            Error::NoProgress { place, phase: Phase::Survey, hops: 2 },
+            Error::damaged("a block"),
+            Error::Unaccounted { records: 2, accounted: 1 },
+        ];
+        assert!(permanent.iter().all(Error::is_permanent));
+        assert_eq!(permanent.iter().filter(|error| error.place().is_some()).count(), 2);
+    }
 }

@@ -1,175 +1,123 @@
-//! The end of the survey: everything is counted, and the rejects are laid down where users find them.
-
-use std::collections::BTreeMap;
+//! The end of the survey: adds up all counts, and stores the rejects for the user.
 
 use serde::{Deserialize, Serialize};
 
 use super::block::BlockReject;
+use super::checkpoint::{Checkpoint, Ended};
 use super::error::Error;
-use super::merge::Placed;
-use super::progress::{Found, Progress};
-use super::report::Report;
+use super::merge::StoredBlock;
+use super::merged::{Merged, Repeating};
+use super::progress::{MergeCounts, Progress};
 use super::stop_signal::StopSignal;
-use super::work::{Ended, Slot, Work};
+use super::work::Work;
 
-/// What the survey and the merge found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Merged {
-    /// Records of all segments.
-    pub(super) records: u64,
-    /// Rows that are no records.
-    pub(super) trailers: u64,
-    /// Distinct keys by which a record is counted.
-    pub(super) written: u64,
-    /// Items of those records.
-    pub(super) items: u64,
-    /// Records whose key comes again.
-    pub(super) superseded: u64,
-    /// Rejected records.
-    pub(super) rejected: u64,
-    /// Records with a warning, by kind.
-    pub(super) warnings: BTreeMap<String, u64>,
-    /// Positions in each partition's list of superseded items.
-    pub(super) partitions: Vec<u64>,
-    /// Invoices in each partition's list of cancelled ones.
-    pub(super) cancelled: Vec<u64>,
-    /// The blocks that have superseded items of their own.
-    pub(super) repeating: Vec<Repeating>,
-    /// Records of each segment.
-    pub(super) segment_records: Vec<u64>,
-    /// Decoded bytes of each segment.
-    pub(super) segment_bytes: Vec<u64>,
-}
+/// Bytes that are read of a block's rejects: more than their limit (4 MiB) and one more reject can take.
+const REJECTS_READ_BYTES: u64 = 16 * 1024 * 1024;
 
-/// Where a block's list of its own superseded items lies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Repeating {
-    /// Its segment, and which block of it.
-    pub(super) segment: usize,
-    /// Which block of the segment.
-    pub(super) number: u32,
-    /// First byte behind the block, in the decoded entry.
-    pub(super) end_byte: u64,
-    /// First byte of the list, in the block's object.
-    pub(super) start: u64,
-    /// Its length in bytes.
-    pub(super) length: u64,
-}
-
-impl Merged {
-    /// Writes into the report what was found.
-    pub(super) fn tell(&self, report: &mut Report) {
-        report.records_read = self.records;
-        report.superseded = self.superseded;
-        report.rejected = self.rejected;
-        report.trailers = self.trailers;
-        report.warnings.clone_from(&self.warnings);
-        report.bytes_decoded = self.segment_bytes.iter().sum();
-        for (entry, records) in report.entries.iter_mut().zip(&self.segment_records) {
-            entry.records_read = *records;
-        }
-    }
-}
-
-/// Counts what the blocks and the partitions hold, given what was found in each partition, and lays down the rejects from
-/// where the slot says.
+/// Stores the rejects of the blocks from the checkpoint on, and the sum of all counts. `partitions` has the counts of each
+/// partition.
 ///
 /// # Errors
-/// The work store; a block that is damaged.
-pub(super) async fn settle(
+/// The work store; a damaged block; counts that do not add up.
+pub(crate) async fn finalize(
     work: &Work<'_>,
-    blocks: &[Placed],
-    partitions: &[Found],
-    slot: &Slot,
-    halt: &StopSignal,
+    blocks: &[StoredBlock],
+    partitions: &[MergeCounts],
+    checkpoint: &Checkpoint,
+    stop: &StopSignal,
 ) -> Result<Ended, Error> {
-    let Progress::Settle { block: begun } = slot.get() else {
-        return Err(Error::damaged("the ledger's progress of the rejects"));
+    let Progress::Finalize { block: first } = checkpoint.get() else {
+        return Err(Error::damaged("the progress of the rejects"));
     };
-    let lines = lines_before(work, blocks)?;
-    for ((number, placed), before) in (0..).zip(blocks).zip(lines) {
-        if number < begun || placed.head.header.rejected == 0 {
+    let starts = starts(work, blocks)?;
+    for ((number, block), start) in (0..).zip(blocks).zip(starts) {
+        if number < first || block.head.header.rejected == 0 {
             continue;
         }
-        if let Some(why) = halt.is_due() {
-            return Ok(Ended::Paused(slot.get(), why));
+        if let Some(why) = stop.is_due() {
+            return Ok(Ended::Paused(checkpoint.get(), why));
         }
-        write_rejects(work, number, placed, before).await?;
-        slot.set(Progress::Settle { block: number + 1 });
+        write_rejects(work, number, block, start).await?;
+        checkpoint.set(Progress::Finalize { block: number + 1 });
     }
-    let merged = sums(work, blocks, partitions);
+    let merged = sums(work, blocks, partitions)?;
     let accounted = merged.written + merged.superseded + merged.rejected;
     if accounted != merged.records {
         return Err(Error::Unaccounted { records: merged.records, accounted });
     }
-    let text = serde_json::to_vec(&merged).map_err(Error::corrupt("the result of the merge"))?;
-    work.store.put(&work.merged_key(), text.into()).await?;
-    Ok(Ended::Done(Progress::Settle { block: blocks.len() as u64 }))
+    work.store_merged(&merged).await?;
+    Ok(Ended::Done(Progress::Finalize { block: blocks.len() as u64 }))
 }
 
-/// What [`finalize`] has found, read once.
+/// Adds up the counts of all blocks and partitions.
 ///
 /// # Errors
-/// The work store.
-pub(super) async fn merged<'w>(work: &'w Work<'_>) -> Result<&'w Merged, Error> {
-    let read = async || {
-        let text = work.store.get(&work.merged_key()).await?;
-        serde_json::from_slice(&text).map_err(Error::corrupt("the result of the merge"))
-    };
-    work.merged.get_or_try_init(read).await
-}
-
-/// What all blocks and partitions hold together.
-pub(super) fn sums(work: &Work<'_>, blocks: &[Placed], partitions: &[Found]) -> Merged {
+/// A block of a segment that the plan does not have.
+pub(crate) fn sums(work: &Work<'_>, blocks: &[StoredBlock], partitions: &[MergeCounts]) -> Result<Merged, Error> {
     let segments = work.plan.segments.len();
     let mut merged = Merged {
-        superseded: partitions.iter().map(|found| found.superseded).sum(),
+        superseded: partitions.iter().map(|counts| counts.superseded).sum(),
         segment_records: vec![0; segments],
         segment_bytes: vec![0; segments],
-        written: partitions.iter().map(|found| found.written).sum(),
-        items: partitions.iter().map(|found| found.written + found.besides).sum(),
-        partitions: partitions.iter().map(|found| found.listed).collect(),
-        cancelled: partitions.iter().map(|found| found.cancelled).collect(),
+        written: partitions.iter().map(|counts| counts.written).sum(),
+        items: partitions.iter().map(|counts| counts.written + counts.extra_items).sum(),
+        partitions: partitions.iter().map(|counts| counts.listed).collect(),
+        cancelled: partitions.iter().map(|counts| counts.cancelled).collect(),
         ..Merged::default()
     };
     let (mut last, mut number) = (usize::MAX, 0);
-    for Placed { segment, head, .. } in blocks {
-        let header = &head.header;
-        (last, number) = (*segment, if last == *segment { number + 1 } else { 0 });
-        let (start, length) = head.superseded_range();
-        if length > 0 {
-            let (segment, end_byte) = (*segment, header.end_byte);
-            merged.repeating.push(Repeating { segment, number, end_byte, start, length });
-        }
-        merged.superseded += header.superseded_records;
-        merged.trailers += header.trailers;
-        merged.records += header.records;
-        merged.rejected += header.rejected;
-        for (kind, count) in &header.warnings {
-            *merged.warnings.entry(kind.clone()).or_default() += count;
-        }
-        merged.segment_records.iter_mut().skip(*segment).take(1).for_each(|records| *records += header.records);
-        merged.segment_bytes.iter_mut().skip(*segment).take(1).for_each(|bytes| *bytes = header.end_byte);
+    for block in blocks {
+        (last, number) = (block.segment, if last == block.segment { number + 1 } else { 0 });
+        add_block(&mut merged, block, number).ok_or_else(|| Error::damaged("the plan"))?;
     }
-    merged
+    Ok(merged)
 }
 
-/// Line and record of its entry that each block begins at.
-fn lines_before(work: &Work<'_>, blocks: &[Placed]) -> Result<Vec<(u64, u64)>, Error> {
-    let mut at: Option<(usize, u64, u64)> = None;
-    let mut before = Vec::with_capacity(blocks.len());
-    for Placed { segment, head, .. } in blocks {
-        let (line, record) = match at {
-            Some((same, line, record)) if same == *segment => (line, record),
-            _ => (work.segment(*segment)?.data_line, 0),
+/// Adds the counts of block `number` of its segment; none if there is no such segment.
+fn add_block(merged: &mut Merged, block: &StoredBlock, number: u32) -> Option<()> {
+    let (segment, header) = (block.segment, &block.head.header);
+    let (start, length) = block.head.superseded_range();
+    if length > 0 {
+        merged.repeating.push(Repeating { segment, number, end_byte: header.end_byte, start, length });
+    }
+    merged.superseded += header.superseded_records;
+    merged.trailers += header.trailers;
+    merged.records += header.records;
+    merged.rejected += header.rejected;
+    for (kind, count) in &header.warnings {
+        *merged.warnings.entry(kind.clone()).or_default() += count;
+    }
+    *merged.segment_records.get_mut(segment)? += header.records;
+    *merged.segment_bytes.get_mut(segment)? = header.end_byte;
+    Some(())
+}
+
+/// Where a block starts in its entry.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    /// Physical line, from 1.
+    line: u64,
+    /// Records before the block.
+    record: u64,
+}
+
+/// Returns where each block starts in its entry.
+fn starts(work: &Work<'_>, blocks: &[StoredBlock]) -> Result<Vec<Start>, Error> {
+    let mut next: Option<(usize, Start)> = None;
+    let mut starts = Vec::with_capacity(blocks.len());
+    for StoredBlock { segment, head, .. } in blocks {
+        let start = match next {
+            Some((same, start)) if same == *segment => start,
+            _ => Start { line: work.segment(*segment)?.data_line, record: 0 },
         };
-        before.push((line, record));
-        at = Some((*segment, line + head.header.lines, record + head.header.records));
+        starts.push(start);
+        let (line, record) = (start.line + head.header.lines, start.record + head.header.records);
+        next = Some((*segment, Start { line, record }));
     }
-    Ok(before)
+    Ok(starts)
 }
 
-/// A reject as users find it.
+/// A reject as the user finds it.
 #[derive(Debug, Serialize, Deserialize)]
 struct RejectLine<'a> {
     source: &'a str,
@@ -184,19 +132,19 @@ struct RejectLine<'a> {
     raw: String,
 }
 
-/// Writes the rejects of one block, with line and record counted from the start of their entry.
-async fn write_rejects(work: &Work<'_>, number: u64, placed: &Placed, before: (u64, u64)) -> Result<(), Error> {
-    let (source, (line, record)) = (work.plan.source.name(), before);
-    let planned = work.segment(placed.segment)?;
-    let found = work.store.get_range(&placed.key, placed.head.rejects_at(), REJECTS_READ_BYTES).await?;
+/// Writes the rejects of one block. Line and record count from the start of their entry.
+async fn write_rejects(work: &Work<'_>, number: u64, block: &StoredBlock, start: Start) -> Result<(), Error> {
+    let source = work.plan.source.name();
+    let segment = work.segment(block.segment)?;
+    let found = work.store.get_range(&block.key, block.head.rejects_at(), REJECTS_READ_BYTES).await?;
     let mut out = Vec::with_capacity(found.len() + found.len() / 4);
     for text in found.split(|&byte| byte == b'\n').filter(|text| !text.is_empty()) {
-        let reject: BlockReject = serde_json::from_slice(text).map_err(Error::corrupt(&placed.key))?;
+        let reject: BlockReject = serde_json::from_slice(text).map_err(Error::corrupt(&block.key))?;
         let reject = RejectLine {
             source: &source,
-            entry: planned.entry.name.as_deref(),
-            line: line + reject.line,
-            record: record + reject.record + 1,
+            entry: segment.entry.name.as_deref(),
+            line: start.line + reject.line,
+            record: start.record + reject.record + 1,
             byte: reject.byte,
             length: reject.length,
             reason: reject.reason,
@@ -208,6 +156,3 @@ async fn write_rejects(work: &Work<'_>, number: u64, placed: &Placed, before: (u
     }
     Ok(work.store.put(&work.rejects_key(number), out.into()).await?)
 }
-
-/// Above what a block's rejects can take: their limit and one more reject.
-const REJECTS_READ_BYTES: u64 = 16 * 1024 * 1024;

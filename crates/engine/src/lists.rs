@@ -1,108 +1,117 @@
-//! Sorted lists of the work store, merged into one order as the write pass meets their positions.
+//! Reads sorted lists of the work store together, in the order in which the write pass meets their positions.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
+use super::entry::{Entry, ItemPosition};
 use super::error::Error;
-use super::merge::position;
 use super::work::Work;
 
-/// Bytes of all lists that are held at once. There are as many lists as the merge had partitions, and one of the blocks.
+/// Bytes of all lists in memory. There is a list for each partition of the merge, and one of the blocks.
 const HELD_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Bytes of one list that are read at once, at most and at least.
+/// Most and fewest bytes of one list that are read at once.
 const READ_BYTES: (u64, u64) = (64 * 1024, 4 * 1024);
 
-/// Lists of entries of `N` bytes that begin with a position. Must be asked in the order of the source.
+/// Sorted lists of entries. Positions must be looked up in the order of the source.
 #[derive(Debug)]
-pub(super) struct Lists<'a, const N: usize> {
+pub(crate) struct Lists<'a, E> {
     work: &'a Work<'a>,
-    each: Vec<List<N>>,
-    heads: BinaryHeap<Reverse<(u64, usize)>>,
+    each: Vec<List<E>>,
+    /// The position of the next entry of each list, and the index of the list.
+    heads: BinaryHeap<Reverse<(ItemPosition, usize)>>,
     read_bytes: u64,
 }
 
 /// A sorted list, read piece by piece.
 #[derive(Debug)]
-struct List<const N: usize> {
-    /// What is still to be read.
-    parts: VecDeque<Part>,
+struct List<E> {
+    unread: VecDeque<Stretch>,
+    /// Entries that have been read but not decoded.
     bytes: Bytes,
-    /// The segment to set in the positions of `bytes`.
-    segment: usize,
+    /// Key of the object of `bytes`, and the segment to set in its positions.
+    read_from: (String, usize),
     /// The entry whose position is among the heads.
-    head: [u8; N],
+    next: Option<E>,
 }
 
-/// A stretch of an object that holds entries, and the segment to set in each position.
+/// A stretch of an object that contains entries.
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) key: String,
-    pub(super) start: u64,
-    pub(super) length: u64,
-    pub(super) segment: usize,
+pub(crate) struct Stretch {
+    /// Key of the object in the work store.
+    pub(crate) key: String,
+    /// First byte.
+    pub(crate) start: u64,
+    /// Length in bytes.
+    pub(crate) length: u64,
+    /// The segment to set in each position. 0: the positions contain their segment.
+    pub(crate) segment: usize,
 }
 
-impl<'a, const N: usize> Lists<'a, N> {
-    /// Lists of these parts, each sorted throughout.
+impl<'a, E: Entry> Lists<'a, E> {
+    /// Opens lists of these stretches. The entries of each list must be sorted.
     ///
     /// # Errors
-    /// The work store.
-    pub(super) async fn open(work: &'a Work<'a>, lists: impl Iterator<Item = VecDeque<Part>>) -> Result<Self, Error> {
-        let list = |parts| List { parts, bytes: Bytes::new(), segment: 0, head: [0; N] };
+    /// The work store; a damaged list.
+    pub(crate) async fn open(
+        work: &'a Work<'a>,
+        lists: impl Iterator<Item = VecDeque<Stretch>>,
+    ) -> Result<Self, Error> {
+        let list = |unread| List { unread, bytes: Bytes::new(), read_from: (String::new(), 0), next: None };
         let mut each: Vec<_> = lists.map(list).collect();
-        let (most, least) = READ_BYTES;
-        let read_bytes = (HELD_BYTES / each.len().max(1) as u64).clamp(least, most) / N as u64 * N as u64;
+        let ((most, least), entry_bytes) = (READ_BYTES, E::BYTES as u64);
+        let read_bytes = (HELD_BYTES / each.len().max(1) as u64).clamp(least, most) / entry_bytes * entry_bytes;
         let mut heads = BinaryHeap::with_capacity(each.len());
         for (at, list) in each.iter_mut().enumerate() {
-            heads.extend(list.next(work, read_bytes).await?.map(|head| Reverse((head, at))));
+            heads.extend(list.advance(work, read_bytes).await?.map(|head| Reverse((head, at))));
         }
         Ok(Self { work, each, heads, read_bytes })
     }
 
-    /// The entry at `asked`, if there is one.
+    /// Returns the entry at `position`, if there is one.
     ///
     /// # Errors
-    /// The work store.
-    pub(super) async fn at(&mut self, asked: u64) -> Result<Option<[u8; N]>, Error> {
+    /// The work store; a damaged list.
+    pub(crate) async fn at(&mut self, position: ItemPosition) -> Result<Option<E>, Error> {
         let mut found = None;
         while let Some(&Reverse((head, at))) = self.heads.peek() {
-            if head > asked {
+            if head > position {
                 break;
             }
             self.heads.pop();
             if let Some(list) = self.each.get_mut(at) {
-                if head == asked {
-                    found = Some(list.head);
+                if head == position {
+                    found = list.next;
                 }
-                self.heads.extend(list.next(self.work, self.read_bytes).await?.map(|head| Reverse((head, at))));
+                self.heads.extend(list.advance(self.work, self.read_bytes).await?.map(|head| Reverse((head, at))));
             }
         }
         Ok(found)
     }
 }
 
-impl<const N: usize> List<N> {
-    async fn next(&mut self, work: &Work<'_>, read_bytes: u64) -> Result<Option<u64>, Error> {
-        loop {
-            if let Some(entry) = self.bytes.first_chunk::<N>() {
-                self.head = *entry;
-                let place = entry.first_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-                self.bytes = self.bytes.slice(N..);
-                return Ok(Some(position(self.segment, place)));
-            }
-            let Some(Part { key, start, length, segment }) = self.parts.pop_front() else { return Ok(None) };
+impl<E: Entry> List<E> {
+    /// Moves on to the next entry. Returns its position; none at the end.
+    async fn advance(&mut self, work: &Work<'_>, read_bytes: u64) -> Result<Option<ItemPosition>, Error> {
+        while self.bytes.is_empty() {
+            let Some(Stretch { key, start, length, segment }) = self.unread.pop_front() else { return Ok(None) };
             let now = length.min(read_bytes);
             self.bytes = work.store.get_range(&key, start, now).await?;
-            self.segment = segment;
             if self.bytes.len() as u64 != now {
                 return Err(Error::damaged(&key));
             }
+            self.read_from = (key.clone(), segment);
             if length > now {
-                self.parts.push_front(Part { key, start: start + now, length: length - now, segment });
+                self.unread.push_front(Stretch { key, start: start + now, length: length - now, segment });
             }
         }
+        let (key, segment) = &self.read_from;
+        let entry = self.bytes.get(..E::BYTES).and_then(E::decode).ok_or_else(|| Error::damaged(key))?;
+        self.bytes.advance(E::BYTES);
+        let entry = entry.in_segment(*segment);
+        self.next = Some(entry);
+        Ok(Some(entry.position()))
     }
 }

@@ -1,108 +1,110 @@
-//! The report of an ingestion: what users, the ledger and the API see of it.
+//! The report of an ingestion, for users, the ledger and the API.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use notaflux_records::source::Identity;
 use notaflux_table::ingestion::IngestionState;
 
-use super::plan::{Plan, Skipped};
-use notaflux_records::source::Identity;
+use super::plan::Plan;
+use super::skipped::Skipped;
 
-/// Most entries, and most skipped ones, that a report lists: it is an item of the ledger, and an archive may have thousands.
-pub(super) const LISTED_LIMIT: usize = 100;
+/// Most entries, and most skipped entries, in a report. The report is an item of the ledger, whose size is limited, and an
+/// archive may have thousands of entries.
+pub(crate) const LISTED_LIMIT: usize = 100;
 
 fn is_zero<N: Default + PartialEq>(number: &N) -> bool {
     *number == N::default()
 }
 
-/// What became of a source.
+/// The state and the counts of an ingestion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Id of the ingestion.
     pub ingestion: String,
-    /// Where it stands.
+    /// State of the ingestion.
     pub state: IngestionState,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// Where in the source it failed.
+    /// Where in the source it failed, if the error has a place there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub position: Option<String>,
     /// The version of the object.
     pub source: Identity,
-    /// What was ingested, in order.
+    /// The entries that are ingested, in order.
     pub entries: Vec<EntryReport>,
-    /// What was not, and why.
+    /// The entries that are not ingested, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<Skipped>,
-    /// How many further entries and skipped entries there are: the plan in the work store has them all.
+    /// Number of further entries and skipped entries. The plan in the work store has all of them.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unlisted: usize,
-    /// Records of the source: rows or elements.
+    /// Records of the source: rows or JSON elements.
     pub records_read: u64,
     /// Distinct keys, each acknowledged by DynamoDB.
     pub written: u64,
     /// Records whose key comes again later in the source.
     pub superseded: u64,
-    /// Records that lie in the rejects.
+    /// Rejected records.
     pub rejected: u64,
-    /// Rows that are no records, such as one of totals at the end.
+    /// Rows that are no records, such as a row of totals at the end.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub trailers: u64,
     /// Records with a warning, by kind, superseded ones included.
     pub warnings: BTreeMap<String, u64>,
-    /// Items acknowledged.
+    /// Items that DynamoDB acknowledged.
     pub items_written: u64,
     /// Write units consumed.
     pub write_units: f64,
     /// `BatchWriteItem` calls.
     pub calls: u64,
-    /// Items sent again.
+    /// Items retried.
     pub retried: u64,
-    /// Calls throttled or answered in part.
+    /// Calls that were throttled or had unprocessed items.
     pub throttled: u64,
     /// Bytes of the source.
     pub bytes_read: u64,
-    /// Bytes behind the decompressor.
+    /// Bytes after decompression.
     pub bytes_decoded: u64,
-    /// Milliseconds of the survey and the merge.
+    /// Time of the survey and the merge, in milliseconds.
     pub survey_ms: u64,
-    /// Milliseconds of the write pass.
+    /// Time of the write pass, in milliseconds.
     pub write_ms: u64,
-    /// Milliseconds in all.
+    /// Time in all, in milliseconds.
     pub elapsed_ms: u64,
-    /// Where the rejects lie.
+    /// Location of the rejects, if there are any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejects_location: Option<String>,
 }
 
-/// What became of one entry.
+/// An entry of the source that is ingested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryReport {
-    /// Its name in the archive; none for the object itself.
+    /// Name in the archive; none for the object itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How its bytes are compressed.
+    /// Compression.
     pub compression: String,
-    /// What its bytes are.
+    /// Format: `csv`, `json` or `ndjson`.
     pub format: String,
-    /// Field delimiter, of CSV.
+    /// Field delimiter, for CSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
-    /// Keys that lead to the list of records, of JSON that has one within objects.
+    /// Path of the list of records, for JSON with a list within objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
-    /// Which layout it was read by.
+    /// Name of the layout.
     pub layout: String,
-    /// Records in it.
+    /// Records in the entry.
     pub records_read: u64,
 }
 
 impl Report {
-    /// The report of an ingestion that has just been planned.
+    /// Returns the report of an ingestion that has just been planned.
     #[must_use]
-    pub fn of(plan: &Plan) -> Self {
+    pub(crate) fn of(plan: &Plan) -> Self {
         let entries = plan.segments.iter().take(LISTED_LIMIT).map(|segment| EntryReport {
             name: segment.entry.name.clone(),
             compression: segment.entry.compression.to_string(),
@@ -119,7 +121,7 @@ impl Report {
         report
     }
 
-    /// The report of an ingestion of which nothing but its source is known.
+    /// Returns the report of an ingestion of which only the source is known.
     #[must_use]
     pub fn begun(ingestion: String, source: Identity) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The survey: reads a segment, writes nothing to the table, and leaves a block in the work store for each stretch of it.
+//! The survey: reads a segment and stores a block in the work store for each stretch of it. It writes nothing to the table.
 
 use std::collections::VecDeque;
 use std::str::Utf8Error;
@@ -7,92 +7,95 @@ use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use super::block::{BlockBuilder, BlockReject};
-use super::classify::{Judged, Units, judge, key_of, row_of};
-use super::error::Error;
-use super::machine::Pause;
-use super::plan::Segment;
-use super::progress::{Cursor, Progress};
-use super::stop_signal::StopSignal;
-use super::store::StoreError;
-use super::work::{Ended, Slot, Work};
-use super::{cancelled, merge};
 use notaflux_layout::{InvoiceRow, Record, Reject, Row, Scratch, Unreadable};
 use notaflux_records::ReadError;
 use notaflux_records::record::{Content, Format, Position, RAW_LIMIT_BYTES, RawRecord, Shape};
 use notaflux_table::keys::{Key, key_hash};
 
-/// Blocks on their way to the work store at once: hides the latency of a put behind the parsing of the next block.
+use super::block::{BlockBuilder, BlockReject, Units};
+use super::checkpoint::{Checkpoint, Ended};
+use super::classify::{ValidRecord, classify, key_of, row_of};
+use super::error::Error;
+use super::machine::Pause;
+use super::progress::{Cursor, Progress};
+use super::segment::Segment;
+use super::stamp::CancellationStamp;
+use super::stop_signal::StopSignal;
+use super::store::StoreError;
+use super::work::Work;
+
+/// Blocks that are uploaded at once, so that an upload takes place while the next block is parsed.
 const UPLOADS_LIMIT: usize = 3;
 
-/// Records between two looks at whether to stop: a look costs as much as a tenth of a record.
+/// Records between two checks of the stop signal. A check costs as much as a tenth of a record.
 const LOOK_RECORDS: u64 = 256;
 
-/// Where the survey of a segment begins.
-pub(super) fn beginning(segment: &Segment) -> Progress {
+/// Returns the progress with which the survey of a segment begins.
+pub(crate) fn beginning(segment: &Segment) -> Progress {
     let cursor = Cursor { byte: segment.data_byte, line: segment.data_line, record: 0 };
     Progress::Survey { block: 0, cursor, keys: 0, rejected: 0 }
 }
 
-/// Surveys segment number `at` of the plan, from where the slot says. Each record is shown to `seen`, as a row where it can be
-/// one, and what it is found to be.
+/// Surveys a segment of the plan from the checkpoint on. Calls `seen` for each record, with its row if it can be decoded, and
+/// with its classification.
 ///
 /// # Errors
-/// A source that cannot be read on, is damaged, or has a record whose end is not certain; the work store.
-pub(super) async fn survey(
+/// A source that cannot be read, is damaged, or contains a record whose end is uncertain; the work store.
+pub(crate) async fn survey(
     work: &Work<'_>,
-    at: usize,
-    slot: &Slot,
-    halt: &StopSignal,
-    mut seen: impl FnMut(&RawRecord<'_>, Option<&Row<'_>>, &Result<Judged<'_>, Reject>),
+    number: usize,
+    checkpoint: &Checkpoint,
+    stop: &StopSignal,
+    mut seen: impl FnMut(&RawRecord<'_>, Option<&Row<'_>>, &Result<ValidRecord<'_>, Reject>),
 ) -> Result<Ended, Error> {
-    let segment = work.segment(at)?;
+    let segment = work.segment(number)?;
     let mapping = work.plan.mapping(segment)?;
-    let mut blocks = Blocks::new(work, at, slot)?;
+    let mut blocks = Blocks::new(work, number, checkpoint)?;
     let mut records = work.read(segment, blocks.begun.position(), true).await?;
     let mut scratch = Scratch::default();
-    let mut halted = std::pin::pin!(halt.due());
+    let mut stopped = std::pin::pin!(stop.due());
     loop {
         if blocks.records().is_multiple_of(LOOK_RECORDS)
-            && let Some(why) = halt.is_due()
+            && let Some(why) = stop.is_due()
         {
             return blocks.pause(why).await;
         }
         let raw = tokio::select! {
             biased;
             raw = records.next() => raw?,
-            why = &mut halted => return blocks.pause(why).await,
+            why = &mut stopped => return blocks.pause(why).await,
         };
         let Some(raw) = raw else { break };
         if blocks.open.ends_before(raw.byte) {
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
         match row_of(&mapping, &raw, &mut scratch) {
-            Ok(row) if mapping.is_trailer(&row) => blocks.open.pass_over(),
+            Ok(row) if mapping.is_trailer(&row) => blocks.open.count_trailer(),
             Ok(row) => {
-                let judged = judge(&mapping, &row, work);
-                seen(&raw, Some(&row), &judged);
-                blocks.take(&raw, judged)?;
+                let classified = classify(&mapping, &row, &work.plan.ingestion, work.schema);
+                seen(&raw, Some(&row), &classified);
+                blocks.add(&raw, classified)?;
             }
             Err(unreadable) => {
                 let reject = unreadable_as_reject(unreadable, &raw, work, segment)?;
                 seen(&raw, None, &Err(reject.clone()));
-                blocks.take(&raw, Err(reject))?;
+                blocks.add(&raw, Err(reject))?;
             }
         }
         if raw.unclosed_quote {
             return Err(Error::UnclosedQuote { place: work.place(segment, raw.byte, raw.line) });
         }
-        work.observe("survey", at, raw.end, blocks.records());
+        work.report_progress("survey", number, raw.end, blocks.records());
     }
     let end = records.position();
     blocks.finish(end).await
 }
 
-/// The reject that an element of JSON is, told where it shows.
+/// Returns the reject for a record that cannot be decoded. If the fault is not at the start of the record, the message says
+/// where it is.
 ///
 /// # Errors
-/// What cannot be a reject: behind something that is no JSON nothing is certain, but in lines.
+/// JSON with a syntax error, except in NDJSON: where the next record begins is then uncertain.
 fn unreadable_as_reject(
     unreadable: Unreadable,
     raw: &RawRecord<'_>,
@@ -117,51 +120,54 @@ fn unreadable_as_reject(
     }
 }
 
-/// Takes a valid record into its block.
+/// Adds a valid record to its block.
 fn accept(record: &Record<'_, InvoiceRow<'_>>, byte: u64, units: Units, block: &mut BlockBuilder) {
     record.warnings().for_each(|warning| block.warn(warning.as_str()));
     block.accept(key_of(record), byte, units);
     if matches!(record, Record::InvoiceLine(_)) {
-        block.accept_besides(Key::Invoice(record.id()), byte);
+        block.accept_secondary(Key::Invoice(record.id()), byte);
     }
     if let Record::Event(event) = record
         && event.kind.cancels()
+        && let Some(stamp) = CancellationStamp::of(event)
     {
-        block.cancel(key_hash(&event.invoice, ""), byte, cancelled::stamp(event));
+        block.cancel(key_hash(&event.invoice, ""), byte, stamp);
     }
 }
 
-/// The blocks of one segment in the making.
+/// Builds and uploads the blocks of one segment.
 struct Blocks<'a> {
     work: &'a Work<'a>,
-    slot: &'a Slot,
+    checkpoint: &'a Checkpoint,
     segment: usize,
+    /// The current block.
     open: BlockBuilder,
+    /// Where the current block begins.
     begun: Cursor,
-    /// Blocks closed so far, and what is in them.
+    /// Number of finished blocks, and the sums of their merge weights and rejects.
     closed: u32,
     keys: u64,
     rejected: u64,
-    /// Each on its way to the store, and how far the survey is when it lies there.
+    /// Blocks that are being uploaded, each with the progress of the survey when it is stored.
     uploads: VecDeque<(JoinHandle<Result<(), StoreError>>, Progress)>,
 }
 
 impl<'a> Blocks<'a> {
-    fn new(work: &'a Work<'a>, segment: usize, slot: &'a Slot) -> Result<Self, Error> {
-        let Progress::Survey { block: closed, cursor: begun, keys, rejected } = slot.get() else {
-            return Err(Error::damaged("the ledger's progress of a survey"));
+    fn new(work: &'a Work<'a>, segment: usize, checkpoint: &'a Checkpoint) -> Result<Self, Error> {
+        let Progress::Survey { block: closed, cursor: begun, keys, rejected } = checkpoint.get() else {
+            return Err(Error::damaged("the progress of a survey"));
         };
         let open = BlockBuilder::new(begun.byte, work.plan.block_bytes);
-        Ok(Self { work, slot, segment, open, begun, closed, keys, rejected, uploads: VecDeque::new() })
+        Ok(Self { work, checkpoint, segment, open, begun, closed, keys, rejected, uploads: VecDeque::new() })
     }
 
-    /// Takes in what a record was found to be.
-    fn take(&mut self, raw: &RawRecord<'_>, judged: Result<Judged<'_>, Reject>) -> Result<(), Error> {
-        match judged {
-            Ok(Judged { record, units }) => accept(&record, raw.byte, units, &mut self.open),
+    /// Adds a classified record to the current block.
+    fn add(&mut self, raw: &RawRecord<'_>, classified: Result<ValidRecord<'_>, Reject>) -> Result<(), Error> {
+        match classified {
+            Ok(ValidRecord { record, units }) => accept(&record, raw.byte, units, &mut self.open),
             Err(reject) => {
                 self.reject(raw, &reject)?;
-                let last = || format!("the last one, at line {}: {}", raw.line, reject.message);
+                let last = || format!("the last reject, at line {}: {}", raw.line, reject.message);
                 self.work.check_rejects(self.rejected(), self.records(), false, last)?;
             }
         }
@@ -189,6 +195,7 @@ impl<'a> Blocks<'a> {
         self.rejected + self.open.rejected()
     }
 
+    /// Finishes the current block before `end`, and uploads it.
     async fn close(&mut self, end: Position) -> Result<(), Error> {
         let next = BlockBuilder::new(end.byte, self.work.plan.block_bytes);
         let block = std::mem::replace(&mut self.open, next);
@@ -197,7 +204,7 @@ impl<'a> Blocks<'a> {
         let key = self.work.block_key(self.segment, self.closed);
         self.begun = Cursor { byte: end.byte, line: end.line, record: self.begun.record + header.records };
         self.closed += 1;
-        self.keys += merge::weight(&header);
+        self.keys += header.merge_weight();
         self.rejected += header.rejected;
         while self.uploads.len() >= UPLOADS_LIMIT {
             self.join_one().await?;
@@ -213,32 +220,33 @@ impl<'a> Blocks<'a> {
     async fn join_one(&mut self) -> Result<(), Error> {
         let Some((upload, progress)) = self.uploads.pop_front() else { return Ok(()) };
         upload.await.map_err(Error::corrupt("a block"))??;
-        self.slot.set(progress);
+        self.checkpoint.set(progress);
         Ok(())
     }
 
-    async fn settle(&mut self) -> Result<Progress, Error> {
+    /// Waits until all finished blocks are stored. Returns the progress.
+    async fn join_all(&mut self) -> Result<Progress, Error> {
         while !self.uploads.is_empty() {
             self.join_one().await?;
         }
-        Ok(self.slot.get())
+        Ok(self.checkpoint.get())
     }
 
     async fn finish(mut self, end: Position) -> Result<Ended, Error> {
-        // Where the hop before ended at the very end there is nothing left, and a block too many would be one.
+        // If the previous hop stopped at the very end, no bytes remain, and an empty block would be one too many.
         if self.closed == 0 || end.byte > self.begun.byte {
             self.close(end).await?;
         }
-        self.settle().await.map(Ended::Done)
+        self.join_all().await.map(Ended::Done)
     }
 
-    /// What is not a whole block is read again: a block depends on its bytes alone.
+    /// Drops the current block. The next hop reads it again: a block depends on its bytes alone.
     async fn pause(mut self, why: Pause) -> Result<Ended, Error> {
-        Ok(Ended::Paused(self.settle().await?, why))
+        Ok(Ended::Paused(self.join_all().await?, why))
     }
 }
 
-/// The text of a record as people see it in the rejects.
+/// Returns the text of a record for the rejects. Bytes that are not UTF-8 are decoded as Windows-1252.
 fn text_of(raw: &[u8]) -> String {
     let is_cut = raw.len() == RAW_LIMIT_BYTES;
     let cut_at_a_character = |error: Utf8Error| (is_cut && error.error_len().is_none()).then(|| error.valid_up_to());

@@ -1,17 +1,9 @@
-//! What every unit of an attempt works with: the source, the work store, the plan, and where things lie.
+//! What every unit of an attempt needs: the source, the work store, the plan, and the names of the stored objects.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::OnceCell;
 
-use super::error::Error;
-use super::finalize::Merged;
-use super::machine::Pause;
-use super::plan::{Plan, Segment};
-use super::progress::Progress;
-use super::store::WorkStore;
-use super::{Engine, Observer, ProgressEvent, Settings};
 use notaflux_records::Place;
 use notaflux_records::container::{self, DecodedReader};
 use notaflux_records::reader::RecordReader;
@@ -19,24 +11,34 @@ use notaflux_records::record::Position;
 use notaflux_records::source::Source;
 use notaflux_table::Schema;
 
-/// Decoded bytes between two tellings of progress.
-const TELL_BYTES: u64 = 1024 * 1024;
+use super::context::Context;
+use super::error::Error;
+use super::merged::Merged;
+use super::plan::Plan;
+use super::progress_event::{Observer, ProgressEvent};
+use super::segment::Segment;
+use super::settings::Settings;
+use super::store::WorkStore;
 
-/// Rejects from which on a source of nearly nothing else is given up, and the share that it has then.
+/// Decoded bytes between two progress events.
+const PROGRESS_BYTES: u64 = 1024 * 1024;
+
+/// Without `--max-rejects`, an ingestion stops at this number of rejects if nearly all records are rejects. The text shows
+/// the share.
 const HOPELESS_REJECTS: u64 = 100_000;
-const HOPELESS_LIMIT: &str = "99.9% (which is meant where it is not given)";
+const HOPELESS_LIMIT: &str = "99.9% (the default)";
 
 /// One attempt at one plan.
-pub(super) struct Work<'a> {
-    pub(super) source: &'a Source,
-    pub(super) store: &'a WorkStore,
-    pub(super) settings: &'a Settings,
-    pub(super) schema: &'a Schema,
-    pub(super) plan: Plan,
+pub(crate) struct Work<'a> {
+    pub(crate) source: &'a Source,
+    pub(crate) store: &'a WorkStore,
+    pub(crate) settings: &'a Settings,
+    pub(crate) schema: &'a Schema,
+    pub(crate) plan: Plan,
     folder: String,
     observer: Option<&'a Observer>,
-    told_bytes: AtomicU64,
-    pub(super) merged: OnceCell<Merged>,
+    observed_bytes: AtomicU64,
+    merged: OnceCell<Merged>,
 }
 
 impl std::fmt::Debug for Work<'_> {
@@ -45,50 +47,8 @@ impl std::fmt::Debug for Work<'_> {
     }
 }
 
-/// How a hop ends.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Ended {
-    /// The unit is done.
-    Done(Progress),
-    /// There is more to do, from here on.
-    Paused(Progress, Pause),
-    /// The same, but something was still under way.
-    CutOff(Progress, Pause),
-}
-
-/// Where a unit of work leaves how far it is, for whoever renews its lease.
-#[derive(Debug)]
-pub(super) struct Slot {
-    progress: Mutex<Progress>,
-    arrived: AtomicBool,
-}
-
-impl Slot {
-    pub(super) const fn new(progress: Progress) -> Self {
-        Self { progress: Mutex::new(progress), arrived: AtomicBool::new(false) }
-    }
-
-    pub(super) fn set(&self, progress: Progress) {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = progress;
-    }
-
-    pub(super) fn get(&self) -> Progress {
-        *self.progress.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that the hop has come to where there is something to put: if it gets no further from there, it is not for want of
-    /// time but because the table takes nothing, which fails no ingestion.
-    pub(super) fn arrive(&self) {
-        self.arrived.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn has_arrived(&self) -> bool {
-        self.arrived.load(Ordering::Relaxed)
-    }
-}
-
-/// The folder of an attempt, under `ingestions/` and `rejects/`.
-pub(super) fn folder_of(ingestion: &str, attempt: u32) -> String {
+/// Returns the folder of an attempt, under `ingestions/` and `rejects/`.
+fn folder_of(ingestion: &str, attempt: u32) -> String {
     match attempt {
         1 => ingestion.to_owned(),
         attempt => format!("{ingestion}.{attempt}"),
@@ -96,22 +56,25 @@ pub(super) fn folder_of(ingestion: &str, attempt: u32) -> String {
 }
 
 impl<'a> Work<'a> {
-    /// Makes the plan, or obeys the one that is there.
-    pub(super) async fn open(
-        engine: &'a Engine,
+    /// Reads the plan of an attempt, or makes one if there is none.
+    ///
+    /// # Errors
+    /// A source that cannot be planned; a plan in the store that this engine cannot follow; the work store.
+    pub(crate) async fn open(
+        context: &'a Context,
         source: &'a Source,
         ingestion: &str,
         attempt: u32,
     ) -> Result<Self, Error> {
         let folder = folder_of(ingestion, attempt);
         let plan_folder = format!("ingestions/{folder}");
-        let plan = Plan::obtain(source, &engine.store, &plan_folder, &engine.settings).await?;
-        let Engine { store, settings, table, observer, .. } = engine;
+        let plan = Plan::obtain(source, &context.store, &plan_folder, &context.settings).await?;
+        let Context { store, settings, table, observer, .. } = context;
         Ok(Self { folder, ..Self::of_plan(source, store, settings, &table.schema, plan, observer.as_ref()) })
     }
 
-    /// What a plan says, for an attempt that is the first.
-    pub(super) fn of_plan(
+    /// Returns the work of a first attempt at `plan`.
+    pub(crate) fn of_plan(
         source: &'a Source,
         store: &'a WorkStore,
         settings: &'a Settings,
@@ -120,22 +83,17 @@ impl<'a> Work<'a> {
         observer: Option<&'a Observer>,
     ) -> Self {
         let folder = folder_of(&plan.ingestion, 1);
-        Self {
-            source,
-            store,
-            settings,
-            schema,
-            plan,
-            folder,
-            observer,
-            told_bytes: AtomicU64::new(0),
-            merged: OnceCell::new(),
-        }
+        let (observed_bytes, merged) = (AtomicU64::new(0), OnceCell::new());
+        Self { source, store, settings, schema, plan, folder, observer, observed_bytes, merged }
     }
 
-    /// Whether there are too many rejects. A limit in records is known to be exceeded long before the end; where none is
-    /// given, records of which nearly all are rejects are of another layout, or mean harm.
-    pub(super) fn check_rejects(
+    /// Checks the number of rejects. `is_all`: all records have been read. A limit in percent is checked only then; a limit
+    /// in records is checked early. Without a limit, a source of nearly nothing but rejects has the wrong layout, or was made
+    /// to do harm.
+    ///
+    /// # Errors
+    /// [`Error::TooManyRejects`], with the hint.
+    pub(crate) fn check_rejects(
         &self,
         rejected: u64,
         records: u64,
@@ -154,12 +112,19 @@ impl<'a> Work<'a> {
         }
     }
 
-    pub(super) fn segment(&self, at: usize) -> Result<&Segment, Error> {
-        self.plan.segments.get(at).ok_or_else(|| Error::damaged("the plan"))
+    /// Returns a segment of the plan.
+    ///
+    /// # Errors
+    /// A number that the plan does not have: the ledger or the plan is damaged.
+    pub(crate) fn segment(&self, number: usize) -> Result<&Segment, Error> {
+        self.plan.segments.get(number).ok_or_else(|| Error::damaged("the plan"))
     }
 
-    /// Reads a segment from `start` on. What is `checked` has its checksum compared in the end, wherever it starts.
-    pub(super) async fn read(
+    /// Opens a segment at `start`. With `checked`, the checksum is compared at the end, wherever the reader starts.
+    ///
+    /// # Errors
+    /// A source that cannot be read.
+    pub(crate) async fn read(
         &self,
         segment: &Segment,
         start: Position,
@@ -171,47 +136,70 @@ impl<'a> Work<'a> {
         Ok(RecordReader::new(reader, segment.format, start, is_beginning).called(&name))
     }
 
-    pub(super) fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {
+    pub(crate) fn place(&self, segment: &Segment, byte: u64, line: u64) -> Place {
         Place { entry: segment.entry.name.clone(), line: Some(line), byte: Some(byte), ..self.source.place() }
     }
 
-    pub(super) fn block_key(&self, segment: usize, number: u32) -> String {
+    pub(crate) fn block_key(&self, segment: usize, number: u32) -> String {
         format!("ingestions/{}/blocks/{segment:05}/{number:08}", self.folder)
     }
 
-    pub(super) fn superseded_key(&self, partition: usize) -> String {
+    pub(crate) fn superseded_key(&self, partition: usize) -> String {
         format!("ingestions/{}/superseded/{partition:05}", self.folder)
     }
 
-    pub(super) fn cancelled_key(&self, partition: usize) -> String {
+    pub(crate) fn cancelled_key(&self, partition: usize) -> String {
         format!("ingestions/{}/cancelled/{partition:05}", self.folder)
     }
 
-    pub(super) fn merged_key(&self) -> String {
+    fn merged_key(&self) -> String {
         format!("ingestions/{}/merged.json", self.folder)
     }
 
-    pub(super) fn rejects_folder(&self) -> String {
+    pub(crate) fn rejects_folder(&self) -> String {
         format!("rejects/{}/", self.folder)
     }
 
-    pub(super) fn rejects_key(&self, number: u64) -> String {
+    pub(crate) fn rejects_key(&self, number: u64) -> String {
         format!("{}{number:08}.ndjson", self.rejects_folder())
     }
 
-    pub(super) fn tell(&self, told: ProgressEvent) {
+    /// Stores the result of the survey and the merge.
+    ///
+    /// # Errors
+    /// The work store.
+    pub(crate) async fn store_merged(&self, merged: &Merged) -> Result<(), Error> {
+        let text = serde_json::to_vec(merged).map_err(Error::corrupt("the result of the merge"))?;
+        Ok(self.store.put(&self.merged_key(), text.into()).await?)
+    }
+
+    /// Returns the result of the survey and the merge. Reads it from the store once.
+    ///
+    /// # Errors
+    /// The work store; a result that is missing or damaged.
+    pub(crate) async fn merged(&self) -> Result<&Merged, Error> {
+        let read = async || {
+            let text = self.store.get(&self.merged_key()).await?;
+            serde_json::from_slice(&text).map_err(Error::corrupt("the result of the merge"))
+        };
+        self.merged.get_or_try_init(read).await
+    }
+
+    /// Reports an event to the observer.
+    pub(crate) fn report(&self, event: ProgressEvent) {
         if let Some(observer) = self.observer {
-            observer(told);
+            observer(event);
         }
     }
 
-    pub(super) fn observe(&self, phase: &'static str, segment: usize, done_bytes: u64, records: u64) {
-        let told = self.told_bytes.load(Ordering::Relaxed);
-        if self.observer.is_none() || (done_bytes >= told && done_bytes - told < TELL_BYTES) {
+    /// Reports the progress of a phase, at most once per [`PROGRESS_BYTES`].
+    pub(crate) fn report_progress(&self, phase: &'static str, segment: usize, done_bytes: u64, records: u64) {
+        let observed = self.observed_bytes.load(Ordering::Relaxed);
+        if self.observer.is_none() || (done_bytes >= observed && done_bytes - observed < PROGRESS_BYTES) {
             return;
         }
-        self.told_bytes.store(done_bytes, Ordering::Relaxed);
+        self.observed_bytes.store(done_bytes, Ordering::Relaxed);
         let total_bytes = self.plan.segments.get(segment).and_then(|segment| segment.entry.size);
-        self.tell(ProgressEvent::Progress { phase, done_bytes, total_bytes, records });
+        self.report(ProgressEvent::Progress { phase, done_bytes, total_bytes, records });
     }
 }

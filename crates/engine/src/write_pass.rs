@@ -1,4 +1,4 @@
-//! The write pass: reads a segment again and puts every record that is neither rejected nor superseded.
+//! The write pass: reads a segment again, and puts every record that is neither rejected nor superseded.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,17 +7,6 @@ use futures::future::ready;
 use futures::stream::{self, Stream, TryStreamExt};
 use tokio::sync::Notify;
 
-use super::block::Part;
-use super::cancelled::{self, Cancelled};
-use super::classify::row_of;
-use super::error::Error;
-use super::finalize::{self, Merged};
-use super::machine::Pause;
-use super::plan::Segment;
-use super::progress::{Cursor, Progress, Put};
-use super::stop_signal::StopSignal;
-use super::superseded::Superseded;
-use super::work::{Ended, Slot, Work};
 use notaflux_invoice::{Event, InvoiceFields, Line};
 use notaflux_layout::{InvoiceRow, Mapping, Record, Scratch};
 use notaflux_records::container::DecodedReader;
@@ -26,44 +15,58 @@ use notaflux_table::item::{self, Refusal, SourceRef};
 use notaflux_table::schema::Schema;
 use notaflux_write::{Batch, BatchBuilder, Cancellation, Tally, Writer, hashed};
 
-/// Batches between the oldest that is not acknowledged and the newest that is sent: what a resumed pass may put again.
+use super::cancelled::{self, Cancelled};
+use super::checkpoint::{Checkpoint, Ended};
+use super::classify::row_of;
+use super::entry::ItemRole;
+use super::error::Error;
+use super::machine::Pause;
+use super::merged::Merged;
+use super::progress::{Cursor, Progress, PutCounts};
+use super::segment::Segment;
+use super::stamp::CancelledBy;
+use super::stop_signal::StopSignal;
+use super::superseded::Superseded;
+use super::work::Work;
+
+/// Most batches from the oldest unacknowledged one to the newest. A resumed pass may put as many again.
 const WINDOW_BATCHES: u64 = 1024;
 
-/// Where the write pass of a segment begins.
-pub(super) fn beginning(segment: &Segment) -> Progress {
+/// Returns the progress with which the write pass of a segment begins.
+pub(crate) fn beginning(segment: &Segment) -> Progress {
     let cursor = Cursor { byte: segment.data_byte, line: segment.data_line, record: 0 };
-    Progress::Write { cursor, put: Put::default(), tally: Tally::default() }
+    Progress::Write { cursor, put: PutCounts::default(), tally: Tally::default() }
 }
 
-/// Writes segment number `at` of the plan, from where the slot says.
+/// Writes a segment of the plan from the checkpoint on.
 ///
 /// # Errors
-/// A source that cannot be read on; the work store; refusals of DynamoDB; the end of the lease.
-pub(super) async fn write(
+/// A source that cannot be read; the work store; refusals of DynamoDB; the end of the lease.
+pub(crate) async fn write(
     work: &Work<'_>,
     writer: &Writer,
-    at: usize,
-    slot: &Slot,
-    halt: &StopSignal,
+    number: usize,
+    checkpoint: &Checkpoint,
+    stop: &StopSignal,
 ) -> Result<Ended, Error> {
-    let mapping = work.plan.mapping(work.segment(at)?)?;
-    let merged = finalize::merged(work).await?;
-    let Progress::Write { cursor, put, tally } = slot.get() else {
-        return Err(Error::damaged("the ledger's progress of a write pass"));
+    let mapping = work.plan.mapping(work.segment(number)?)?;
+    let merged = work.merged().await?;
+    let Progress::Write { cursor, put, tally } = checkpoint.get() else {
+        return Err(Error::damaged("the progress of a write pass"));
     };
     let window = Window::new(cursor, put);
-    let feed = Feed::open(work, at, &mapping, merged, cursor, writer.batches()).await?;
+    let feed = Feed::open(work, number, &mapping, merged, cursor, writer.batches()).await?;
     let batches = stream::try_unfold(feed, async |mut feed| {
-        let batch = feed.next_batch(&window, halt).await?;
+        let batch = feed.next_batch(&window, stop).await?;
         if batch.is_some() {
-            slot.arrive();
+            checkpoint.note_items();
         }
         Ok::<_, Error>(batch.map(|batch| (batch, feed)))
     });
-    let batches = until_due(hashed(batches), halt, &window);
+    let batches = until_due(hashed(batches), stop, &window);
     let send = async |batch: Batch<Tag>| {
         let Tag { number, cancellations } = writer.put(batch).await?;
-        // Behind the puts, so that an event whose update is done is there.
+        // After the puts, so that the event is in the table before its invoice is updated.
         for cancellation in &cancellations {
             writer.cancel(cancellation).await?;
         }
@@ -76,38 +79,38 @@ pub(super) async fn write(
     };
     while let Some(number) = acknowledged.try_next().await? {
         window.acknowledge(number);
-        slot.set(progress());
+        checkpoint.set(progress());
     }
-    Ok(match window.halted() {
+    Ok(match window.stopped() {
         Some(why) => Ended::Paused(progress(), why),
         None => Ended::Done(progress()),
     })
 }
 
-/// What of `batches` is to be sent: nothing once it is time to stop. Those that were made before are read again.
+/// Passes on `batches` until the stop signal is due. The next hop reads the others again.
 fn until_due<T>(
     batches: impl Stream<Item = Result<T, Error>>,
-    halt: &StopSignal,
+    stop: &StopSignal,
     window: &Window,
 ) -> impl Stream<Item = Result<T, Error>> {
     batches.try_take_while(|_| {
-        let why = halt.is_due();
+        let why = stop.is_due();
         if let Some(why) = why {
-            window.halt(why);
+            window.stop(why);
         }
         ready(Ok(why.is_none()))
     })
 }
 
-/// What a batch is known by.
+/// The number of a batch, and what to do once it is acknowledged.
 #[derive(Debug)]
 struct Tag {
     number: u64,
-    /// What its events do to invoices of other sources.
+    /// Updates by its events to invoices of other sources.
     cancellations: Vec<Cancellation>,
 }
 
-/// Turns records into batches.
+/// Reads records and makes batches of their items.
 struct Feed<'a> {
     work: &'a Work<'a>,
     segment: usize,
@@ -122,15 +125,15 @@ struct Feed<'a> {
     batches: u64,
 }
 
-/// The records that are in no batch yet, or not with all of their items, in order.
+/// The records that have items in no batch yet, in order.
 #[derive(Debug, Default)]
 struct Unsent(VecDeque<UnsentRecord>);
 
 #[derive(Debug)]
 struct UnsentRecord {
-    /// Where it starts.
+    /// Where the record starts.
     first: Cursor,
-    /// Its items, and how many of them are in no batch yet.
+    /// Number of its items, and of those in no batch yet.
     items: usize,
     left: usize,
     cancellation: Option<Cancellation>,
@@ -146,14 +149,14 @@ impl Unsent {
         self.0.front().map(|record| record.first)
     }
 
-    /// Takes `items` items off. Gives the records that end with them, and what those cancel.
-    fn take(&mut self, mut items: usize) -> (Put, Vec<Cancellation>) {
-        let (mut put, mut cancellations) = (Put::default(), Vec::new());
+    /// Removes the first `items` items. Returns the counts of the records that are then complete, and their cancellations.
+    fn take(&mut self, mut items: usize) -> (PutCounts, Vec<Cancellation>) {
+        let (mut put, mut cancellations) = (PutCounts::default(), Vec::new());
         while let Some(record) = self.0.front_mut().filter(|_| items > 0) {
             let now = record.left.min(items);
             (record.left, items) = (record.left - now, items - now);
             if record.left == 0 {
-                put += Put { records: 1, items: record.items as u64 };
+                put += PutCounts { records: 1, items: record.items as u64 };
                 cancellations.extend(record.cancellation.take());
                 self.0.pop_front();
             }
@@ -186,28 +189,28 @@ impl<'a> Feed<'a> {
         })
     }
 
-    /// The next batch, when the window has room for it; none at the end of the segment, or when it is time to stop.
-    async fn next_batch(&mut self, window: &Window, halt: &StopSignal) -> Result<Option<Batch<Tag>>, Error> {
-        let mut halted = std::pin::pin!(halt.due());
+    /// Returns the next batch when the window has room for it; none at the end of the segment, or when the stop signal is due.
+    async fn next_batch(&mut self, window: &Window, stop: &StopSignal) -> Result<Option<Batch<Tag>>, Error> {
+        let mut stopped = std::pin::pin!(stop.due());
         tokio::select! {
             biased;
             () = window.room_for(self.batches) => {}
-            why = &mut halted => {
-                window.halt(why);
+            why = &mut stopped => {
+                window.stop(why);
                 return Ok(None);
             }
         }
-        if let Some(why) = halt.is_due() {
-            window.halt(why);
+        if let Some(why) = stop.is_due() {
+            window.stop(why);
             return Ok(None);
         }
         while !self.builder.is_full() {
             let is_more = tokio::select! {
                 biased;
                 read = self.read_one() => read?,
-                // What is in the builder so far was not sent, and is read again.
-                why = &mut halted => {
-                    window.halt(why);
+                // The items in the builder are not sent. The next hop reads their records again.
+                why = &mut stopped => {
+                    window.stop(why);
                     return Ok(None);
                 }
             };
@@ -234,7 +237,7 @@ impl<'a> Feed<'a> {
         Cursor { byte: end.byte, line: end.line, record: self.records }
     }
 
-    /// Reads a row and puts its items into the builder; false at the end of the segment.
+    /// Reads a record and adds its items to the builder. Returns false at the end of the segment.
     async fn read_one(&mut self) -> Result<bool, Error> {
         let Some(raw) = self.reader.next().await? else { return Ok(false) };
         let row = row_of(self.mapping, &raw, &mut self.scratch);
@@ -243,8 +246,8 @@ impl<'a> Feed<'a> {
         }
         let first = Cursor { byte: raw.byte, line: raw.line, record: self.records };
         self.records += 1;
-        self.work.observe("write", self.segment, raw.end, self.records);
-        if self.superseded.contains(first.byte, Part::Record).await? {
+        self.work.report_progress("write", self.segment, raw.end, self.records);
+        if self.superseded.contains(first.byte, ItemRole::Primary).await? {
             return Ok(true);
         }
         let Ok(row) = row else { return Ok(true) };
@@ -252,26 +255,26 @@ impl<'a> Feed<'a> {
         let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
         let (before, mut cancellation) = (self.builder.len(), None);
         let mut puts = Puts { builder: &mut self.builder, source, schema: self.work.schema };
-        // What the survey rejected is neither superseded nor cancelled, so that all of it is tried here.
+        // A record that the survey rejected is neither superseded nor cancelled: it is classified again here.
         let put = match record {
             Record::Invoice(invoice) => {
-                let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
-                puts.invoice(&invoice, stamp)
+                let cancelled = self.cancelled.event(first.byte, ItemRole::Primary).await?;
+                puts.invoice(&invoice, cancelled)
             }
             Record::Line(line) => puts.line(&line),
             Record::InvoiceLine(both) => {
                 let (invoice, line) = *both;
-                let is_needed = !self.superseded.contains(first.byte, Part::Besides).await?;
-                let stamp = self.cancelled.stamp(first.byte, Part::Besides).await?;
-                puts.line(&line).and_then(|()| if is_needed { puts.invoice(&invoice, stamp) } else { Ok(()) })
+                let is_needed = !self.superseded.contains(first.byte, ItemRole::Secondary).await?;
+                let cancelled = self.cancelled.event(first.byte, ItemRole::Secondary).await?;
+                puts.line(&line).and_then(|()| if is_needed { puts.invoice(&invoice, cancelled) } else { Ok(()) })
             }
             Record::InvoiceWithLines(all) => {
                 let (invoice, lines) = *all;
-                let stamp = self.cancelled.stamp(first.byte, Part::Record).await?;
-                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(&invoice, stamp))
+                let cancelled = self.cancelled.event(first.byte, ItemRole::Primary).await?;
+                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(&invoice, cancelled))
             }
             Record::Event(event) => {
-                if event.kind.cancels() && !self.superseded.contains(first.byte, Part::Besides).await? {
+                if event.kind.cancels() && !self.superseded.contains(first.byte, ItemRole::Secondary).await? {
                     cancellation = Some(Cancellation::of(&event));
                 }
                 puts.event(&event)
@@ -279,14 +282,14 @@ impl<'a> Feed<'a> {
         };
         match put {
             Ok(()) => self.unsent.push(first, self.builder.len() - before, cancellation),
-            // The survey has told it.
+            // The survey has rejected it.
             Err(_) => self.builder.truncate(before),
         }
         Ok(true)
     }
 }
 
-/// Puts the items of a record into the builder.
+/// Adds the items of a record to the builder.
 struct Puts<'p> {
     builder: &'p mut BatchBuilder,
     source: SourceRef<'p>,
@@ -294,12 +297,12 @@ struct Puts<'p> {
 }
 
 impl Puts<'_> {
-    /// The invoice as the event of `stamp` makes it. Where DynamoDB would not take it so, as it is too large by then, it stays as
-    /// its own row says; readers of it work its status out themselves.
-    fn invoice(&mut self, invoice: &InvoiceRow<'_>, stamp: Option<u64>) -> Result<(), Refusal> {
-        if let Some(stamp) = stamp {
+    /// Adds the invoice as `event` changes it. If the changed invoice is too large for DynamoDB, adds the invoice as its own
+    /// row describes it; readers then derive its status from the event.
+    fn invoice(&mut self, invoice: &InvoiceRow<'_>, event: Option<CancelledBy>) -> Result<(), Refusal> {
+        if let Some(event) = event {
             let mut cancelled = invoice.clone().whole();
-            cancelled::apply(stamp, &mut cancelled);
+            cancelled::apply(event, &mut cancelled);
             if self.fields(&cancelled).is_ok() {
                 return Ok(());
             }
@@ -320,7 +323,7 @@ impl Puts<'_> {
     }
 }
 
-/// The batches from the oldest that is not acknowledged on.
+/// The batches from the oldest unacknowledged one on.
 #[derive(Debug)]
 struct Window {
     state: Mutex<Sent>,
@@ -330,30 +333,30 @@ struct Window {
 #[derive(Debug)]
 struct Sent {
     batches: BTreeMap<u64, SentBatch>,
-    /// The records that end before those.
-    put: Put,
-    /// Behind the newest of them: the first record that is not in them with all of its items.
+    /// The records that are complete before those batches.
+    put: PutCounts,
+    /// After those batches: the first record with items that are in none of them.
     end: Cursor,
-    /// Why no more are sent, if it is not for the end of the segment.
-    halted: Option<Pause>,
+    /// Why no more batches are sent before the end of the segment.
+    stopped: Option<Pause>,
 }
 
 #[derive(Debug)]
 struct SentBatch {
     /// The record of its first item.
     first: Cursor,
-    /// The records that end in it.
-    put: Put,
+    /// The records that are complete with it.
+    put: PutCounts,
     acknowledged: bool,
 }
 
 impl Window {
-    fn new(start: Cursor, put: Put) -> Self {
-        let sent = Sent { batches: BTreeMap::new(), put, end: start, halted: None };
+    fn new(start: Cursor, put: PutCounts) -> Self {
+        let sent = Sent { batches: BTreeMap::new(), put, end: start, stopped: None };
         Self { state: Mutex::new(sent), moved: Notify::new() }
     }
 
-    /// Waits until batch `number` is not too far ahead of the oldest that is not acknowledged.
+    /// Waits until batch `number` is less than [`WINDOW_BATCHES`] ahead of the oldest unacknowledged one.
     async fn room_for(&self, number: u64) {
         loop {
             let moved = self.moved.notified();
@@ -365,24 +368,24 @@ impl Window {
         }
     }
 
-    fn send(&self, number: u64, first: Cursor, put: Put, end: Cursor) {
+    fn send(&self, number: u64, first: Cursor, put: PutCounts, end: Cursor) {
         let mut state = self.state();
         state.batches.insert(number, SentBatch { first, put, acknowledged: false });
         state.end = end;
     }
 
-    /// Notes that there is nothing to send up to `end`.
+    /// Notes that the records up to `end` have no items to send.
     fn read_to(&self, end: Cursor) {
         self.state().end = end;
     }
 
-    /// Notes why nothing more is sent.
-    fn halt(&self, why: Pause) {
-        self.state().halted = Some(why);
+    /// Notes why no more batches are sent.
+    fn stop(&self, why: Pause) {
+        self.state().stopped = Some(why);
     }
 
-    fn halted(&self) -> Option<Pause> {
-        self.state().halted
+    fn stopped(&self) -> Option<Pause> {
+        self.state().stopped
     }
 
     fn acknowledge(&self, number: u64) {
@@ -398,8 +401,8 @@ impl Window {
         self.moved.notify_waiters();
     }
 
-    /// How far everything is acknowledged, and what was put up to there.
-    fn progress(&self) -> (Cursor, Put) {
+    /// Returns the cursor up to which all batches are acknowledged, and the counts up to there.
+    fn progress(&self) -> (Cursor, PutCounts) {
         let state = self.state();
         let cursor = state.batches.first_key_value().map_or(state.end, |(_, oldest)| oldest.first);
         (cursor, state.put)
@@ -416,6 +419,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use notaflux_invoice::event::CANCELLATIONS;
     use notaflux_layout::Layout;
     use notaflux_table::item::ITEM_LIMIT_BYTES;
     use notaflux_testing::example_event;
@@ -424,12 +428,12 @@ mod tests {
         Cursor { byte: record * 100, line: record + 2, record }
     }
 
-    fn put(records: u64) -> Put {
-        Put { records, items: 2 * records }
+    fn put(records: u64) -> PutCounts {
+        PutCounts { records, items: 2 * records }
     }
 
     #[tokio::test]
-    async fn progress_is_the_first_record_not_acknowledged_and_the_items_before_it() {
+    async fn progress_is_the_first_unacknowledged_record_and_the_counts_before_it() {
         let window = Window::new(cursor(0), put(7));
         assert_eq!(window.progress(), (cursor(0), put(7)));
         for number in 0..4 {
@@ -443,7 +447,7 @@ mod tests {
         window.acknowledge(3);
         assert_eq!(window.progress(), (cursor(60), put(57)));
         window.acknowledge(2);
-        assert_eq!(window.progress(), (cursor(120), put(107)), "all of them: what comes behind the last");
+        assert_eq!(window.progress(), (cursor(120), put(107)), "all of them: the record after the last one");
         window.read_to(cursor(150));
         assert_eq!(window.progress(), (cursor(150), put(107)), "superseded records need no write");
     }
@@ -455,11 +459,11 @@ mod tests {
             Cancellation { id: id.to_owned(), at, text: None }
         };
         let mut unsent = Unsent::default();
-        assert_eq!((unsent.first(), unsent.take(25)), (None, (Put::default(), Vec::new())));
+        assert_eq!((unsent.first(), unsent.take(25)), (None, (PutCounts::default(), Vec::new())));
         for (record, items) in [(0, 2), (1, 1), (2, 5)] {
             unsent.push(cursor(record), items, (record != 1).then(|| cancellation(&record.to_string())));
         }
-        let put = |records, items| Put { records, items };
+        let put = |records, items| PutCounts { records, items };
         assert_eq!(unsent.take(1), (put(0, 0), Vec::new()), "half a record");
         assert_eq!(unsent.first(), Some(cursor(0)), "a resumed pass puts all of it again");
         assert_eq!(unsent.take(4), (put(2, 3), vec![cancellation("0")]));
@@ -485,11 +489,12 @@ operation = "text"
 "#;
 
     #[test]
-    fn an_invoice_that_is_too_large_as_a_cancelled_one_stays_what_it_is() {
+    fn an_invoice_that_would_be_too_large_once_cancelled_is_put_as_it_is() {
         let mapping = Mapping::of_json(Arc::new(Layout::parse(LAYOUT).unwrap()), None).unwrap();
         let (schema, source) = (Schema::default(), SourceRef { ingestion: "9f2c".into(), record: 1 });
         let longest = SourceRef { record: u64::MAX, ..source.clone() };
-        let stamp = cancelled::stamp(&example_event());
+        let event = example_event();
+        let cancelled = CancelledBy { at: event.at, name: CANCELLATIONS[0].1 };
         let mut outcomes = Vec::new();
         for length in ITEM_LIMIT_BYTES - 700..ITEM_LIMIT_BYTES {
             let element = format!(r#"{{"id": "1", "issued": "02/11/2026", "text": "{}"}}"#, "x".repeat(length));
@@ -498,8 +503,8 @@ operation = "text"
             let Record::Invoice(invoice) = mapping.read(&row).unwrap() else { unreachable!() };
             let mut builder = BatchBuilder::new("t", u64::MAX);
             let mut puts = Puts { builder: &mut builder, source: source.clone(), schema: &schema };
-            let is_put = puts.invoice(&invoice, Some(stamp)).is_ok();
-            // What the survey counts.
+            let is_put = puts.invoice(&invoice, Some(cancelled)).is_ok();
+            // The survey makes the same decision.
             assert_eq!(is_put, item::measure_invoice(&invoice, &longest, &schema).is_ok(), "{length}");
             let body = builder.take(()).body(&[0]).json;
             outcomes.push((is_put, memchr::memmem::find(&body, br#""cancelled""#).is_some()));
@@ -509,19 +514,19 @@ operation = "text"
     }
 
     #[tokio::test]
-    async fn what_was_made_before_is_not_sent_once_it_is_time_to_stop() {
+    async fn batches_that_are_ready_are_not_sent_after_the_stop_signal() {
         let token = tokio_util::sync::CancellationToken::new();
-        let (halt, window) = (StopSignal::on(token.clone()), Window::new(cursor(0), put(0)));
+        let (stop, window) = (StopSignal::on(token.clone()), Window::new(cursor(0), put(0)));
         let made = stream::iter([1, 2, 3].map(Ok));
-        let mut sent = std::pin::pin!(until_due(made, &halt, &window));
+        let mut sent = std::pin::pin!(until_due(made, &stop, &window));
         assert_eq!(sent.try_next().await.unwrap(), Some(1));
         token.cancel();
         assert_eq!(sent.try_next().await.unwrap(), None);
-        assert_eq!(window.halted(), Some(Pause::Asked));
+        assert_eq!(window.stopped(), Some(Pause::Asked));
     }
 
     #[tokio::test]
-    async fn the_window_holds_back_what_is_too_far_ahead() {
+    async fn the_window_delays_a_batch_that_is_too_far_ahead() {
         let window = Window::new(cursor(0), put(0));
         window.send(0, cursor(0), put(25), cursor(25));
         window.send(1, cursor(25), put(25), cursor(50));
