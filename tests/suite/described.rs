@@ -139,7 +139,7 @@ async fn every_path_and_parameter_that_is_described_is_taken_and_no_other() {
         }
         for name in &every {
             let body = text_of(&router, &format!("{route}?{name}=x%00")).await;
-            let is_unknown = body.contains(&format!("\"parameter\":\"{name}\",\"message\":\"unknown here\""));
+            let is_unknown = body.contains(&format!("\"parameter\":\"{name}\",\"message\":\"unknown parameter\""));
             assert_eq!(is_unknown, !names(described).contains(name), "{path}?{name}: {body}");
         }
         for parameter in described["get"]["parameters"].as_array().unwrap() {

@@ -2,55 +2,53 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::call::{Call, Item};
+use super::call::{Call, Item, key_text, query_limit};
+use super::problem::Problem;
 use notaflux_invoice::LineKey;
 use notaflux_invoice::line::LINE_NUMBER_LIMIT;
-use notaflux_table::TableError;
 use notaflux_table::keys::{self, EVENT_SK_PREFIX, LINE_SK_PREFIX};
 
-/// Behind every sort key that begins with `L#`: `$` is the character after `#`.
-const BEHIND_LINES: &str = "L$";
-/// Behind every sort key that begins with `E#`.
-const BEHIND_EVENTS: &str = "E$";
+/// Sorts after every sort key that begins with `L#`: `$` is the character after `#`.
+const AFTER_LINES: &str = "L$";
+/// Sorts after every sort key that begins with `E#`.
+const AFTER_EVENTS: &str = "E$";
 
-/// A part of a collection. Both ends are included; nothing stands at an end that is no sort key of ours.
+/// A range of sort keys in a collection, both ends included. No item has one of the ends as its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Part {
-    /// Its first sort key.
+pub(super) struct SortKeyRange {
     pub(super) lower: &'static str,
-    /// Its last one.
     pub(super) upper: &'static str,
 }
 
-impl Part {
+impl SortKeyRange {
     /// Events, invoice and lines.
-    pub(super) const WHOLE: Self = Self { lower: EVENT_SK_PREFIX, upper: BEHIND_LINES };
+    pub(super) const ALL: Self = Self { lower: EVENT_SK_PREFIX, upper: AFTER_LINES };
     /// Events.
-    pub(super) const EVENTS: Self = Self { lower: EVENT_SK_PREFIX, upper: BEHIND_EVENTS };
+    pub(super) const EVENTS: Self = Self { lower: EVENT_SK_PREFIX, upper: AFTER_EVENTS };
     /// Lines.
-    pub(super) const LINES: Self = Self { lower: LINE_SK_PREFIX, upper: BEHIND_LINES };
+    pub(super) const LINES: Self = Self { lower: LINE_SK_PREFIX, upper: AFTER_LINES };
 }
 
-/// Some items of a part, one after the other.
+/// Consecutive items of a range.
 #[derive(Debug)]
-pub(super) struct Piece {
+pub(super) struct Chunk {
     /// The items, each with its sort key.
     pub(super) items: Vec<(String, Item)>,
-    /// Sort key behind which the part may go on.
+    /// The sort key after which the range may continue.
     pub(super) end: Option<String>,
 }
 
-/// Reads up to `limit` items of a part of the collection of invoice `id`, from its beginning or behind a sort key. The
-/// service may give fewer, as it reads 1 MB at a time, and the part goes on all the same.
+/// Reads up to `limit` items of a range in the collection of invoice `id`, from the beginning or after a sort key. May
+/// return fewer items although the range continues, because a query ends after 1 MB.
 pub(super) async fn read(
     call: &Call,
     id: &str,
-    part: Part,
-    behind: Option<&str>,
+    range: SortKeyRange,
+    after: Option<&str>,
     limit: Option<usize>,
-) -> Result<Piece, TableError> {
-    // Between a sort key and the same with a NUL behind it nothing can stand.
-    let lower = behind.map_or_else(|| part.lower.to_owned(), |behind| format!("{behind}\0"));
+) -> Result<Chunk, Problem> {
+    // No key sorts between a sort key and the same key followed by a NUL.
+    let lower = after.map_or_else(|| range.lower.to_owned(), |after| format!("{after}\0"));
     let query = call
         .table()
         .client()
@@ -60,20 +58,16 @@ pub(super) async fn read(
         .expression_attribute_names("#sort", keys::SK)
         .expression_attribute_values(":partition", AttributeValue::S(keys::invoice_pk(id)))
         .expression_attribute_values(":lower", AttributeValue::S(lower))
-        .expression_attribute_values(":upper", AttributeValue::S(part.upper.to_owned()))
-        .set_limit(limit.and_then(|limit| i32::try_from(limit).ok()));
-    let found = call.query(query).await?;
-    let items = found.items.into_iter();
-    let items = items.filter_map(|item| sort_key(&item).map(|sort_key| (sort_key, item))).collect();
-    let end = found.end.as_ref().and_then(sort_key);
-    Ok(Piece { items, end })
+        .expression_attribute_values(":upper", AttributeValue::S(range.upper.to_owned()))
+        .set_limit(limit.map(query_limit));
+    let answer = call.query(query).await?;
+    let sort_key = |item: &Item| key_text(item, keys::SK).map(ToOwned::to_owned);
+    let items = answer.items.into_iter().map(|item| Ok((sort_key(&item)?, item))).collect::<Result<_, Problem>>()?;
+    let end = answer.end.as_ref().map(sort_key).transpose()?;
+    Ok(Chunk { items, end })
 }
 
-fn sort_key(item: &Item) -> Option<String> {
-    item.get(keys::SK)?.as_s().ok().cloned()
-}
-
-/// Sort key of the last line of an invoice that has `line_count` lines. What stands behind it is of an earlier version
+/// Returns the sort key of the last line of an invoice with `line_count` lines. Lines after it belong to an earlier version
 /// of the invoice, which had more lines.
 pub(super) fn last_line(line_count: Option<u32>) -> String {
     let number = line_count.map_or(LINE_NUMBER_LIMIT, |count| count.min(LINE_NUMBER_LIMIT));

@@ -2,23 +2,23 @@
 
 use axum::http::HeaderValue;
 
-/// Which pages of other origins may read the answers.
+/// The web origins that may read the answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
-    /// None.
+    /// No other origin.
     #[default]
     Off,
-    /// Those of every origin. Answers need a key or lie on loopback all the same.
+    /// Every origin. The API key, or the loopback address, still protects the answers.
     Any,
-    /// Those of these origins, such as `https://app.example`.
+    /// These origins, such as `https://app.example`.
     Origins(Vec<HeaderValue>),
 }
 
 impl Cors {
-    /// Reads origins with commas between them, or `*`; nothing is none.
+    /// Parses origins separated by commas, or `*`. An empty text means no other origin.
     ///
     /// # Errors
-    /// What is no origin.
+    /// The first text that is not an origin.
     pub fn parse(text: &str) -> Result<Self, WrongOrigin> {
         let origins: Vec<&str> = text.split(',').map(str::trim).filter(|origin| !origin.is_empty()).collect();
         match origins.as_slice() {
@@ -29,9 +29,9 @@ impl Cors {
     }
 }
 
-/// What should be an origin and is none.
+/// A text that is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?}: expected an origin like https://app.example, several with commas between them, or *")]
+#[error("expected an origin such as https://app.example, several separated by commas, or *; found {0:?}")]
 pub struct WrongOrigin(String);
 
 fn parse_origin(text: &str) -> Result<HeaderValue, WrongOrigin> {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_read_as_browsers_send_them() {
+    fn origins_are_parsed_as_browsers_send_them() {
         assert_eq!((Cors::parse(""), Cors::parse(" * ")), (Ok(Cors::Off), Ok(Cors::Any)));
         let two = ["https://app.example", "http://localhost:3000"].map(HeaderValue::from_static).to_vec();
         assert_eq!(Cors::parse("https://app.example, http://localhost:3000"), Ok(Cors::Origins(two)));

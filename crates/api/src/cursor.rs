@@ -1,9 +1,9 @@
-//! Cursors: where a page ended, for the eyes of this API alone.
+//! Cursors: the position where a page ended, in a form that only this API can read.
 //!
-//! A cursor is the base64url of: a version byte, a random nonce of 24 bytes, and the last sort key encrypted and
-//! authenticated by XChaCha20-Poly1305. What is not in it is authenticated with it: the query it belongs to. So it can
-//! be neither read nor altered nor used with another query. Its size depends on the sort key alone. With nonces of 192
-//! bits drawn at random a repetition is out of the question for any number of cursors.
+//! A cursor is the base64url of a version byte, a random nonce of 24 bytes, and the last sort key, encrypted and
+//! authenticated by XChaCha20-Poly1305. The query is authenticated too, but is not in the cursor. So nobody can read a
+//! cursor, change it, or use it with another query. Its size depends only on the sort key. Random nonces of 192 bits do not
+//! repeat for any realistic number of cursors.
 
 use std::fmt;
 
@@ -18,22 +18,22 @@ use notaflux_table::keys::SORT_KEY_LIMIT_BYTES;
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
 
-/// Fewest characters of a secret that a key is made of: letters and digits at random make 190 bits of so many.
+/// Fewest bytes of a secret from which a key is derived. 32 random letters and digits have 190 bits.
 pub const SECRET_LIMIT: usize = 32;
 
-/// Goes before a secret, so that what else might be made of it is no key of cursors.
+/// Precedes the secret in the hash, so that no other hash of the secret is a cursor key.
 const SECRET_CONTEXT: &[u8] = b"notaflux cursor key 1\0";
 
-/// The first byte of a cursor of this form.
+/// The version byte of a cursor.
 const VERSION: u8 = 1;
 /// Bytes of a nonce of XChaCha20-Poly1305.
 const NONCE_BYTES: usize = 24;
 /// Bytes of the tag of Poly1305.
 const TAG_BYTES: usize = 16;
-/// Longest cursor that is looked at, in characters: one of the longest sort key.
+/// Longest cursor that is decoded, in characters: the cursor of the longest sort key.
 const CURSOR_LIMIT: usize = (1 + NONCE_BYTES + SORT_KEY_LIMIT_BYTES + TAG_BYTES).div_ceil(3) * 4;
 
-/// The keys of cursors: new cursors are made with the current one, and those of its predecessor are still taken.
+/// The keys that encrypt cursors. The current key makes new cursors; cursors of the previous key are still accepted.
 #[derive(Clone)]
 pub struct CursorKeys {
     current: XChaCha20Poly1305,
@@ -41,53 +41,56 @@ pub struct CursorKeys {
 }
 
 impl fmt::Debug for CursorKeys {
-    /// Shows no key.
+    /// Does not show the keys.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CursorKeys").field("previous", &self.previous.is_some()).finish_non_exhaustive()
     }
 }
 
-/// A text that is no key.
+/// A text that is not a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a cursor key: expected {KEY_BYTES} bytes in base64, as `openssl rand -base64 {KEY_BYTES}` makes them")]
+#[error(
+    "the cursor key is not valid: expected {KEY_BYTES} bytes in base64; make a key with: openssl rand -base64 {KEY_BYTES}"
+)]
 pub struct KeyError;
 
-/// A secret that is too short to make a key of.
+/// A secret that is too short for a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the secret of the cursor key is too short: expected {SECRET_LIMIT} random characters or more")]
 pub struct ShortSecret;
 
-/// A cursor that is not ours or not of this query. Says no more, so that nothing can be learnt from it.
+/// A cursor that this API did not make, or made for another query. The error has no details, so that nobody can learn from
+/// it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the cursor is not one that this query has given")]
+#[error("the cursor does not belong to this query")]
 pub struct InvalidCursor;
 
-/// The operating system gives no random bytes, or the cipher refuses.
+/// The operating system provides no random bytes, or the cipher fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no cursor can be made: the operating system gives no random bytes")]
+#[error("cannot make a cursor: the operating system provides no random bytes")]
 pub struct NoCursor;
 
 impl CursorKeys {
-    /// One key.
+    /// Makes cursor keys of a single key.
     #[must_use]
     pub fn new(key: &[u8; KEY_BYTES]) -> Self {
         Self { current: XChaCha20Poly1305::new(key.into()), previous: None }
     }
 
-    /// A key from its base64.
+    /// Parses a key in base64.
     ///
     /// # Errors
-    /// Anything but 32 bytes in base64.
+    /// The text is not 32 bytes in base64.
     pub fn from_base64(text: &str) -> Result<Self, KeyError> {
         let bytes = STANDARD.decode(text.trim()).map_err(|_| KeyError)?;
         let key: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| KeyError)?;
         Ok(Self::new(&key))
     }
 
-    /// The key that is made of a secret text: its SHA-256 behind a fixed context.
+    /// Derives a key from a secret text: the SHA-256 of a fixed context and the text.
     ///
     /// # Errors
-    /// A text of fewer than [`SECRET_LIMIT`] bytes.
+    /// The text has fewer than 32 bytes.
     pub fn from_secret(text: &str) -> Result<Self, ShortSecret> {
         if text.len() < SECRET_LIMIT {
             return Err(ShortSecret);
@@ -98,16 +101,16 @@ impl CursorKeys {
         Ok(Self::new(&hasher.finish()))
     }
 
-    /// Takes the cursors of another key too: the one that was current before.
+    /// Accepts cursors of another key too: the previous one.
     #[must_use]
     pub fn or_previous(self, previous: &Self) -> Self {
         Self { previous: Some(previous.current.clone()), ..self }
     }
 
-    /// The cursor behind `sort_key` of the query that `binding` tells from any other.
+    /// Makes the cursor of the page after `sort_key`, bound to the query that [`binding`] describes.
     ///
     /// # Errors
-    /// The operating system gives no random bytes.
+    /// The operating system provides no random bytes.
     pub fn seal(&self, sort_key: &str, binding: &[u8]) -> Result<String, NoCursor> {
         let nonce: [u8; NONCE_BYTES] = random()?;
         let payload = Payload { msg: sort_key.as_bytes(), aad: binding };
@@ -115,10 +118,10 @@ impl CursorKeys {
         Ok(URL_SAFE_NO_PAD.encode([&[VERSION][..], &nonce, &sealed].concat()))
     }
 
-    /// The sort key in a cursor.
+    /// Returns the sort key in a cursor.
     ///
     /// # Errors
-    /// A cursor that is altered, cut, of another form or key, or of another query.
+    /// The cursor is changed or cut, or belongs to another version, key or query.
     pub fn open(&self, cursor: &str, binding: &[u8]) -> Result<String, InvalidCursor> {
         if cursor.len() > CURSOR_LIMIT {
             return Err(InvalidCursor);
@@ -135,7 +138,7 @@ impl CursorKeys {
     }
 }
 
-/// What tells a query from any other, in a form in which its parts cannot run together.
+/// Joins the parts that identify a query. The length before each part keeps `ab`, `c` apart from `a`, `bc`.
 #[must_use]
 pub fn binding(parts: &[&str]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -165,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_opens_for_its_query_alone() {
+    fn a_cursor_opens_only_for_its_query() {
         let cursor = keys(1).seal(SORT_KEY, &binding(&["a", "bc"])).unwrap();
         assert_eq!(keys(1).open(&cursor, &binding(&["a", "bc"])).as_deref(), Ok(SORT_KEY));
         for other in [vec!["ab", "c"], vec!["a", "bc", ""], vec!["a"], vec![]] {
@@ -175,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_of_the_previous_key_are_taken_and_not_made() {
+    fn the_previous_key_opens_cursors_but_makes_none() {
         let rotated = keys(2).or_previous(&keys(1));
         let old = keys(1).seal(SORT_KEY, b"q").unwrap();
         assert_eq!(rotated.open(&old, b"q").as_deref(), Ok(SORT_KEY));
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_cursors_are_alike_and_none_shows_its_key() {
+    fn cursors_differ_and_do_not_show_the_sort_key() {
         let cursors: Vec<String> = (0..100).map(|_| keys(1).seal(SORT_KEY, b"q").unwrap()).collect();
         let mut distinct = cursors.clone();
         distinct.sort_unstable();
@@ -208,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_makes_one_key_that_is_not_its_own_digest() {
+    fn the_key_of_a_secret_is_not_its_plain_digest() {
         let secret = "x".repeat(SECRET_LIMIT);
         let cursor = CursorKeys::from_secret(&secret).unwrap().seal(SORT_KEY, b"q").unwrap();
         assert!(CursorKeys::from_secret(&secret).unwrap().open(&cursor, b"q").is_ok());

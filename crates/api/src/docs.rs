@@ -1,4 +1,4 @@
-//! `/docs`: what the API is, for people: one page without scripts that needs no other address.
+//! `/docs`: the description of the API for people. A single page without scripts that loads nothing else.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use super::parameters::Parameters;
 use super::problem::{self, Problem};
 use super::response;
 
-/// What the page may load: its own style, and nothing else from anywhere.
+/// The page may use its own style and load nothing.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -23,21 +23,21 @@ const STYLE: &str = include_str!("docs.css");
 pub(super) async fn page(prefix: Option<Extension<PathPrefix>>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let prefix = prefix.map(|Extension(prefix)| prefix).unwrap_or_default();
-    let mut response = response::single("text/html; charset=utf-8", rendered(&prefix).into_bytes());
+    let mut response = response::single("text/html; charset=utf-8", render(&prefix).into_bytes());
     response.headers_mut().insert(HeaderName::from_static("content-security-policy"), HeaderValue::from_static(POLICY));
     Ok(response)
 }
 
-/// The page, made from the document that tools read.
-fn rendered(prefix: &PathPrefix) -> String {
-    let document = openapi::described(prefix);
+/// Makes the page from the OpenAPI document.
+fn render(prefix: &PathPrefix) -> String {
+    let document = openapi::description(prefix);
     let mut page = Page(String::with_capacity(64 * 1024));
     page.raw("<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">");
     page.raw("<title>notaflux API</title><style>");
     page.raw(STYLE);
     page.raw("</style></head><body><header><h1>notaflux API</h1>");
-    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). Where a key is asked for, it goes into the header \
-        <code>x-api-key</code>. In the examples <code>$API</code> is the address of this page without <code>/docs</code>.</p></header>");
+    page.raw("<p>For tools: <a href=\"openapi.json\">openapi.json</a> (OpenAPI 3.1). If the API requires a key, send it in the header \
+        <code>x-api-key</code>. In the examples, <code>$API</code> is the address of this page without <code>/docs</code>.</p></header>");
     let routes: Vec<(&String, &Value)> = members(&document, "/paths").collect();
     page.contents(&routes);
     page.raw("<main>");
@@ -52,22 +52,22 @@ fn rendered(prefix: &PathPrefix) -> String {
     page.0
 }
 
-/// The text at a place of a value; nothing where there is none.
+/// Returns the text at a JSON pointer; empty if there is none.
 fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// What stands at a place of a value; null where nothing does.
+/// Returns the value at a JSON pointer; null if there is none.
 fn part<'v>(value: &'v Value, pointer: &str) -> &'v Value {
     value.pointer(pointer).unwrap_or(&Value::Null)
 }
 
-/// The members of the object at a place of a value.
+/// Returns the members of the object at a JSON pointer; none if there is no object.
 fn members<'v>(value: &'v Value, pointer: &str) -> impl Iterator<Item = (&'v String, &'v Value)> + use<'v> {
     part(value, pointer).as_object().into_iter().flatten()
 }
 
-/// A page while it is written.
+/// Writes the HTML of the page.
 struct Page(String);
 
 impl Page {
@@ -87,7 +87,7 @@ impl Page {
         }
     }
 
-    /// Paragraphs and headings, with what stands between backticks as code.
+    /// Writes paragraphs and headings. Text between backticks becomes code.
     fn prose(&mut self, text: &str) {
         for paragraph in text.split("\n\n") {
             match paragraph.strip_prefix("## ") {
@@ -130,12 +130,12 @@ impl Page {
     }
 
     fn problems(&mut self) {
-        self.raw("<h2>Problems</h2>");
+        self.raw("<h2>Errors</h2>");
         self.prose(
-            "What goes wrong is answered as `application/problem+json` (RFC 9457). `detail` says what to do, `request_id` which \
-            request it was. Where parameters are wrong, `errors` has all of them at once.",
+            "An error is `application/problem+json` (RFC 9457). `detail` says what you can do, and `request_id` is the id of the \
+            request. `errors` lists all wrong parameters at once.",
         );
-        self.raw("<table><thead><tr><th>Type</th><th>Status</th><th>What it is</th></tr></thead><tbody>");
+        self.raw("<table><thead><tr><th>Type</th><th>Status</th><th>Meaning</th></tr></thead><tbody>");
         for (name, status, title) in problem::explained() {
             self.row(&[&format!("`/problems/{name}`"), &status.to_string(), title]);
         }
@@ -179,15 +179,16 @@ impl Page {
         if parameters.is_empty() {
             return;
         }
-        self.raw("<table><thead><tr><th>Parameter</th><th>What it is</th><th>Takes</th></tr></thead><tbody>");
+        self.raw("<table><thead><tr><th>Parameter</th><th>Meaning</th><th>Values</th></tr></thead><tbody>");
         for parameter in parameters {
             let name = format!("`{}`", text(parameter, "/name"));
-            self.row(&[&name, text(parameter, "/description"), &taken(parameter)]);
+            self.row(&[&name, text(parameter, "/description"), &values(parameter)]);
         }
         self.raw("</tbody></table>");
     }
 
-    /// The request of the example as a command, and its answer.
+    /// Writes the request of the example as a command, and its answer.
+    #[expect(clippy::expect_used, reason = "a JSON value is always JSON")]
     fn example(&mut self, path: &str, operation: &Value) {
         let example = part(operation, "/responses/200/content/application~1json/example");
         if example.is_null() {
@@ -196,7 +197,7 @@ impl Page {
         self.raw("<pre class=\"ask\">curl &quot;$API");
         self.escaped(&openapi::examples::request_of(path));
         self.raw("&quot;</pre><pre>");
-        self.escaped(&serde_json::to_string_pretty(example).unwrap_or_default());
+        self.escaped(&serde_json::to_string_pretty(example).expect("an example is JSON"));
         self.raw("</pre>");
     }
 
@@ -204,9 +205,9 @@ impl Page {
         self.raw("<p class=\"answers\">");
         for (status, answer) in members(operation, "/responses") {
             if status == "200" {
-                let forms: Vec<&str> = members(answer, "/content").map(|(form, _)| form.as_str()).collect();
+                let formats: Vec<&str> = members(answer, "/content").map(|(format, _)| format.as_str()).collect();
                 let headers: Vec<&str> = members(answer, "/headers").map(|(name, _)| name.as_str()).collect();
-                self.inline(&format!("Answers as `{}`, with `{}`.", forms.join("`, `"), headers.join("`, `")));
+                self.inline(&format!("Formats: `{}`. Headers: `{}`.", formats.join("`, `"), headers.join("`, `")));
             } else {
                 self.raw("<br>");
                 self.inline(&format!("`{status}` {}", text(answer, "/description")));
@@ -216,8 +217,8 @@ impl Page {
         let schema = text(operation, "/responses/200/content/application~1json/schema/$ref");
         let name = schema.rsplit('/').next().unwrap_or_default();
         if members(document, "/components/schemas").any(|(each, _)| each == name) {
-            let link = write!(self.0, "<p>Its members: <a href=\"#{name}\">{name}</a>.</p>");
-            debug_assert!(link.is_ok(), "a String takes everything");
+            let link = write!(self.0, "<p>Fields: <a href=\"#{name}\">{name}</a>.</p>");
+            debug_assert!(link.is_ok(), "writing to a String does not fail");
         }
     }
 
@@ -232,10 +233,10 @@ impl Page {
             if schema.get("properties").is_some() {
                 self.raw("<table><tbody>");
                 for (name, member) in members(schema, "/properties") {
-                    let is_there = part(schema, "/required")
+                    let is_required = part(schema, "/required")
                         .as_array()
                         .is_some_and(|names| names.contains(&Value::from(name.as_str())));
-                    self.member(name, member, is_there);
+                    self.member(name, member, is_required);
                 }
                 self.raw("</tbody></table>");
             } else {
@@ -245,30 +246,30 @@ impl Page {
         }
     }
 
-    fn member(&mut self, name: &str, member: &Value, is_there: bool) {
+    fn member(&mut self, name: &str, member: &Value, is_required: bool) {
         self.raw("<tr><td><code>");
         self.escaped(name);
         self.raw("</code>");
-        self.raw(if is_there { "" } else { " <small>may be absent</small>" });
+        self.raw(if is_required { "" } else { " <small>may be absent</small>" });
         self.raw("</td><td>");
         self.inline(text(member, "/description"));
         self.raw("</td><td>");
-        let of = text(member, "/$ref").rsplit('/').next().unwrap_or_default();
+        let target = text(member, "/$ref").rsplit('/').next().unwrap_or_default();
         let items = text(member, "/items/$ref").rsplit('/').next().unwrap_or_default();
-        for (before, name) in [("", of), ("list of ", items)] {
+        for (before, name) in [("", target), ("list of ", items)] {
             if !name.is_empty() {
                 let link = write!(self.0, "{before}<a href=\"#{name}\">{name}</a>");
-                debug_assert!(link.is_ok(), "a String takes everything");
+                debug_assert!(link.is_ok(), "writing to a String does not fail");
             }
         }
-        if of.is_empty() && items.is_empty() {
+        if target.is_empty() && items.is_empty() {
             self.inline(&kind(member));
         }
         self.raw("</td></tr>");
     }
 }
 
-/// What a schema takes, in a few words.
+/// Describes the values of a schema in a few words.
 fn kind(schema: &Value) -> String {
     if let Some(words) = part(schema, "/enum").as_array() {
         let words: Vec<String> = words.iter().filter_map(Value::as_str).map(|word| format!("`{word}`")).collect();
@@ -283,36 +284,34 @@ fn kind(schema: &Value) -> String {
     }
 }
 
-/// What a parameter takes: its kind, what goes without saying, an example.
-fn taken(parameter: &Value) -> String {
-    let mut taken = kind(part(parameter, "/schema"));
+/// Describes the values of a parameter: its type, the default and an example.
+fn values(parameter: &Value) -> String {
+    let mut values = kind(part(parameter, "/schema"));
     for (before, value) in
-        [("; unless given ", part(parameter, "/schema/default")), (", such as ", part(parameter, "/example"))]
+        [("; default ", part(parameter, "/schema/default")), (", such as ", part(parameter, "/example"))]
     {
         let value = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         if value != "null" {
-            taken.extend([before, "`", &value, "`"]);
+            values.extend([before, "`", &value, "`"]);
         }
     }
-    taken
+    values
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
-
     use super::*;
 
-    /// What stands between quotes behind `name=`, each time.
-    fn values<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
+    /// Returns the values of all attributes with this name.
+    fn attributes<'p>(page: &'p str, name: &str) -> Vec<&'p str> {
         let before = format!(" {name}=\"");
         page.split(&before).skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
     }
 
     #[test]
     fn every_link_leads_to_a_place_on_the_page_or_to_the_document() {
-        let page = rendered(&PathPrefix::default());
-        let (links, places) = (values(&page, "href"), values(&page, "id"));
+        let page = render(&PathPrefix::default());
+        let (links, places) = (attributes(&page, "href"), attributes(&page, "id"));
         assert!(links.len() > openapi::paths::ROUTES.len());
         for link in links {
             let is_place = link.strip_prefix('#').is_some_and(|place| places.contains(&place));
@@ -321,16 +320,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_comes_from_elsewhere() {
-        let page = rendered(&PathPrefix("/prod".to_owned()));
+    fn the_page_loads_nothing() {
+        let page = render(&PathPrefix("/prod".to_owned()));
         for foreign in ["<script", "<link", "<img", " src=", "http:", "https:", "url(", "@import", "javascript:"] {
             assert!(!page.contains(foreign), "{foreign}");
         }
     }
 
     #[test]
-    fn every_element_is_closed_in_its_turn() {
-        let page = rendered(&PathPrefix::default());
+    fn elements_are_closed_in_the_right_order() {
+        let page = render(&PathPrefix::default());
         let mut open = Vec::new();
         for tag in page.split('<').skip(1) {
             let name: String = tag.chars().take_while(|character| !" >".contains(*character)).collect();

@@ -1,4 +1,4 @@
-//! Answers with many elements: as many as were asked for and as an answer may carry, and where the next ones are.
+//! Lists of elements in an answer: up to the limit of the request and the size limit of an answer.
 
 use axum::http::HeaderValue;
 use axum::http::header::{LINK, VARY};
@@ -10,16 +10,16 @@ use super::parameters;
 use super::problem::Problem;
 use super::response;
 
-/// Most bytes of items in a page, unless one item alone has more. Lambda answers with 6 MB at most, as a JSON string in
-/// which every quote takes another byte; API Gateway with 10 MB.
+/// Most bytes of items on a page, unless a single item has more. Lambda answers with 6 MB at most, in a JSON string where
+/// each quote takes one more byte; API Gateway with 10 MB.
 pub(super) const BODY_LIMIT_BYTES: usize = 4_000_000;
 
-/// Elements in their order, until there is no room for more.
+/// Elements in their order, up to a number and a size.
 #[derive(Debug)]
 pub(super) struct Elements {
     format: Format,
     columns: &'static [Column],
-    /// What is written so far. Of JSON: an array, but for its end.
+    /// The bytes so far. For JSON: an array without its closing bracket.
     bytes: Vec<u8>,
     count: usize,
     limit: usize,
@@ -30,10 +30,10 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    /// The items of a page: up to `limit`, and up to what an answer carries. The first is taken whatever its size, so
-    /// that every page leads on. As CSV they have these columns.
+    /// Begins a page of up to `limit` items and [`BODY_LIMIT_BYTES`]. Takes the first item whatever its size, so that every
+    /// page makes progress. `columns` are for CSV.
     pub(super) fn page(limit: usize, format: Format, columns: &'static [Column]) -> Result<Self, Problem> {
-        let mut page = Self { takes_first: true, format, columns, ..Self::part(limit, BODY_LIMIT_BYTES) };
+        let mut page = Self { takes_first: true, format, columns, ..Self::array(limit, BODY_LIMIT_BYTES) };
         page.bytes = match format {
             Format::Json => vec![b'['],
             Format::Ndjson => Vec::new(),
@@ -42,8 +42,9 @@ impl Elements {
         Ok(page)
     }
 
-    /// A part of a JSON answer: up to `limit` elements in up to `room_bytes`, and none if the first has no room.
-    pub(super) fn part(limit: usize, room_bytes: usize) -> Self {
+    /// Begins an array within a JSON answer: up to `limit` elements in up to `room_bytes`. The array stays empty if the first
+    /// element does not fit.
+    pub(super) fn array(limit: usize, room_bytes: usize) -> Self {
         Self {
             format: Format::Json,
             columns: &[],
@@ -57,8 +58,8 @@ impl Elements {
         }
     }
 
-    /// Appends an element, behind which `position` leads on. Gives whether it did: once it is full it takes nothing any
-    /// more.
+    /// Appends an element, and keeps `position` as the place after which the list continues. Returns whether the element
+    /// was taken. After the first refusal nothing is taken.
     pub(super) fn push(&mut self, position: &str, element: &(impl Serialize + ?Sized)) -> Result<bool, Problem> {
         self.is_full |= self.count == self.limit;
         if self.is_full {
@@ -97,27 +98,27 @@ impl Elements {
         Ok(())
     }
 
-    /// Elements that it has.
+    /// Returns the number of elements.
     pub(super) fn len(&self) -> usize {
         self.count
     }
 
-    /// Bytes that it has, the end of an array included.
+    /// Returns the size in bytes, including the closing bracket.
     pub(super) fn size_bytes(&self) -> usize {
         self.bytes.len() + 1
     }
 
-    /// Whether it has refused an element.
+    /// Whether an element was refused.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
     }
 
-    /// Position of its last element.
+    /// Returns the position of the last element.
     pub(super) fn last(&self) -> Option<&str> {
         self.last.as_deref()
     }
 
-    /// What was written, as a whole.
+    /// Returns the complete bytes.
     pub(super) fn finish(mut self) -> Vec<u8> {
         if self.format == Format::Json {
             self.bytes.push(b']');
@@ -125,7 +126,8 @@ impl Elements {
         self.bytes
     }
 
-    /// A page of them, and the cursor of the next one if there is one, to be asked for with the parameters `given`.
+    /// Makes the answer: the page, and the cursor of the next page if there is one. `given` are the parameters of the
+    /// request without its cursor, for the link to the next page.
     pub(super) fn answer(self, cursor: Option<&str>, given: &[(&'static str, String)]) -> Result<Response, Problem> {
         let format = self.format;
         let mut body = self.finish();
@@ -137,14 +139,14 @@ impl Elements {
         let mut response = response::with_type(format.content_type(), body);
         let headers = response.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("accept"));
-        if let Some(link) = cursor.and_then(|cursor| link(cursor, given)) {
-            headers.insert(LINK, link);
+        if let Some(cursor) = cursor {
+            headers.insert(LINK, link(cursor, given));
         }
         Ok(response)
     }
 }
 
-/// Appends a cursor to an object that has members already, if there is one.
+/// Appends a cursor to a JSON object that already has members. Does nothing without a cursor.
 pub(super) fn write_cursor(name: &str, cursor: Option<&str>, body: &mut Vec<u8>) -> Result<(), Problem> {
     let Some(cursor) = cursor else { return Ok(()) };
     body.push(b',');
@@ -153,11 +155,12 @@ pub(super) fn write_cursor(name: &str, cursor: Option<&str>, body: &mut Vec<u8>)
     Ok(serde_json::to_writer(body, cursor)?)
 }
 
-/// Relative to the address that was asked, so that it is right under any stage, domain or prefix.
-fn link(cursor: &str, given: &[(&'static str, String)]) -> Option<HeaderValue> {
+/// Makes the link to the next page. The link is relative to the address of the request, so it is right for any stage,
+/// domain or prefix.
+fn link(cursor: &str, given: &[(&'static str, String)]) -> HeaderValue {
     let given = given.iter().map(|(name, value)| (*name, value.as_str()));
     let query = parameters::query_string(given.chain([("cursor", cursor)]));
-    HeaderValue::try_from(format!("<{query}>; rel=\"next\"")).ok()
+    response::header_value(format!("<{query}>; rel=\"next\""))
 }
 
 #[cfg(test)]
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_written_in_the_form_that_is_asked_for() {
+    fn elements_are_written_in_the_requested_format() {
         let write = |format, limit| {
             let mut page = Elements::page(limit, format, &[("n", "/n"), ("text", "/t")]).unwrap();
             for element in [serde_json::json!({"n": 1}), serde_json::json!({"n": 2, "t": "a,b"})] {
@@ -194,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn an_array_is_full_when_it_refuses() {
+    fn an_array_is_full_after_a_refusal() {
         let of = |json: &str, last: Option<&str>, is_full| (json.to_owned(), last.map(ToOwned::to_owned), is_full);
         assert_eq!(fill(page(2), &[]), of("[]", None, false));
         assert_eq!(fill(page(2), &["a", "b"]), of(r#"["a","b"]"#, Some("1"), false));
         assert_eq!(fill(page(2), &["a", "b", "c"]), of(r#"["a","b"]"#, Some("1"), true));
-        // A shorter one that would fit does not take the place of a longer one before it.
-        assert_eq!(fill(Elements::part(9, 8), &["a", "bcdefg", "h"]), of(r#"["a"]"#, Some("0"), true));
-        assert_eq!(fill(Elements::part(9, 8), &["a", "b"]), of(r#"["a","b"]"#, Some("1"), false));
-        assert_eq!(fill(Elements::part(9, 8), &["abcdefgh", "b"]), of("[]", None, true));
+        // A shorter element does not take the place of a longer one before it.
+        assert_eq!(fill(Elements::array(9, 8), &["a", "bcdefg", "h"]), of(r#"["a"]"#, Some("0"), true));
+        assert_eq!(fill(Elements::array(9, 8), &["a", "b"]), of(r#"["a","b"]"#, Some("1"), false));
+        assert_eq!(fill(Elements::array(9, 8), &["abcdefgh", "b"]), of("[]", None, true));
         let large = "x".repeat(BODY_LIMIT_BYTES);
         assert_eq!(fill(page(9), &[&large, "b"]), of(&format!("[\"{large}\"]"), Some("0"), true));
     }

@@ -1,4 +1,4 @@
-//! In which form a list is answered: as the client accepts it.
+//! The format of a list, which the client chooses with `Accept`; rows of CSV.
 
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
@@ -8,25 +8,25 @@ use serde_json::Value;
 
 use super::problem::Problem;
 
-/// The form of a list.
+/// The format of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
-    /// One object, with the elements in `items`.
+    /// One object with the elements in `items`.
     Json,
-    /// An element a line.
+    /// One element per line.
     Ndjson,
-    /// A row an element, below a header row.
+    /// A header row, then one row per element.
     Csv,
 }
 
-/// A column of a list as CSV: its name, and where in an element its value stands (RFC 6901).
+/// A column of a list in CSV: its name, and the JSON pointer (RFC 6901) to its value in an element.
 pub(super) type Column = (&'static str, &'static str);
 
 impl Format {
-    /// Every form, the preferred one first.
+    /// All formats, the default first.
     pub(super) const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
 
-    /// Type and subtype.
+    /// The media type, without parameters.
     pub(super) const fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
@@ -35,7 +35,7 @@ impl Format {
         }
     }
 
-    /// What an answer of this form says it is.
+    /// The value of `Content-Type`.
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Json | Self::Ndjson => self.media_type(),
@@ -43,18 +43,19 @@ impl Format {
         }
     }
 
-    /// The form that the client likes best (RFC 9110, 12.5.1); JSON where it does not say.
+    /// Returns the format that the client prefers (RFC 9110, section 12.5.1); the first of several with the same weight. `None`
+    /// if the client accepts no format. Ignores media ranges that are not valid.
     fn accepted(headers: &HeaderMap) -> Option<Self> {
         let mut given = headers.get_all(ACCEPT).iter().peekable();
         given.peek()?;
         let ranges = given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let ranges: Vec<Range<'_>> = ranges.filter_map(Range::parse).collect();
+        let ranges: Vec<MediaRange<'_>> = ranges.filter_map(MediaRange::parse).collect();
         let weight = |format: Self| {
             let fitting = ranges.iter().filter(|range| range.fits(format.media_type()));
             fitting.max_by_key(|range| range.precision()).map_or(0, |range| range.weight)
         };
         let weighed = Self::ALL.into_iter().map(|format| (format, weight(format))).filter(|(_, weight)| *weight > 0);
-        // The first of several that weigh the same.
+        // `max_by_key` returns the last of several with the same weight.
         weighed.rev().max_by_key(|(_, weight)| *weight).map(|(format, _)| format)
     }
 }
@@ -70,14 +71,14 @@ impl<S: Sync> FromRequestParts<S> for Format {
     }
 }
 
-/// A media range of `Accept`, and how much it is liked, in thousandths.
-struct Range<'h> {
+/// A media range of `Accept`, with its weight in thousandths.
+struct MediaRange<'h> {
     kind: &'h str,
     subtype: &'h str,
     weight: u16,
 }
 
-impl<'h> Range<'h> {
+impl<'h> MediaRange<'h> {
     fn parse(text: &'h str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
@@ -97,7 +98,7 @@ impl<'h> Range<'h> {
     }
 }
 
-/// `0.5`, `1`, `0.125`: at most three places (RFC 9110, 12.4.2).
+/// Parses a weight such as `0.5`, `1` or `0.125`, with at most three decimal places (RFC 9110, section 12.4.2).
 fn thousandths(text: &str) -> Option<u16> {
     let (whole, places) = text.split_once('.').unwrap_or((text, ""));
     let all_digits = places.len() <= 3 && places.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,13 +107,13 @@ fn thousandths(text: &str) -> Option<u16> {
     Some((whole * 1000 + places).min(1000))
 }
 
-/// A row of `columns` with what an element has.
+/// Makes the CSV row of an element. A cell is empty if the element has no such value.
 pub(super) fn csv_row(element: &Value, columns: &[Column]) -> Result<Vec<u8>, csv::Error> {
     let cells = columns.iter().map(|(_, pointer)| element.pointer(pointer).map_or_else(String::new, cell));
     write_row(cells)
 }
 
-/// The header row.
+/// Makes the header row.
 pub(super) fn csv_header(columns: &[Column]) -> Result<Vec<u8>, csv::Error> {
     write_row(columns.iter().map(|(name, _)| *name))
 }
@@ -123,10 +124,10 @@ fn write_row(cells: impl Iterator<Item = impl AsRef<[u8]>>) -> Result<Vec<u8>, c
     writer.into_inner().map_err(|error| error.into_error().into())
 }
 
-/// Room for a row of usual length.
+/// Bytes to reserve for a row, enough for most rows.
 const ROW_BYTES: usize = 1024;
 
-/// A text as it is, a list of words with spaces between them, anything else as its JSON.
+/// Returns a text as it is, a list of words joined by spaces, and anything else as JSON.
 fn cell(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -139,8 +140,6 @@ fn cell(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
-
     use super::*;
 
     fn accepted(values: &[&str]) -> Option<Format> {
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_form_is_the_one_that_is_liked_best() {
+    fn the_format_is_the_one_that_the_client_prefers() {
         use Format::{Csv, Json, Ndjson};
         for (accept, expected) in [
             ("*/*", Some(Json)),

@@ -1,55 +1,53 @@
-//! The shards of a list as an index of the table holds them.
+//! The shards of a list, in an index of the table.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use super::call::{Call, Item};
+use super::call::{Call, Item, key_text, query_limit};
 use super::filter::Filter;
 use super::merge::{Entry, Order};
-use super::page::{End, Piece, Shards};
-use notaflux_table::{Index, TableError, keys};
+use super::page::{End, ShardPage, Shards};
+use super::problem::Problem;
+use notaflux_table::{Index, keys};
 
-/// A list: what stands under one key of an index, from one sort key to another, in one order.
+/// A list: the entries under one key of an index, in a range of sort keys, in one order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List {
-    /// The index.
     pub(super) index: Index,
-    /// Whose entries: a tax id, a month as `yyyymm`, or a status.
+    /// The key in the index: a tax id, a month as `yyyymm`, or a status.
     pub(super) of: String,
-    /// Sort keys from here on, this one included.
+    /// The first sort key, included.
     pub(super) lower: String,
-    /// Sort keys up to here, this one included.
+    /// The last sort key, included.
     pub(super) upper: String,
-    /// The order.
     pub(super) order: Order,
-    /// Which of them.
+    /// Which of the entries belong to the list.
     pub(super) filter: Filter,
 }
 
-/// A list, and where in it to begin.
+/// A list, and where in it a page begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Listing<'q> {
-    /// What it is read for.
+    /// The request that reads the list.
     pub(super) call: &'q Call,
-    /// The list.
     pub(super) list: &'q List,
-    /// The sort key behind which it begins, for another page than the first.
-    pub(super) behind: Option<&'q str>,
+    /// The sort key after which the page begins; `None` for the first page.
+    pub(super) after: Option<&'q str>,
 }
 
 impl Listing<'_> {
-    /// Sort keys to ask for. `BETWEEN` takes both its ends, so that the item that a cursor names is asked for again.
+    /// Returns the range of sort keys to query. `BETWEEN` includes both ends, so the query reads the cursor's item again.
     fn range(&self) -> (&str, &str) {
         let (lower, upper) = (self.list.lower.as_str(), self.list.upper.as_str());
-        match (self.behind, self.list.order) {
+        match (self.after, self.list.order) {
             (None, _) => (lower, upper),
-            (Some(behind), Order::Ascending) => (behind, upper),
-            (Some(behind), Order::Descending) => (lower, behind),
+            (Some(after), Order::Ascending) => (after, upper),
+            (Some(after), Order::Descending) => (lower, after),
         }
     }
 
-    /// Whether `shard` holds the item that the cursor names: it is read again, and passed over.
+    /// Whether `shard` holds the cursor's item, which is read again and skipped.
     fn repeats(&self, shard: u16) -> bool {
-        let id = self.behind.and_then(keys::id_of_sort_key);
+        let id = self.after.and_then(keys::id_of_sort_key);
         id.is_some_and(|id| keys::shard(id, self.call.table().schema.shards) == shard)
     }
 }
@@ -57,7 +55,7 @@ impl Listing<'_> {
 impl Shards for Listing<'_> {
     type Item = Item;
     type Key = Item;
-    type Error = TableError;
+    type Error = Problem;
 
     fn count(&self) -> usize {
         usize::from(self.call.table().schema.shards)
@@ -67,11 +65,12 @@ impl Shards for Listing<'_> {
         self.list.order
     }
 
-    async fn read(&self, shard: usize, behind: Option<&Item>, limit: usize) -> Result<Piece<Item, Item>, TableError> {
+    async fn read(&self, shard: usize, after: Option<&Item>, limit: usize) -> Result<ShardPage<Item, Item>, Problem> {
         let List { index, of, order, filter, .. } = self.list;
-        let shard = u16::try_from(shard).unwrap_or(u16::MAX);
+        #[expect(clippy::expect_used, reason = "the number of shards is a u16")]
+        let shard = u16::try_from(shard).expect("a shard is below the number of shards");
         let (lower, upper) = self.range();
-        let limit = limit + usize::from(behind.is_none() && self.repeats(shard));
+        let limit = limit + usize::from(after.is_none() && self.repeats(shard));
         let query = self.call.table().client().query();
         let query = query
             .index_name(index.name())
@@ -82,16 +81,18 @@ impl Shards for Listing<'_> {
             .expression_attribute_values(":lower", AttributeValue::S(lower.to_owned()))
             .expression_attribute_values(":upper", AttributeValue::S(upper.to_owned()))
             .scan_index_forward(*order == Order::Ascending)
-            .set_exclusive_start_key(behind.cloned())
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
-        let found = self.call.query(filter.narrow(query)).await?;
-        let sort_key = |item: &Item| item.get(index.sort_attribute())?.as_s().ok().cloned();
-        let items = found.items.into_iter().filter(|item| filter.takes(item));
-        let entries = items.filter_map(|item| {
-            let sort = sort_key(&item)?;
-            (self.behind != Some(sort.as_str())).then_some(Entry { sort, item })
-        });
-        let end = found.end.and_then(|key| Some(End { sort: sort_key(&key)?, key }));
-        Ok(Piece { entries: entries.collect(), end, read: found.examined, units: found.units })
+            .set_exclusive_start_key(after.cloned())
+            .limit(query_limit(limit));
+        let answer = self.call.query(filter.add_to(query)).await?;
+        let sort_key = |item: &Item| key_text(item, index.sort_attribute()).map(ToOwned::to_owned);
+        let mut entries = Vec::with_capacity(answer.items.len());
+        for item in answer.items {
+            let sort_key = sort_key(&item)?;
+            if self.after != Some(sort_key.as_str()) && filter.matches(&item)? {
+                entries.push(Entry { sort_key, item });
+            }
+        }
+        let end = answer.end.map(|key| Ok::<_, Problem>(End { sort_key: sort_key(&key)?, key })).transpose()?;
+        Ok(ShardPage { entries, end, examined: answer.examined, units: answer.units })
     }
 }

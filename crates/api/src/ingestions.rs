@@ -1,4 +1,4 @@
-//! `/v1/ingestions` and `/v1/ingestions/{id}`.
+//! `/v1/ingestions` and `/v1/ingestions/{id}`: lists of ingestions, and their reports.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use axum::extract::Path;
@@ -7,25 +7,28 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde_json::value::RawValue;
 
-use super::elements::Elements;
-use super::call::{Call, Found, Item};
+use super::call::{Call, Item, QueryAnswer, key_text, query_limit};
 use super::cursor;
+use super::elements::Elements;
 use super::format::{Column, Format};
 use super::page::BOUND;
 use super::parameters::{self, Parameters};
 use super::problem::Problem;
 use super::response;
 use notaflux_table::ingestion::IngestionState;
-use notaflux_table::{Index, TableError, keys};
+use notaflux_table::{Index, keys};
 
-/// Months that are looked through unless one is asked for, the current one included.
+/// Months to search if the client gives none, including the current one.
 const MONTHS: usize = 24;
 
-/// Fewest ingestions that a query looks at where only those of one state are wanted: with as few as are still missing, a
-/// rare state would take a query for every few ingestions.
+/// Fewest ingestions that a query by state reads. If a query read only as many as the page lacks, a rare state would take a
+/// query for every few ingestions.
 const SCAN_LEAST: usize = 100;
 
-/// Ingestions as CSV.
+/// The attribute with the sort key of ingestions.
+const SORT_KEY: &str = Index::Month.sort_attribute();
+
+/// The columns of ingestions in CSV.
 const COLUMNS: &[Column] = &[
     ("ingestion", "/ingestion"),
     ("state", "/state"),
@@ -57,10 +60,10 @@ const COLUMNS: &[Column] = &[
     ("warnings", "/warnings"),
 ];
 
-/// No such ingestion.
+/// The problem for an unknown ingestion.
 pub(super) const NO_INGESTION: Problem = Problem::NotFound("No ingestion has this id.");
 
-/// `GET /v1/ingestions/{id}`: the report, as the ledger holds it.
+/// `GET /v1/ingestions/{id}`: the report in the ledger.
 pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let item = call
@@ -70,18 +73,18 @@ pub(super) async fn one(call: Call, id: Result<Path<String>, PathRejection>, uri
     Ok(response::single(Format::Json.content_type(), report(&item)?.get().as_bytes().to_vec()))
 }
 
-/// The report in what the ledger holds of an ingestion.
+/// Returns the report in the ledger item of an ingestion.
 pub(super) fn report(item: &Item) -> Result<&RawValue, Problem> {
     let report = item.get("report").and_then(|report| report.as_s().ok());
     report.and_then(|report| serde_json::from_str(report).ok()).ok_or_else(|| {
         let id = item.get(keys::PK).and_then(|id| id.as_s().ok());
-        tracing::error!(ingestion = id, "the ledger has no report of an ingestion");
+        tracing::error!(ingestion = id, "damaged data: the ledger item of an ingestion has no report");
         Problem::Internal
     })
 }
 
-/// What the parameters ask for.
-struct Request {
+/// A request for a page of ingestions.
+struct ListRequest {
     month: Option<String>,
     state: Option<&'static str>,
     limit: usize,
@@ -89,7 +92,7 @@ struct Request {
     given: Vec<(&'static str, String)>,
 }
 
-impl Request {
+impl ListRequest {
     fn parse(call: &Call, uri: &Uri) -> Result<Self, Problem> {
         let mut parameters = Parameters::of(uri);
         let month = parameters.optional("month", parameters::month);
@@ -99,40 +102,42 @@ impl Request {
         let limit = parameters.limit();
         let cursor = parameters.cursor();
         if !call.table().schema.indexes.contains(Index::Month) {
-            parameters.refuse("month", "not available: this table was made without that index");
+            parameters.refuse("month", "not available: the table has no index for it");
         }
         Ok(Self { month, state, limit, cursor, given: parameters.finish()? })
     }
 
+    /// Returns what a cursor is bound to: everything except the limit. An absent parameter is the empty text, which is not a
+    /// valid month or state.
     fn binding(&self, table: &str) -> Vec<u8> {
-        let month = self.month.as_deref().unwrap_or_default();
-        cursor::binding(&[table, "/v1/ingestions", month, self.state.unwrap_or_default()])
+        let (month, state) = (self.month.as_deref().unwrap_or(""), self.state.unwrap_or(""));
+        cursor::binding(&[table, "/v1/ingestions", month, state])
     }
 
-    /// The months to look through, the newest first, from the one in which `behind` lies.
-    fn months(&self, behind: Option<&str>) -> Vec<String> {
+    /// Returns the months to search, the newest first, beginning with the month of the sort key `after`.
+    fn months(&self, after: Option<&str>) -> Vec<String> {
         let Some(month) = &self.month else {
             let newest = jiff::Timestamp::now().strftime("%Y%m").to_string();
-            let first = behind.map_or_else(|| newest.clone(), month_of);
+            let first = after.map_or_else(|| newest.clone(), month_of);
             let months = keys::months_back_from(&newest).take(MONTHS);
             return months.filter(|month| *month <= first).collect();
         };
         vec![month.clone()]
     }
 
-    /// Reads on in a month, newest first.
-    async fn read(&self, call: &Call, month: &str, behind: Option<&str>, limit: usize) -> Result<Found, TableError> {
+    /// Reads ingestions of a month after the sort key `after`, the newest first.
+    async fn read(&self, call: &Call, month: &str, after: Option<&str>, limit: usize) -> Result<QueryAnswer, Problem> {
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let query = call.table().client().query().index_name(Index::Month.name()).scan_index_forward(false);
         let mut query = query
             .expression_attribute_names("#partition", Index::Month.partition_attribute())
             .expression_attribute_values(":partition", text(&keys::ingestions_of(month)))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+            .limit(query_limit(limit));
         let mut condition = "#partition = :partition".to_owned();
-        if let Some(behind) = behind {
-            condition.push_str(" AND #sort < :behind");
+        if let Some(after) = after {
+            condition.push_str(" AND #sort < :after");
             query = query.expression_attribute_names("#sort", Index::Month.sort_attribute());
-            query = query.expression_attribute_values(":behind", text(behind));
+            query = query.expression_attribute_values(":after", text(after));
         }
         if let Some(state) = self.state {
             query = query.filter_expression("#state = :state").expression_attribute_names("#state", "state");
@@ -142,48 +147,48 @@ impl Request {
     }
 }
 
-/// Month of a sort key of ingestions, which begin with a time: `2026-11-…` is of `202611`.
+/// Returns the month of an ingestion's sort key, which begins with a time: `202611` for `2026-11-…`.
 fn month_of(sort_key: &str) -> String {
     sort_key.chars().filter(char::is_ascii_digit).take(6).collect()
 }
 
-/// `GET /v1/ingestions`: the newest first.
+/// `GET /v1/ingestions`: a page of ingestions, the newest first.
 pub(super) async fn list(call: Call, format: Format, uri: Uri) -> Result<Response, Problem> {
-    let request = Request::parse(&call, &uri)?;
+    let request = ListRequest::parse(&call, &uri)?;
     let (cursors, binding) = (&call.api.cursors, request.binding(&call.table().name));
-    let behind = request.cursor.as_deref().map(|cursor| cursors.open(cursor, &binding)).transpose()?;
+    let after = request.cursor.as_deref().map(|cursor| cursors.open(cursor, &binding)).transpose()?;
     let mut items = Elements::page(request.limit, format, COLUMNS)?;
-    let behind = fill(&call, &request, behind, &mut items).await?;
-    let cursor = behind.map(|behind| cursors.seal(&behind, &binding)).transpose()?;
+    let next_after = fill(&call, &request, after, &mut items).await?;
+    let cursor = next_after.map(|after| cursors.seal(&after, &binding)).transpose()?;
     items.answer(cursor.as_deref(), &request.given)
 }
 
-/// Fills a page with what follows `behind`. Gives behind what there may be more.
+/// Fills a page with the ingestions after the sort key `after`. Returns the sort key after which the list may continue.
 async fn fill(
     call: &Call,
-    request: &Request,
-    mut behind: Option<String>,
+    request: &ListRequest,
+    mut after: Option<String>,
     items: &mut Elements,
 ) -> Result<Option<String>, Problem> {
     let began = std::time::Instant::now();
     let mut units = 0.0;
-    for month in request.months(behind.as_deref()) {
+    for month in request.months(after.as_deref()) {
         loop {
-            // One more than the page tells whether there is another page.
+            // One more ingestion than the page shows whether there is another page.
             let missing = request.limit + 1 - items.len();
             let limit = if request.state.is_some() { missing.max(SCAN_LEAST) } else { missing };
-            let found = request.read(call, &month, behind.as_deref(), limit).await?;
-            units += found.units;
-            for item in &found.items {
-                if !items.push(sort_key(item).unwrap_or_default(), report(item)?)? {
+            let answer = request.read(call, &month, after.as_deref(), limit).await?;
+            units += answer.units;
+            for item in &answer.items {
+                if !items.push(key_text(item, SORT_KEY)?, report(item)?)? {
                     return Ok(items.last().map(ToOwned::to_owned));
                 }
             }
-            behind = found.end.as_ref().and_then(sort_key).map(ToOwned::to_owned);
-            if behind.is_some() && (units >= BOUND.units || began.elapsed() >= BOUND.time) {
-                return Ok(behind);
+            after = answer.end.as_ref().map(|key| key_text(key, SORT_KEY).map(ToOwned::to_owned)).transpose()?;
+            if after.is_some() && (units >= BOUND.units || began.elapsed() >= BOUND.time) {
+                return Ok(after);
             }
-            if behind.is_none() {
+            if after.is_none() {
                 break;
             }
         }
@@ -191,16 +196,12 @@ async fn fill(
     Ok(None)
 }
 
-fn sort_key(item: &Item) -> Option<&str> {
-    item.get(Index::Month.sort_attribute())?.as_s().ok().map(String::as_str)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_month_comes_out_of_a_sort_key() {
+    fn the_month_is_read_from_a_sort_key() {
         assert_eq!(month_of("2026-11-02T10:00:00.123Z#9f2c"), "202611");
     }
 }

@@ -1,11 +1,11 @@
-//! `/v1/invoices`.
+//! `/v1/invoices`: lists of invoices.
 
 use axum::http::Uri;
 use axum::response::Response;
 
-use super::elements::Elements;
 use super::call::Call;
 use super::cursor;
+use super::elements::Elements;
 use super::filter::Filter;
 use super::format::{Column, Format};
 use super::index::{List, Listing};
@@ -18,12 +18,12 @@ use notaflux_table::item::invoice::path;
 use notaflux_table::stored::decode_invoice;
 use notaflux_table::{Index, IndexSet, keys};
 
-/// Before every sort key, which begin with a digit.
+/// Sorts before every sort key: sort keys begin with a digit.
 const FIRST_SORT_KEY: &str = "0";
-/// Behind every sort key: the character after `9`.
+/// Sorts after every sort key: the character after `9`.
 const LAST_SORT_KEY: &str = ":";
 
-/// Invoices as CSV.
+/// The columns of invoices in CSV.
 const COLUMNS: &[Column] = &[
     ("id", "/id"),
     ("access_key", "/access_key"),
@@ -56,9 +56,9 @@ const COLUMNS: &[Column] = &[
     ("extra", "/extra"),
 ];
 
-/// What the parameters ask for.
+/// The conditions of the parameters.
 #[derive(Debug, Default)]
-struct Asked {
+struct Criteria {
     issuer: Option<String>,
     recipient: Option<String>,
     month: Option<String>,
@@ -69,19 +69,19 @@ struct Asked {
     filter: Filter,
 }
 
-/// A page of a list.
-struct Request {
-    /// None where nothing can belong to it.
+/// A request for a page of a list.
+struct ListRequest {
+    /// `None` if no invoice can belong to the list.
     list: Option<List>,
     limit: usize,
     cursor: Option<String>,
-    /// Parameters for the next page, without the cursor.
+    /// The parameters of the request without its cursor, for the link to the next page.
     given: Vec<(&'static str, String)>,
 }
 
-impl Asked {
-    fn take(parameters: &mut Parameters) -> Self {
-        let asked = Self {
+impl Criteria {
+    fn parse(parameters: &mut Parameters) -> Self {
+        let criteria = Self {
             issuer: parameters.optional("issuer", parameters::tax_id),
             recipient: parameters.optional("recipient", parameters::tax_id),
             month: parameters.optional("month", parameters::month),
@@ -89,45 +89,44 @@ impl Asked {
             from: parameters.optional("from", parameters::from),
             to: parameters.optional("to", parameters::to),
             order: parameters.optional("order", parameters::order),
-            filter: take_filter(parameters),
+            filter: parse_filter(parameters),
         };
-        if let (Some(from), Some(to)) = (&asked.from, &asked.to)
+        if let (Some(from), Some(to)) = (&criteria.from, &criteria.to)
             && from > to
         {
             parameters.refuse("to", "expected a time that is not before from");
         }
-        asked
+        criteria
     }
 
-    /// The index whose list is the shortest, as far as that can be known, among those that the table has.
+    /// Chooses the index whose list is likely to be the shortest, from the indexes that the table has. Returns it with its key.
     fn index(&self, indexes: IndexSet, parameters: &mut Parameters) -> Option<(Index, String)> {
-        let listed = self.status.filter(|status| *status != Status::Authorized);
+        let listed_status = self.status.filter(|status| *status != Status::Authorized);
         let named = [
             (Index::Issuer, "issuer", self.issuer.clone()),
             (Index::Recipient, "recipient", self.recipient.clone()),
-            (Index::State, "status", listed.map(|status| status.as_str().to_owned())),
+            (Index::State, "status", listed_status.map(|status| status.as_str().to_owned())),
             (Index::Month, "month", self.month.clone()),
         ];
         let mut named = named.into_iter().filter_map(|(index, name, of)| Some((index, name, of?))).peekable();
         if named.peek().is_none() && !parameters.has_refused(&["issuer", "recipient", "month", "status"]) {
             let (name, message) = match self.status {
-                Some(_) => {
-                    ("status", "there is no list of all that are authorized: give issuer, recipient or month too")
-                }
-                None => ("issuer", "one of issuer, recipient, month or status is required"),
+                Some(_) => ("status", "authorized only narrows another list: give issuer, recipient or month too"),
+                None => ("issuer", "expected at least one of issuer, recipient, month or status"),
             };
             parameters.refuse(name, message);
         }
-        let (there, not_there): (Vec<_>, Vec<_>) = named.partition(|(index, ..)| indexes.contains(*index));
-        if there.is_empty() {
-            for (_, name, _) in not_there {
-                parameters.refuse(name, "not available: this table was made without that index");
+        let (present, absent): (Vec<_>, Vec<_>) = named.partition(|(index, ..)| indexes.contains(*index));
+        if present.is_empty() {
+            for (_, name, _) in absent {
+                parameters.refuse(name, "not available: the table has no index for it");
             }
         }
-        there.into_iter().next().map(|(index, _, of)| (index, of))
+        present.into_iter().next().map(|(index, _, of)| (index, of))
     }
 
-    /// The list under `of` in `index`. What else is asked for narrows it, or filters.
+    /// Makes the list under the key `of` of `index`. The other conditions narrow its range or filter it. `None` if the range is
+    /// empty.
     fn list(self, index: Index, of: String) -> Option<List> {
         let months = self.month.map(|month| (format!("{month}01T000000"), format!("{month}31T235959$"))).unzip();
         let lower = self.from.max(months.0).unwrap_or_else(|| FIRST_SORT_KEY.to_owned());
@@ -145,7 +144,7 @@ impl Asked {
         filter.equal.extend(others.filter_map(|(_, path, value)| Some((path, value?))));
         let order = self.order.unwrap_or(Order::Ascending);
         let (lower, upper) = match index {
-            // The month is in its partition key.
+            // The partition key has the month.
             Index::Month => (keys::split_month(&lower).1.to_owned(), keys::split_month(&upper).1.to_owned()),
             _ => (lower, upper),
         };
@@ -153,7 +152,7 @@ impl Asked {
     }
 }
 
-fn take_filter(parameters: &mut Parameters) -> Filter {
+fn parse_filter(parameters: &mut Parameters) -> Filter {
     let texts = [("model", path::MODEL), ("series", path::SERIES), ("number", path::NUMBER)];
     let states = [("issuer_uf", path::ISSUER_UF), ("recipient_uf", path::RECIPIENT_UF)];
     let mut equal = Vec::new();
@@ -173,21 +172,21 @@ fn take_filter(parameters: &mut Parameters) -> Filter {
     Filter { equal, min_total, max_total }
 }
 
-impl Request {
+impl ListRequest {
     fn parse(uri: &Uri, indexes: IndexSet) -> Result<Self, Problem> {
         let mut parameters = Parameters::of(uri);
-        let asked = Asked::take(&mut parameters);
+        let criteria = Criteria::parse(&mut parameters);
         let limit = parameters.limit();
         let cursor = parameters.cursor();
-        let chosen = asked.index(indexes, &mut parameters);
+        let chosen = criteria.index(indexes, &mut parameters);
         let given = parameters.finish()?;
-        let list = chosen.and_then(|(index, of)| asked.list(index, of));
+        let list = chosen.and_then(|(index, of)| criteria.list(index, of));
         Ok(Self { list, limit, cursor, given })
     }
 }
 
 impl List {
-    /// What a cursor of this list is bound to: everything but the limit.
+    /// Returns what a cursor of this list is bound to: everything except the limit.
     fn binding(&self, table: &str) -> Vec<u8> {
         let Self { index, of, lower, upper, order, filter } = self;
         let filter = filter.parts();
@@ -198,29 +197,28 @@ impl List {
 
 /// `GET /v1/invoices`.
 pub(super) async fn list(call: Call, format: Format, uri: Uri) -> Result<Response, Problem> {
-    let request = Request::parse(&uri, call.table().schema.indexes)?;
+    let request = ListRequest::parse(&uri, call.table().schema.indexes)?;
     let mut items = Elements::page(request.limit, format, COLUMNS)?;
     let Some(list) = &request.list else {
-        // A list of nothing has given no cursor.
+        // An empty list never returns a cursor.
         return if request.cursor.is_some() { Err(Problem::InvalidCursor) } else { items.answer(None, &request.given) };
     };
     let (cursors, binding) = (&call.api.cursors, list.binding(&call.table().name));
-    let behind = request.cursor.as_deref().map(|cursor| cursors.open(cursor, &binding)).transpose()?;
-    let listing = Listing { call: &call, list, behind: behind.as_deref() };
+    let after = request.cursor.as_deref().map(|cursor| cursors.open(cursor, &binding)).transpose()?;
+    let listing = Listing { call: &call, list, after: after.as_deref() };
     let page = if list.filter.is_empty() {
         page::read(&listing, request.limit).await?
     } else {
-        page::read_on(&listing, request.limit, page::BOUND).await?
+        page::read_filtered(&listing, request.limit, page::BOUND).await?
     };
-    let Page { entries, behind, read, rounds, .. } = page;
-    tracing::debug!(items = entries.len(), read, rounds, "page");
-    let mut behind = behind;
+    let Page { entries, mut next_after, examined, rounds, .. } = page;
+    tracing::debug!(items = entries.len(), examined, rounds, "page");
     for entry in &entries {
-        if !items.push(&entry.sort, &decode_invoice(&entry.item)?)? {
-            behind = items.last().map(ToOwned::to_owned);
+        if !items.push(&entry.sort_key, &decode_invoice(&entry.item)?)? {
+            next_after = items.last().map(ToOwned::to_owned);
             break;
         }
     }
-    let cursor = behind.map(|behind| cursors.seal(&behind, &binding)).transpose()?;
+    let cursor = next_after.map(|after| cursors.seal(&after, &binding)).transpose()?;
     items.answer(cursor.as_deref(), &request.given)
 }

@@ -1,5 +1,5 @@
-//! What every answer has besides: the id of its request, the read units it took, a tag that a client may have already,
-//! compression, CORS, and a line in the log.
+//! What applies to every answer: the id of its request, its read units, `If-None-Match`, compression, CORS, and a line in
+//! the log.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -20,18 +20,19 @@ use super::cors::Cors;
 use super::extensions::GatewayRequestId;
 use super::meter::ReadUnitMeter;
 use super::problem::Problem;
+use super::response::header_value;
 
-/// Header with the id of a request, in the request and in its answer.
-pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Header with the read units that an answer took.
-pub const READ_UNITS: HeaderName = HeaderName::from_static("notaflux-read-units");
+/// The id of a request, in the request and in its answer.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The read units of an answer.
+const READ_UNITS: HeaderName = HeaderName::from_static("notaflux-read-units");
 
-/// Most characters of an id that a client gives.
+/// Most characters of a request id.
 const REQUEST_ID_LIMIT: usize = 64;
-/// How long a browser may remember what CORS allows: what most of them take at most.
+/// How long a browser may keep the answer to a preflight request. Chrome keeps it for 2 hours at most.
 const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_hours(2);
 
-/// The layer that lets web pages of other origins read the answers; `None` if none may.
+/// Makes the layer that lets other origins read the answers; `None` if none may.
 fn cors_layer(cors: &Cors) -> Option<CorsLayer> {
     let origins = match cors {
         Cors::Off => return None,
@@ -39,23 +40,24 @@ fn cors_layer(cors: &Cors) -> Option<CorsLayer> {
         Cors::Origins(origins) => AllowOrigin::list(origins.clone()),
     };
     let layer = CorsLayer::new().allow_origin(origins).allow_methods([Method::GET, Method::HEAD]);
-    let asked = [HeaderName::from_static("x-api-key"), IF_NONE_MATCH, REQUEST_ID];
+    let accepted = [HeaderName::from_static("x-api-key"), IF_NONE_MATCH, REQUEST_ID];
     let shown = [ETAG, LINK, RETRY_AFTER, REQUEST_ID, READ_UNITS];
-    Some(layer.allow_headers(asked).expose_headers(shown).max_age(PREFLIGHT_AGE))
+    Some(layer.allow_headers(accepted).expose_headers(shown).max_age(PREFLIGHT_AGE))
 }
 
-/// Lays around the routes what every answer has besides.
+/// Wraps the routes in the layers.
 pub(super) fn with_layers(routes: Router, cors: &Cors) -> Router {
-    let routes = routes.layer(middleware::from_fn(unless_known)).layer(CompressionLayer::new().gzip(true));
+    let routes = routes.layer(middleware::from_fn(not_modified)).layer(CompressionLayer::new().gzip(true));
     let routes = match cors_layer(cors) {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes.layer(middleware::from_fn(told))
+    routes.layer(middleware::from_fn(identified))
 }
 
-/// Gives every request an id, and tells it in the answer and in the log, which shows nothing of what was asked for.
-async fn told(mut request: Request, next: Next) -> Response {
+/// Gives every request an id, which its answer and its log line show. The log line has the route but no parameters, because
+/// a CPF may be in them.
+async fn identified(mut request: Request, next: Next) -> Response {
     let (began, meter) = (Instant::now(), ReadUnitMeter::default());
     let id = id_of(&request);
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
@@ -64,35 +66,35 @@ async fn told(mut request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let headers = std::mem::take(response.headers_mut());
-        response = with_id(&problem, &id, &method, headers);
+        response = problem_answer(&problem, &id, &method, headers);
     }
     let units = meter.units();
     let headers = response.headers_mut();
-    // Personal data is in it: nobody between may keep it, and who keeps it asks whether it still stands.
+    // Answers contain personal data: shared caches must not store them, and a browser must revalidate its copy.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     join(VARY, headers);
-    headers.extend(HeaderValue::try_from(&id).ok().map(|id| (REQUEST_ID, id)));
-    headers
-        .extend(units.and_then(|units| HeaderValue::try_from(units.to_string()).ok()).map(|units| (READ_UNITS, units)));
+    headers.insert(REQUEST_ID, header_value(id.clone()));
+    if let Some(units) = units {
+        headers.insert(READ_UNITS, header_value(units.to_string()));
+    }
     let elapsed_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let status = response.status().as_u16();
     tracing::info!(request_id = id, %method, route, status, read_units = units, elapsed_ms, "answered");
     response
 }
 
-/// Makes the values of a header one: an HTTP API takes no more.
+/// Joins the values of a header into one, because an HTTP API of API Gateway accepts only one value per header.
 fn join(name: HeaderName, headers: &mut HeaderMap) {
     let values: Vec<&str> = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
-    if let Ok(value) = HeaderValue::try_from(values.join(", "))
-        && !values.is_empty()
-    {
-        headers.insert(name, value);
+    if !values.is_empty() {
+        let joined = header_value(values.join(", "));
+        headers.insert(name, joined);
     }
 }
 
-/// The answer that tells a problem, with what the layers inside have added to its headers.
-fn with_id(problem: &Problem, id: &str, method: &Method, mut headers: HeaderMap) -> Response {
+/// Makes the answer for a problem, with the headers that inner layers have added.
+fn problem_answer(problem: &Problem, id: &str, method: &Method, mut headers: HeaderMap) -> Response {
     let mut response = problem.answer(id);
     if method == Method::HEAD {
         *response.body_mut() = Body::empty();
@@ -102,7 +104,7 @@ fn with_id(problem: &Problem, id: &str, method: &Method, mut headers: HeaderMap)
     response
 }
 
-/// The client's id of a request, else the gateway's, else a random one.
+/// Returns the id that the client gave if it is plain, else the id of the gateway, else a random one.
 fn id_of(request: &Request) -> String {
     let given = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok());
     let is_id = |id: &&str| {
@@ -113,16 +115,16 @@ fn id_of(request: &Request) -> String {
     given.filter(is_id).or(gateways.filter(is_id)).map_or_else(random_id, ToOwned::to_owned)
 }
 
-/// 128 random bits in hexadecimal. They name a request and guard nothing.
+/// Makes 128 random bits in hexadecimal. They identify a request; they are not a secret.
 fn random_id() -> String {
     let mut text = String::with_capacity(32);
     let written = write!(text, "{:032x}", fastrand::u128(..));
-    debug_assert!(written.is_ok(), "a String takes everything");
+    debug_assert!(written.is_ok(), "writing to a String does not fail");
     text
 }
 
-/// Answers with 304 and no body where the client has what would be answered (RFC 9110, 13.1.2).
-async fn unless_known(request: Request, next: Next) -> Response {
+/// Answers 304 without a body if the client already has the answer (RFC 9110, section 13.1.2).
+async fn not_modified(request: Request, next: Next) -> Response {
     let known: Vec<HeaderValue> = request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect();
     let response = next.run(request).await;
     let tag = response.headers().get(ETAG).filter(|_| response.status() == StatusCode::OK);
@@ -137,22 +139,20 @@ async fn unless_known(request: Request, next: Next) -> Response {
     short
 }
 
-/// Whether `If-None-Match` names a tag: weakly, as it compares.
+/// Whether `If-None-Match` contains a tag, by weak comparison.
 fn names(known: &HeaderValue, tag: &HeaderValue) -> bool {
     let opaque = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let (Ok(known), Ok(tag)) = (known.to_str(), tag.to_str()) else { return false };
-    // Tags of ours have no comma.
+    // Our tags contain no comma.
     known.split(',').map(str::trim).any(|known| known == "*" || opaque(known) == opaque(tag))
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
-
     use super::*;
 
     #[test]
-    fn a_tag_is_known_by_its_opaque_part() {
+    fn tags_are_compared_by_their_opaque_part() {
         let names =
             |known: &'static str, tag| super::names(&HeaderValue::from_static(known), &HeaderValue::from_static(tag));
         assert!(names("*", "W/\"a\"") && names("W/\"a\"", "W/\"a\"") && names("\"x\", \"a\"", "W/\"a\""));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_taken_if_it_is_plain() {
+    fn a_plain_request_id_is_kept() {
         let id = |given: &str, gateways: Option<&str>| {
             let mut request = Request::builder().header(REQUEST_ID, given).body(Body::empty()).unwrap();
             if let Some(id) = gateways {

@@ -1,4 +1,4 @@
-//! A page of a list: which shards are read, how far, and what comes next.
+//! Reads a page of a list from its shards.
 
 use std::time::{Duration, Instant};
 
@@ -7,102 +7,96 @@ use futures::future::try_join_all;
 use super::merge::{Entry, Merge, Next, Order};
 use super::plan;
 
-/// Rounds of parallel queries that a page of all items takes at most.
+/// Most rounds of parallel queries for an unfiltered page.
 const ROUNDS_LIMIT: usize = 2;
 
-/// Shards of an index, each a sorted stream that is read piece by piece.
+/// Shards of an index. Each shard is a sorted stream that is read page by page.
 pub(super) trait Shards: Sync {
-    /// An item.
     type Item: Send;
-    /// Where a piece ended.
+    /// The key at which a page of a shard ended.
     type Key: Send + Sync;
-    /// Why a piece cannot be read.
     type Error: Send;
 
-    /// How many there are.
+    /// Returns the number of shards.
     fn count(&self) -> usize;
 
-    /// In which order they are read.
+    /// Returns the order in which the shards are read.
     fn order(&self) -> Order;
 
-    /// Looks at up to `limit` items of a shard, from where the list begins or behind an earlier piece.
-    ///
-    /// A piece may be shorter and have a successor all the same.
+    /// Reads up to `limit` items of a shard, from the beginning of the page or after an earlier page of the shard. May return
+    /// fewer items although the shard continues.
     fn read(
         &self,
         shard: usize,
-        behind: Option<&Self::Key>,
+        after: Option<&Self::Key>,
         limit: usize,
-    ) -> impl Future<Output = Result<Piece<Self::Item, Self::Key>, Self::Error>> + Send;
+    ) -> impl Future<Output = Result<ShardPage<Self::Item, Self::Key>, Self::Error>> + Send;
 }
 
-/// What was read of one shard.
+/// A page of one shard.
 #[derive(Debug)]
-pub(super) struct Piece<T, K> {
-    /// The items that belong to the list, one after the other.
+pub(super) struct ShardPage<T, K> {
+    /// The items that belong to the list, in order.
     pub(super) entries: Vec<Entry<T>>,
-    /// Where it ended; none if the shard has no more.
+    /// Where the page ended; `None` if the shard has ended.
     pub(super) end: Option<End<K>>,
-    /// Items that were looked at, more than `entries` where some were passed over.
-    pub(super) read: usize,
-    /// Read units that it took.
+    /// Items that were read, including skipped ones.
+    pub(super) examined: usize,
+    /// Read units that the page consumed.
     pub(super) units: f64,
 }
 
-/// Where a piece ended.
+/// Where a page of a shard ended.
 #[derive(Debug)]
 pub(super) struct End<K> {
-    /// What to go on behind.
+    /// The key after which the shard continues.
     pub(super) key: K,
-    /// Sort key up to which everything was looked at.
-    pub(super) sort: String,
+    /// The sort key up to which the shard was read.
+    pub(super) sort_key: String,
 }
 
-/// Items of all shards in order.
+/// A page: items of all shards in order.
 #[derive(Debug)]
 pub(super) struct Page<T> {
-    /// The items: as many as were asked for, unless the list ends, or the bounds of what is read for a page do not
-    /// suffice to fill it.
+    /// The items. Fewer than the limit if the list ends, or if the page reaches its bound first.
     pub(super) entries: Vec<Entry<T>>,
-    /// Sort key behind which the list may go on; none at its end.
-    pub(super) behind: Option<String>,
-    /// Items that were looked at.
-    pub(super) read: usize,
-    /// Read units that they took.
-    pub(super) units: f64,
+    /// The sort key after which the list may continue; `None` at its end.
+    pub(super) next_after: Option<String>,
+    /// Items that were read, including skipped ones.
+    pub(super) examined: usize,
     /// Rounds of parallel queries.
     pub(super) rounds: usize,
 }
 
-/// What may be read for a page of which most items may be passed over.
+/// What a page may take if most of its items may be skipped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bound {
-    /// Read units. The round that reaches it is the last one, and is sized so that it does not go far beyond.
+    /// Read units. The round that reaches this number is the last one. Its size is chosen so that it does not exceed the
+    /// number by much.
     pub(super) units: f64,
-    /// Time. The round during which it passes is the last one.
+    /// Time. The round that is running when the time ends is the last one.
     pub(super) time: Duration,
 }
 
-/// What a page may take if most of its items may be skipped. 1,000 read units are 8 MB at eventual consistency, some 9,000
+/// The bound of a page of the API. 1,000 read units are 8 MB at eventual consistency, some 9,000
 /// invoices. API Gateway waits 29 s at most.
 pub(super) const BOUND: Bound = Bound { units: 1000.0, time: Duration::from_secs(5) };
 
-/// Reads the next `limit` items of a list to which every item belongs. Looks at [`plan::read_limit`] items at most, in
-/// two rounds at most.
+/// Reads the next `limit` items of an unfiltered list. Reads at most [`plan::read_limit`] items, in at most two rounds.
 ///
 /// # Errors
 /// The first error of a shard.
 pub(super) async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::Item>, S::Error> {
-    let mut reading = Reading::of(shards, limit);
+    let mut reading = PageReader::new(shards, limit);
     let mut asked = vec![plan::first_round(limit, shards.count()); shards.count()];
     loop {
         reading.round(&asked).await?;
         if reading.is_done() || reading.rounds == ROUNDS_LIMIT {
             return Ok(reading.page());
         }
-        // One more than the page tells whether another one follows.
+        // One more item than the page shows whether another page follows.
         let at_most = reading.merge.at_most(reading.missing() + 1);
-        let left = plan::read_limit(limit, shards.count()).saturating_sub(reading.read);
+        let left = plan::read_limit(limit, shards.count()).saturating_sub(reading.examined);
         asked = plan::later_round(&at_most, reading.merge.open(), left);
         if asked.iter().all(|limit| *limit == 0) {
             return Ok(reading.page());
@@ -110,14 +104,17 @@ pub(super) async fn read<S: Shards>(shards: &S, limit: usize) -> Result<Page<S::
     }
 }
 
-/// Reads the next `limit` items of a list to which only some of the items belong: reads on until the page is full, within
-/// the bound.
+/// Reads the next `limit` items of a filtered list: continues until the page is full or reaches the bound.
 ///
 /// # Errors
 /// The first error of a shard.
-pub(super) async fn read_on<S: Shards>(shards: &S, limit: usize, bound: Bound) -> Result<Page<S::Item>, S::Error> {
+pub(super) async fn read_filtered<S: Shards>(
+    shards: &S,
+    limit: usize,
+    bound: Bound,
+) -> Result<Page<S::Item>, S::Error> {
     let began = Instant::now();
-    let mut reading = Reading::of(shards, limit);
+    let mut reading = PageReader::new(shards, limit);
     let mut each = plan::first_round(limit, shards.count());
     loop {
         let open = |shard| if reading.merge.is_open(shard) { each } else { 0 };
@@ -128,52 +125,52 @@ pub(super) async fn read_on<S: Shards>(shards: &S, limit: usize, bound: Bound) -
             return Ok(reading.page());
         }
         let (open, matched) = (reading.merge.open(), reading.entries.len());
-        let affordable = plan::affordable(bound.units - reading.units, reading.units, reading.read);
-        each = plan::scan_round(reading.missing(), matched, reading.read, open).min(affordable.div_ceil(open.max(1)));
+        let affordable = plan::affordable(bound.units - reading.units, reading.units, reading.examined);
+        each =
+            plan::scan_round(reading.missing(), matched, reading.examined, open).min(affordable.div_ceil(open.max(1)));
     }
 }
 
-/// A page while it is being read.
-struct Reading<'s, S: Shards> {
+/// Reads a page round by round.
+struct PageReader<'s, S: Shards> {
     shards: &'s S,
     limit: usize,
     merge: Merge<S::Item>,
-    /// For each shard, where its last piece ended.
+    /// The key at which the last page of each shard ended.
     ends: Vec<Option<S::Key>>,
     entries: Vec<Entry<S::Item>>,
-    read: usize,
+    examined: usize,
     units: f64,
     rounds: usize,
 }
 
-impl<'s, S: Shards> Reading<'s, S> {
-    fn of(shards: &'s S, limit: usize) -> Self {
+impl<'s, S: Shards> PageReader<'s, S> {
+    fn new(shards: &'s S, limit: usize) -> Self {
         Self {
             shards,
             limit,
             merge: Merge::new(shards.count(), shards.order()),
             ends: (0..shards.count()).map(|_| None).collect(),
             entries: Vec::new(),
-            read: 0,
+            examined: 0,
             units: 0.0,
             rounds: 0,
         }
     }
 
-    /// Reads on in all shards of which anything is asked, at the same time, and takes what comes next.
+    /// Queries in parallel all shards from which items are requested, and takes the items that are known to come next.
+    #[expect(clippy::expect_used, reason = "there is an end for each shard")]
     async fn round(&mut self, asked: &[usize]) -> Result<(), S::Error> {
         let queries = asked.iter().zip(&self.ends).enumerate().filter(|(_, (limit, _))| **limit > 0);
-        let pieces = queries.map(async |(shard, (limit, end))| {
+        let shard_pages = queries.map(async |(shard, (limit, end))| {
             Ok::<_, S::Error>((shard, self.shards.read(shard, end.as_ref(), *limit).await?))
         });
-        for (shard, piece) in try_join_all(pieces).await? {
-            self.read += piece.read;
-            self.units += piece.units;
-            let (key, sort) = piece.end.map(|end| (end.key, end.sort)).unzip();
-            self.merge.feed(shard, piece.entries, sort);
-            if let Some(end) = self.ends.get_mut(shard) {
-                *end = key;
-            }
+        for (shard, shard_page) in try_join_all(shard_pages).await? {
+            self.examined += shard_page.examined;
+            self.units += shard_page.units;
+            let (key, sort_key) = shard_page.end.map(|end| (end.key, end.sort_key)).unzip();
+            self.merge.feed(shard, shard_page.entries, sort_key);
+            *self.ends.get_mut(shard).expect("a shard is below the number of shards") = key;
         }
         self.rounds += 1;
         while self.missing() > 0
@@ -188,20 +185,20 @@ impl<'s, S: Shards> Reading<'s, S> {
         self.limit - self.entries.len()
     }
 
-    /// Whether the page is full and what follows is known, or nothing follows.
+    /// Whether the list has ended, or the page is full and it is known that the list continues.
     fn is_done(&self) -> bool {
         let is_full = self.missing() == 0;
         self.merge.has_more().is_some_and(|has_more| is_full || !has_more)
     }
 
     fn page(self) -> Page<S::Item> {
-        let behind = match self.merge.has_more() {
+        let next_after = match self.merge.has_more() {
             Some(false) => None,
-            _ if self.missing() == 0 => self.entries.last().map(|entry| entry.sort.clone()),
+            _ if self.missing() == 0 => self.entries.last().map(|entry| entry.sort_key.clone()),
             _ => self.merge.frontier().map(ToOwned::to_owned),
         };
-        let Self { entries, read, units, rounds, .. } = self;
-        Page { entries, behind, read, units, rounds }
+        let Self { entries, examined, rounds, .. } = self;
+        Page { entries, next_after, examined, rounds }
     }
 }
 
@@ -216,13 +213,13 @@ mod tests {
 
     use super::*;
 
-    /// Shards in memory. A piece has at most `piece_limit` items, as a page of a query has at most 1 MB. It tells that more
-    /// follows even where nothing does, as a query does that ends at its limit. Each item takes a read unit.
+    /// Shards in memory. A page has at most `shard_page_limit` items, as the answer to a query has at most 1 MB. A page that
+    /// ends at its limit says that more may follow even if nothing does, as a query does. Each item takes a read unit.
     struct Memory {
         order: Order,
         shards: Vec<Vec<String>>,
-        behind: Option<String>,
-        piece_limit: usize,
+        after: Option<String>,
+        shard_page_limit: usize,
         /// Which of the items belong to the list.
         belongs: fn(&str) -> bool,
         queries: AtomicUsize,
@@ -244,25 +241,26 @@ mod tests {
         async fn read(
             &self,
             shard: usize,
-            behind: Option<&String>,
+            after: Option<&String>,
             limit: usize,
-        ) -> Result<Piece<(), String>, Infallible> {
+        ) -> Result<ShardPage<(), String>, Infallible> {
             self.queries.fetch_add(1, Ordering::Relaxed);
             let mut keys = self.shards[shard].clone();
             keys.sort_unstable();
             if self.order == Order::Descending {
                 keys.reverse();
             }
-            let behind = behind.or(self.behind.as_ref());
-            let rest = keys.into_iter().filter(|key| behind.is_none_or(|behind| self.order.is_before(behind, key)));
-            let limit = limit.min(self.piece_limit);
+            let after = after.or(self.after.as_ref());
+            let rest = keys.into_iter().filter(|key| after.is_none_or(|after| self.order.is_before(after, key)));
+            let limit = limit.min(self.shard_page_limit);
             let all: Vec<String> = rest.take(limit).collect();
             let end = (all.len() == limit).then(|| all.last().unwrap().clone());
-            let end = end.map(|sort| End { key: sort.clone(), sort });
-            let read = all.len();
-            let units = f64::from(u32::try_from(read).unwrap());
-            let entries = all.into_iter().filter(|sort| (self.belongs)(sort)).map(|sort| Entry { sort, item: () });
-            Ok(Piece { entries: entries.collect(), end, read, units })
+            let end = end.map(|sort| End { key: sort.clone(), sort_key: sort });
+            let examined = all.len();
+            let units = f64::from(u32::try_from(examined).unwrap());
+            let entries =
+                all.into_iter().filter(|sort| (self.belongs)(sort)).map(|sort| Entry { sort_key: sort, item: () });
+            Ok(ShardPage { entries: entries.collect(), end, examined, units })
         }
     }
 
@@ -270,24 +268,24 @@ mod tests {
         let (mut keys, mut pages) = (Vec::new(), Vec::new());
         for limit in limits.iter().cycle() {
             let page = block_on(read(&shards, *limit)).unwrap();
-            assert!(page.read <= plan::read_limit(*limit, shards.count()), "{limit}: {}", page.read);
+            assert!(page.examined <= plan::read_limit(*limit, shards.count()), "{limit}: {}", page.examined);
             assert!(page.rounds <= ROUNDS_LIMIT && page.entries.len() <= *limit);
-            assert!(!page.entries.is_empty() || page.behind.is_none());
-            keys.extend(page.entries.iter().map(|entry| entry.sort.clone()));
-            shards.behind.clone_from(&page.behind);
+            assert!(!page.entries.is_empty() || page.next_after.is_none());
+            keys.extend(page.entries.iter().map(|entry| entry.sort_key.clone()));
+            shards.after.clone_from(&page.next_after);
             pages.push(page);
-            if shards.behind.is_none() {
+            if shards.after.is_none() {
                 break;
             }
         }
         (keys, pages)
     }
 
-    fn memory(shards: Vec<Vec<String>>, order: Order, piece_limit: usize) -> Memory {
-        Memory { order, shards, behind: None, piece_limit, belongs: |_| true, queries: AtomicUsize::new(0) }
+    fn memory(shards: Vec<Vec<String>>, order: Order, shard_page_limit: usize) -> Memory {
+        Memory { order, shards, after: None, shard_page_limit, belongs: |_| true, queries: AtomicUsize::new(0) }
     }
 
-    /// What a hash does: n keys over `count` shards.
+    /// Spreads n keys over `count` shards by their hash.
     fn spread(n: usize, count: u16) -> Vec<Vec<String>> {
         let mut shards = vec![Vec::new(); usize::from(count)];
         for key in 0..n {
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_hashed_keys_are_full_and_the_last_one_is_known() {
+    fn pages_of_hashed_keys_are_full() {
         for (n, count, limit, most_short) in [
             (5000, 8, 50, 0),
             (5000, 8, 1000, 0),
@@ -306,7 +304,7 @@ mod tests {
             (1500, 8, 3, 0),
             (3000, 8, 7, 4),
             (5000, 8, 20, 0),
-            // Many more shards than items on a page: the bound leaves little for the second round.
+            // Many more shards than items on a page: the limit leaves little for the second round.
             (2000, 64, 20, 15),
             (5000, 64, 100, 0),
             (300, 1, 10, 0),
@@ -335,25 +333,25 @@ mod tests {
     fn an_empty_list_is_one_empty_page() {
         let shards = memory(vec![Vec::new(); 4], Order::Ascending, 10);
         let page = block_on(read(&shards, 10)).unwrap();
-        assert_eq!((page.entries.len(), page.behind, page.rounds), (0, None, 1));
+        assert_eq!((page.entries.len(), page.next_after, page.rounds), (0, None, 1));
         assert_eq!(shards.queries.into_inner(), 4);
     }
 
-    const UNBOUND: Bound = Bound { units: f64::INFINITY, time: Duration::MAX };
+    const UNBOUNDED: Bound = Bound { units: f64::INFINITY, time: Duration::MAX };
 
     #[test]
-    fn a_page_of_which_nothing_belongs_to_the_list_ends_at_its_bound() {
+    fn a_page_without_matches_ends_at_its_bound() {
         let mut shards = memory(spread(5000, 8), Order::Ascending, usize::MAX);
         shards.belongs = |_| false;
-        let page = block_on(read_on(&shards, 50, Bound { units: 1000.0, ..UNBOUND })).unwrap();
+        let page = block_on(read_filtered(&shards, 50, Bound { units: 1000.0, ..UNBOUNDED })).unwrap();
         assert_eq!(page.entries, []);
-        assert!((1000..=1008).contains(&page.read), "{} items", page.read);
-        let reached: usize = page.behind.unwrap().parse().unwrap();
-        assert!((800..1000).contains(&reached), "it goes on at {reached}");
-        let page = block_on(read_on(&shards, 50, Bound { time: Duration::ZERO, ..UNBOUND })).unwrap();
-        assert_eq!((page.rounds, page.entries.len(), page.behind.is_some()), (1, 0, true));
-        let page = block_on(read_on(&shards, 50, UNBOUND)).unwrap();
-        assert_eq!((page.read, page.behind), (5000, None));
+        assert!((1000..=1008).contains(&page.examined), "{} items", page.examined);
+        let reached: usize = page.next_after.unwrap().parse().unwrap();
+        assert!((800..1000).contains(&reached), "it continues at {reached}");
+        let page = block_on(read_filtered(&shards, 50, Bound { time: Duration::ZERO, ..UNBOUNDED })).unwrap();
+        assert_eq!((page.rounds, page.entries.len(), page.next_after.is_some()), (1, 0, true));
+        let page = block_on(read_filtered(&shards, 50, UNBOUNDED)).unwrap();
+        assert_eq!((page.examined, page.next_after), (5000, None));
     }
 
     #[test]
@@ -363,14 +361,14 @@ mod tests {
         {
             let mut shards = memory(spread(20_000, 8), Order::Descending, usize::MAX);
             shards.belongs = belongs;
-            let page = block_on(read_on(&shards, 50, UNBOUND)).unwrap();
+            let page = block_on(read_filtered(&shards, 50, UNBOUNDED)).unwrap();
             assert_eq!(page.entries.len(), 50);
-            assert!(page.read <= 50 * one_in * 2, "{} items for 50 of 1 in {one_in}", page.read);
+            assert!(page.examined <= 50 * one_in * 2, "{} items for 50 of 1 in {one_in}", page.examined);
             assert!(page.rounds <= 8, "{} rounds", page.rounds);
         }
     }
 
-    /// Keys in shards, some of them by the key, so that one shard is behind the others; and the keys in order.
+    /// Spreads keys over shards, some of them by their size, so that shards differ; returns the shards, and all keys in order.
     fn skewed(keys: &[(u32, usize)], count: usize) -> (Vec<Vec<String>>, Vec<String>) {
         let mut shards = vec![Vec::new(); count];
         let mut expected: Vec<String> = keys.iter().map(|(key, _)| format!("{key:06}")).collect();
@@ -389,30 +387,30 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the skew, the limits and the length of pieces: every key once, in order, within the bounds.
+        /// For any skew, limits and length of pages: every key once, in order, within the bounds.
         #[test]
         fn a_walk_gives_every_key_once_and_in_order(
             keys in vec((0_u32..5000, 0_usize..12), 0..300),
             count in 1_usize..12,
             limits in vec(1_usize..60, 1..5),
-            piece_limit in 1_usize..80,
+            shard_page_limit in 1_usize..80,
             descending in any::<bool>(),
         ) {
             let (shards, mut expected) = skewed(&keys, count);
             if descending {
                 expected.reverse();
             }
-            let (found, _) = walk(memory(shards, order(descending), piece_limit), &limits);
+            let (found, _) = walk(memory(shards, order(descending), shard_page_limit), &limits);
             prop_assert_eq!(found, expected);
         }
 
-        /// Whatever the filter lets through and wherever the bound ends a page: every match once, in order.
+        /// For any filter and any bound: every match once, in order.
         #[test]
         fn a_filtered_walk_gives_every_match_once_and_in_order(
             keys in vec((0_u32..5000, 0_usize..12), 0..300),
             count in 1_usize..12,
             limit in 1_usize..60,
-            piece_limit in 1_usize..80,
+            shard_page_limit in 1_usize..80,
             units in 1_u32..200,
             descending in any::<bool>(),
         ) {
@@ -422,16 +420,16 @@ mod tests {
             if descending {
                 expected.reverse();
             }
-            let mut shards = Memory { belongs, ..memory(shards, order(descending), piece_limit) };
-            let bound = Bound { units: f64::from(units), ..UNBOUND };
+            let mut shards = Memory { belongs, ..memory(shards, order(descending), shard_page_limit) };
+            let bound = Bound { units: f64::from(units), ..UNBOUNDED };
             let mut found = Vec::new();
             for pages in 0.. {
-                prop_assert!(pages < 1000, "it does not get on");
-                let page = block_on(read_on(&shards, limit, bound)).unwrap();
+                prop_assert!(pages < 1000, "no progress");
+                let page = block_on(read_filtered(&shards, limit, bound)).unwrap();
                 prop_assert!(page.entries.len() <= limit);
-                found.extend(page.entries.into_iter().map(|entry| entry.sort));
-                shards.behind = page.behind;
-                if shards.behind.is_none() {
+                found.extend(page.entries.into_iter().map(|entry| entry.sort_key));
+                shards.after = page.next_after;
+                if shards.after.is_none() {
                     break;
                 }
             }

@@ -1,33 +1,30 @@
-//! How much to ask of each shard, so that a page takes few reads and two rounds of parallel queries.
+//! How many items to request from each shard, so that a page takes few reads and two rounds of parallel queries.
 //!
-//! Ids are spread over the shards by a hash: of the next n items, each of S shards has about n/S, give or take the root
-//! of that. The first round asks for that much and some more. Once it is answered, it is known how many more items of
-//! each shard can be on the page at most. The second round asks for all of them where that stays within the bound, and
-//! for the likeliest where it does not.
+//! A hash spreads the ids over the shards: each of S shards has about n/S of the next n items, with a standard deviation of
+//! about the square root of n/S. The first round requests that number and a few more. After it, the largest number of items
+//! that each shard can still have on the page is known. The second round requests all of them if the limit of a page allows
+//! it, else the most likely ones.
 
-/// Most index items that are read for a page.
-#[must_use]
+/// Returns the largest number of index items that may be read for a page.
 pub(super) fn read_limit(limit: usize, shards: usize) -> usize {
     2 * limit + shards
 }
 
-/// Items to ask of each shard in the first round: the expected number and 1.5 standard deviations more, where the half
-/// of a page stays for the second round.
-#[must_use]
+/// Returns the number of items to request from each shard in the first round: the expected number plus 1.5 standard
+/// deviations, but so that half a page is left for the second round.
 pub(super) fn first_round(limit: usize, shards: usize) -> usize {
     let shards = shards.max(1);
     let likely = limit.div_ceil(shards) + (9 * limit / (4 * shards)).isqrt();
     let affordable = (limit + limit / 2 + shards) / shards;
-    // One more than the page tells whether there is another page.
+    // One more item than the page shows whether there is another page.
     likely.min(affordable).min(limit + 1).max(1)
 }
 
-/// Items to ask of each shard in a later round, where at most `at_most[n]` items of shard n can still be on the page,
-/// and `budget` items may be read in all; `open` shards have items that are not read yet.
+/// Returns the number of items to request from each shard in a later round. Shard n can still have `at_most[n]` items on the
+/// page, `budget` items may be read in all, and `open` shards may have unread items.
 ///
-/// Where not all of them can be asked for, every shard is asked up to the number that it exceeds with the same small
-/// probability, the smallest that fits.
-#[must_use]
+/// If the budget does not allow all items, each shard gets the number that it exceeds with a small probability. The
+/// probability is the same for all shards, and the smallest that fits the budget.
 pub(super) fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<usize> {
     if at_most.iter().sum::<usize>() <= budget {
         return at_most.to_vec();
@@ -38,35 +35,33 @@ pub(super) fn later_round(at_most: &[usize], open: usize, budget: usize) -> Vec<
     fitting.unwrap_or_else(|| one_each(at_most, budget))
 }
 
-/// Fewest items that a round of a filtered page asks of a shard: a query costs its time whatever it finds.
+/// Fewest items that a round of a filtered page requests from a shard, because each query takes time even if it finds few.
 const SCAN_LEAST: usize = 8;
 
-/// Items to ask of each of `open` shards in the next round of a filtered page, where `missing` items are still missing and
-/// `matched` of the `examined` ones were taken: what should fill the page and a quarter more, but no more than all rounds
-/// before together, since few matches tell little.
-#[must_use]
+/// Returns the number of items to request from each of `open` shards in the next round of a filtered page. The page lacks
+/// `missing` items, and `matched` of the `examined` items so far belong to it. The number should fill the page, plus a
+/// quarter. It is at most the number of all earlier rounds together, because few matches allow no good estimate.
 pub(super) fn scan_round(missing: usize, matched: usize, examined: usize, open: usize) -> usize {
     let likely = missing.saturating_mul(examined) / matched.max(1);
     let asked = likely.saturating_add(likely / 4).min(examined);
     asked.div_ceil(open.max(1)).max(SCAN_LEAST)
 }
 
-/// Items that `left` read units are likely to suffice for, where `read` items took `spent`.
-#[must_use]
-pub(super) fn affordable(left: f64, spent: f64, read: usize) -> usize {
-    let read = f64::from(u32::try_from(read).unwrap_or(u32::MAX));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it ends at the ends of the type")]
-    let items = (left / spent * read) as usize;
+/// Returns how many items `left` read units are likely to pay for, if `examined` items consumed `spent`.
+pub(super) fn affordable(left: f64, spent: f64, examined: usize) -> usize {
+    let examined = f64::from(u32::try_from(examined).unwrap_or(u32::MAX));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+    let items = (left / spent * examined) as usize;
     items.max(1)
 }
 
-/// From one probability that is tried to the next: fine enough to leave little of the budget unused.
+/// The ratio of each probability to the one before it: fine enough to leave little of the budget unused.
 const STEP: f64 = 0.8;
-/// How many are tried: down to 10⁻¹², where nothing is left to gain.
+/// Number of probabilities to try: down to 10⁻¹², where smaller ones change nothing.
 const STEPS: usize = 124;
 
-/// The number of items that one of `shards` shards has among `most` with less than `probability`, but `most` at most.
-/// A shard is asked for as many: the last one shows that those before it are all.
+/// Returns the number of items that one of `shards` shards reaches among `most` with less than `probability`; at most
+/// `most`. A request for this number is enough: its last item shows that no item is missing before it.
 fn likely(most: usize, shards: usize, probability: f64) -> usize {
     let share = 1.0 / f64::from(u32::try_from(shards.max(2)).unwrap_or(u32::MAX));
     let trials = u32::try_from(most).unwrap_or(u32::MAX);
@@ -83,7 +78,8 @@ fn likely(most: usize, shards: usize, probability: f64) -> usize {
     items
 }
 
-/// One item of each shard that can contribute, of those that can contribute most if the budget is less than that.
+/// Requests one item from each shard that can contribute. If the budget is smaller, chooses the shards that can contribute
+/// most.
 fn one_each(at_most: &[usize], budget: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..at_most.len()).collect();
     order.sort_by_key(|shard| std::cmp::Reverse(at_most.get(*shard)));
@@ -100,7 +96,7 @@ mod tests {
         for shards in 1..=256 {
             for limit in 1..=1000 {
                 let asked = shards * first_round(limit, shards);
-                // And the one item that a cursor names may be read again.
+                // The item of the cursor may be read again.
                 assert!(asked < read_limit(limit, shards), "{limit} of {shards}: {asked}");
                 assert!(asked >= shards);
             }
@@ -109,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_round_takes_what_fits() {
+    fn the_second_round_fits_the_budget() {
         assert_eq!(later_round(&[5, 0, 2], 2, 7), [5, 0, 2]);
         assert_eq!(later_round(&[5, 0, 2], 2, 100), [5, 0, 2]);
         assert_eq!(later_round(&[3, 0, 9, 1], 3, 2), [1, 0, 1, 0]);
@@ -122,8 +118,8 @@ mod tests {
     }
 
     #[test]
-    fn a_filtered_page_goes_on_as_its_matches_tell() {
-        // Nothing matched: as much again. Half of 80 matched, and 10 are missing: 20 and a quarter more, over 8 shards.
+    fn a_filtered_page_continues_by_its_rate_of_matches() {
+        // Nothing matched: as many again. Half of 80 matched and 10 are missing: 20 plus a quarter, over 8 shards.
         assert_eq!((scan_round(50, 0, 800, 8), scan_round(500, 1, 800, 8)), (100, 100));
         assert_eq!((scan_round(100, 400, 800, 8), scan_round(10, 40, 80, 8)), (32, 8));
         assert_eq!(
@@ -134,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_likely_is_what_the_binomial_distribution_says() {
+    fn likely_numbers_follow_the_binomial_distribution() {
         // One of 8 has none of 10 with (7/8)^10 = 0.263, so at least one with 0.737, two with 0.361, three with 0.120.
         let expected = [(1.0, 1), (0.75, 1), (0.7, 2), (0.3, 3), (0.13, 3), (0.11, 4)];
         for (probability, items) in expected {

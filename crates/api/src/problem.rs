@@ -1,4 +1,4 @@
-//! What goes wrong, as `application/problem+json` (RFC 9457). One kind, one status, nothing of the inside.
+//! Errors as `application/problem+json` (RFC 9457). Each kind has one status. No error shows internals.
 
 use std::borrow::Cow;
 
@@ -12,39 +12,39 @@ use super::response;
 use notaflux_table::TableError;
 use notaflux_table::stored::DecodeError;
 
-/// Seconds after which a client may try again what failed for want of capacity or of a connection.
+/// Seconds after which a client may retry.
 const RETRY_AFTER_SECONDS: &str = "1";
 
-/// What a problem's answer says it is.
+/// The media type of a problem.
 const MEDIA_TYPE: &str = "application/problem+json";
 
-/// What is wrong with a parameter.
+/// A wrong parameter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ParameterError {
-    /// Its name.
+    /// The name of the parameter.
     pub parameter: String,
-    /// What is expected of it.
+    /// The expected value.
     pub message: Cow<'static, str>,
 }
 
-/// Why a request has no other answer.
+/// An error that a client gets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// 400: these parameters.
+    /// 400: these parameters are wrong.
     InvalidParameter(Vec<ParameterError>),
-    /// 400: a cursor that this query has not given.
+    /// 400: the cursor does not belong to this query.
     InvalidCursor,
-    /// 404: nothing is there.
+    /// 404: unknown id or path; the text says which.
     NotFound(&'static str),
-    /// 405: something is there, and it can only be read.
+    /// 405: the API can only be read.
     MethodNotAllowed,
-    /// 406: a list in none of the forms that there are.
+    /// 406: a list does not come in the requested format.
     NotAcceptable,
-    /// 503: the table is read too fast.
+    /// 503: too many requests for the table.
     Throttled,
     /// 503: the table does not answer.
     Unavailable,
-    /// 500: a defect, or a table or configuration that is not as it should be. The log says more.
+    /// 500: a defect, damaged data, or a wrong table or configuration. The log says what is wrong.
     Internal,
 }
 
@@ -59,7 +59,7 @@ struct Body<'p> {
     errors: &'p [ParameterError],
 }
 
-/// One of each kind.
+/// One problem of each kind.
 const KINDS: [Problem; 8] = [
     Problem::InvalidParameter(Vec::new()),
     Problem::InvalidCursor,
@@ -71,7 +71,7 @@ const KINDS: [Problem; 8] = [
     Problem::Internal,
 ];
 
-/// What goes wrong: the name, status and title of each kind.
+/// Returns the name, status and title of each kind.
 pub(super) fn explained() -> [(&'static str, u16, &'static str); 8] {
     KINDS.map(|problem| {
         let (name, status, title, _) = problem.parts();
@@ -80,59 +80,67 @@ pub(super) fn explained() -> [(&'static str, u16, &'static str); 8] {
 }
 
 impl Problem {
-    /// Name, status, title, and what to do.
+    /// Returns name, status, title, and what the client can do.
     const fn parts(&self) -> (&'static str, StatusCode, &'static str, &'static str) {
         match self {
             Self::InvalidParameter(_) => (
                 "invalid-parameter",
                 StatusCode::BAD_REQUEST,
                 "A parameter is wrong",
-                "See errors for each parameter and what is expected of it.",
+                "See errors: it names each wrong parameter and what is expected.",
             ),
             Self::InvalidCursor => (
                 "invalid-cursor",
                 StatusCode::BAD_REQUEST,
-                "The cursor is not one of this query",
-                "Use next_cursor as it was given, with the parameters that it was given for; or begin without a cursor.",
+                "The cursor does not belong to this query",
+                "Send next_cursor unchanged, with the parameters of the page that returned it; or start without a cursor.",
             ),
-            Self::NotFound(what) => ("not-found", StatusCode::NOT_FOUND, "There is no such thing", what),
+            Self::NotFound(what) => ("not-found", StatusCode::NOT_FOUND, "Unknown id or path", what),
             Self::MethodNotAllowed => {
-                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "This can only be read", "Use GET or HEAD.")
+                ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The API can only be read", "Use GET or HEAD.")
             }
             Self::NotAcceptable => (
                 "not-acceptable",
                 StatusCode::NOT_ACCEPTABLE,
-                "A list has no such form",
+                "A list does not come in the requested format",
                 "Accept application/json, application/x-ndjson or text/csv.",
             ),
             Self::Throttled => (
                 "throttled",
                 StatusCode::SERVICE_UNAVAILABLE,
-                "Too many requests at once",
-                "Try again after the seconds in Retry-After.",
+                "Too many requests",
+                "Retry after the seconds in Retry-After.",
             ),
             Self::Unavailable => (
                 "unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The table does not answer",
-                "Try again after the seconds in Retry-After.",
+                "Retry after the seconds in Retry-After.",
             ),
             Self::Internal => (
                 "internal",
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "Something is wrong on our side",
-                "Trying again will hardly help; the log of the service says what is wrong.",
+                "Error in the service",
+                "A retry will probably fail too. The log of the service says what is wrong.",
             ),
         }
     }
 
-    /// The answer to the request with this id.
+    /// Reports damaged data in the log and returns the problem for the client. `message` must not contain values: a CPF may
+    /// be in them.
+    pub(super) fn damaged(message: &str) -> Self {
+        tracing::error!("damaged data: {message}");
+        Self::Internal
+    }
+
+    /// Makes the answer to the request with this id.
+    #[expect(clippy::expect_used, reason = "a struct of texts and numbers is always JSON")]
     pub(super) fn answer(&self, request_id: &str) -> Response {
         let (name, status, title, detail) = self.parts();
         let errors: &[ParameterError] = if let Self::InvalidParameter(errors) = self { errors } else { &[] };
         let r#type = format!("/problems/{name}");
         let body = Body { r#type, title, status: status.as_u16(), detail, request_id, errors };
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let body = serde_json::to_vec(&body).expect("a problem is JSON");
         let mut response = (status, response::with_type(MEDIA_TYPE, body)).into_response();
         if matches!(self, Self::Throttled | Self::Unavailable) {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
@@ -142,7 +150,7 @@ impl Problem {
 }
 
 impl IntoResponse for Problem {
-    /// Goes with an empty response to where the id of the request is known, and is written there: see `served`.
+    /// Returns an empty response that carries the problem. `layers` knows the id of the request, and writes the body.
     fn into_response(self) -> Response {
         let mut response = self.parts().1.into_response();
         response.extensions_mut().insert(self);
@@ -184,7 +192,7 @@ impl From<InvalidCursor> for Problem {
 
 impl From<NoCursor> for Problem {
     fn from(error: NoCursor) -> Self {
-        tracing::error!(%error, "a page cannot be ended");
+        tracing::error!(%error, "a cursor cannot be made");
         Self::Internal
     }
 }

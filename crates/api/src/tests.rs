@@ -1,6 +1,4 @@
-//! The router on an embedded DynamoDB, asked as a client asks.
-
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+//! Sends requests to the router, over an embedded DynamoDB.
 
 mod answers;
 mod capacity;
@@ -34,7 +32,7 @@ struct Answer {
     body: Value,
 }
 
-async fn ask(router: &Router, method: &str, path: &str) -> Answer {
+async fn send(router: &Router, method: &str, path: &str) -> Answer {
     let request = Request::builder().method(method).uri(path).body(Body::empty()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
@@ -44,7 +42,7 @@ async fn ask(router: &Router, method: &str, path: &str) -> Answer {
 }
 
 async fn get(router: &Router, path: &str) -> Answer {
-    ask(router, "GET", path).await
+    send(router, "GET", path).await
 }
 
 async fn table(schema: Schema) -> Table {
@@ -55,7 +53,7 @@ fn api(table: &Table) -> Router {
     api_with(table, "http://127.0.0.1:9")
 }
 
-/// An API whose rejects lie at an S3 endpoint.
+/// An API that reads rejects from an S3 endpoint.
 fn api_with(table: &Table, s3: &str) -> Router {
     let s3 = notaflux_aws::s3_reader(&notaflux_aws::embedded_config(s3));
     router(Api::new(table.clone(), s3, CursorKeys::new(&[7; 32])))
@@ -94,14 +92,13 @@ fn event(at: &str, kind: EventKind) -> Event<'static> {
     Event { at: Timestamp::from_plain(at).unwrap(), kind, ..example_event() }
 }
 
-/// What each element of an array has as `name`.
+/// Returns the member `name` of each element of an array.
 fn each(array: &Value, name: &str) -> Vec<String> {
     let elements = array.as_array().unwrap().iter();
     elements.map(|element| element[name].as_str().unwrap_or("-").to_owned()).collect()
 }
 
-/// Follows the pages from `path` on behind `cursor`. Gives what their items have as `name`, and how many pages there
-/// were.
+/// Follows the pages of `path`, beginning at `cursor`. Returns the member `name` of all items, and the number of pages.
 async fn follow(router: &Router, path: &str, mut cursor: Option<String>, name: &str) -> (Vec<String>, usize) {
     let (mut found, mut pages) = (Vec::new(), 0);
     let separator = if path.contains('?') { '&' } else { '?' };
@@ -131,7 +128,7 @@ fn invoice(id: String, minute: i64, tax_id: &str) -> Invoice<'static> {
     }
 }
 
-/// The answer as text, asked for with a header.
+/// Sends a request with a header, and returns the answer as text.
 async fn text(router: &Router, path: &str, header: (&str, &str)) -> (StatusCode, axum::http::HeaderMap, String) {
     let request = Request::builder().uri(path).header(header.0, header.1).body(Body::empty()).unwrap();
     let (parts, body) = router.clone().oneshot(request).await.unwrap().into_parts();
@@ -139,8 +136,8 @@ async fn text(router: &Router, path: &str, header: (&str, &str)) -> (StatusCode,
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap_or_default())
 }
 
-/// Puts invoices of one issuer, all of the first `even` spread over the shards and the rest in one shard alone, and some
-/// of another issuer. Gives their sort keys in order.
+/// Puts invoices of one issuer: `even` invoices spread over the shards, and `in_one_shard` more in one shard. Also puts some
+/// invoices of another issuer. Returns the sort keys of the first issuer in order.
 async fn fill(table: &Table, even: usize, in_one_shard: usize) -> BTreeSet<String> {
     let mut random = fastrand::Rng::with_seed(2026);
     let mut expected = BTreeSet::new();

@@ -1,8 +1,8 @@
-//! Answers as they are: taken from the API itself by a test, which fails when they are others.
+//! Real answers, as examples. A test of the suite compares them with the answers of the API.
 
 use serde_json::Value;
 
-/// Each example: its name, and the text of its file.
+/// The name of each example, and the text of its file.
 const EXAMPLES: [(&str, &str); 8] = [
     ("invoices", include_str!("../examples/invoices.json")),
     ("invoice", include_str!("../examples/invoice.json")),
@@ -14,17 +14,19 @@ const EXAMPLES: [(&str, &str); 8] = [
     ("health", include_str!("../examples/health.json")),
 ];
 
-/// For each route that has an example, what was asked for.
+/// The request of each route that has an example.
 const REQUESTS: &str = include_str!("../examples/requests.json");
 
-/// The example of this name.
+/// Returns the example with this name.
+#[expect(clippy::expect_used, reason = "tests read every example")]
 pub(super) fn of(name: &str) -> Value {
-    let text = EXAMPLES.iter().find(|(each, _)| *each == name).map_or("null", |(_, text)| text);
-    serde_json::from_str(text).unwrap_or_default()
+    let (_, text) = EXAMPLES.iter().find(|(each, _)| *each == name).expect("an example with this name");
+    serde_json::from_str(text).expect("an example is JSON")
 }
 
-/// What was asked for to get the example of the route with this path.
+/// Returns the request that has the example of this route as its answer.
+#[expect(clippy::expect_used, reason = "tests read the request of every example")]
 pub(crate) fn request_of(path: &str) -> String {
-    let requests: Value = serde_json::from_str(REQUESTS).unwrap_or_default();
-    requests.get(path).and_then(Value::as_str).unwrap_or(path).to_owned()
+    let requests: Value = serde_json::from_str(REQUESTS).expect("the requests are JSON");
+    requests.get(path).and_then(Value::as_str).expect("a request for each example").to_owned()
 }

@@ -1,11 +1,11 @@
-//! `/openapi.json`: what the API is, for tools (`OpenAPI` 3.1). Written by code, from the words and limits that the API itself
-//! goes by; tests hold it against what the API takes and answers.
+//! `/openapi.json`: the description of the API for tools (`OpenAPI` 3.1). Made by code, from the words and limits that the
+//! API itself uses. Tests compare it with the parameters and answers of the API.
 //!
 //! | file | what it describes |
 //! | --- | --- |
-//! | [`paths`] | routes, their parameters and answers |
-//! | [`schemas`] | what answers are made of |
-//! | [`examples`] | answers as they are |
+//! | `paths` | routes with their parameters and answers |
+//! | `schemas` | the schemas of answers |
+//! | `examples` | real answers |
 
 pub(super) mod examples;
 pub(super) mod paths;
@@ -21,37 +21,36 @@ use super::parameters::Parameters;
 use super::problem::Problem;
 use super::response;
 
-/// What the API is in general, in Markdown: paragraphs, headings and code.
-const ABOUT: &str = "Invoices, with their lines and events, from the files that were ingested; and what became of each file.
+/// The general description, in the part of Markdown that the docs page knows: paragraphs, headings and code.
+const ABOUT: &str = "Invoices with their lines and events, and a report on each file that was ingested.
 
-Amounts are texts with exact decimals. Times are as the sources have them, with an offset only where a source has one. What is \
-    absent is not there; nothing is ever null.
+Amounts are texts with exact decimals. Times are written as in the source, with an offset only if the source has one. An \
+    absent field is left out; no field is null.
 
-## Pages
+## Pages and cursors
 
-Lists come page by page. A page has up to `limit` items; where the list goes on it has a `next_cursor`, which is the `cursor` \
-    of the request for the next page, all other parameters as they were (`limit` may change). The `Link` header leads there too.
+A list comes in pages of up to `limit` items. If more items may follow, the page has a `next_cursor`. To get the next page, \
+    send the same parameters with `cursor` set to that `next_cursor`; only `limit` may change. Or follow the `Link` header.
 
-A page of a filtered list may have fewer items, even none, and a `next_cursor` all the same: follow it until there is none. \
-    Cursors are encrypted and good for their own query alone.
+A filtered page may be short or empty and still have a `next_cursor`. Continue until there is no `next_cursor`. A cursor is \
+    encrypted, and only works with the query that it was made for.
 
-## Forms
+## Formats
 
-Everything is JSON unless the header `Accept` asks for something else. Lists are answered as `application/x-ndjson` too, one \
-    item a line, and as `text/csv`, one item a row below a header row. In these forms the cursor is in the `Link` header alone.
+Answers are JSON. For a list, `Accept: application/x-ndjson` returns one item per line, and `Accept: text/csv` returns a header \
+    row and one row per item. In these two formats the cursor is only in the `Link` header.
 
-A single resource has an `ETag`. Who sends it back in `If-None-Match` is answered with 304 and no body as long as nothing has \
-    changed.";
+A single resource has an `ETag`. Send it back in `If-None-Match`: if nothing has changed, the answer is 304 without a body.";
 
 /// `GET /openapi.json`.
 pub(super) async fn document(prefix: Option<Extension<PathPrefix>>, uri: Uri) -> Result<Response, Problem> {
     Parameters::of(&uri).finish()?;
     let prefix = prefix.map(|Extension(prefix)| prefix).unwrap_or_default();
-    Ok(response::single("application/json", serde_json::to_vec(&described(&prefix))?))
+    Ok(response::single("application/json", serde_json::to_vec(&description(&prefix))?))
 }
 
-/// The document, for clients that find the API behind `prefix`.
-pub(super) fn described(prefix: &PathPrefix) -> Value {
+/// Makes the document. `prefix` is the part of the client's path before the routes.
+pub(super) fn description(prefix: &PathPrefix) -> Value {
     let url = if prefix.0.is_empty() { "/" } else { prefix.0.as_str() };
     json!({
         "openapi": "3.1.0",
@@ -62,11 +61,11 @@ pub(super) fn described(prefix: &PathPrefix) -> Value {
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": url}],
-        // A deployed API asks for a key, one on this machine does not.
+        // A deployed API requires a key; a local one does not.
         "security": [{}, {"apiKey": []}],
         "tags": [
-            {"name": "Invoices", "description": "One invoice, or lists of them by issuer, recipient, month or status."},
-            {"name": "Ingestions", "description": "What became of each file: counts, state, rejected records."},
+            {"name": "Invoices", "description": "Single invoices, and lists by issuer, recipient, month or status."},
+            {"name": "Ingestions", "description": "The report of each file: state, counts, rejected records."},
             {"name": "Service", "description": "The service itself."},
         ],
         "paths": paths::paths(),

@@ -1,4 +1,4 @@
-//! Routes, their parameters and answers.
+//! The routes with their parameters and answers.
 
 use serde_json::{Map, Value, json};
 
@@ -13,15 +13,15 @@ use notaflux_invoice::tax_id::TAX_ID_LIMIT;
 use notaflux_table::ingestion::IngestionState;
 use notaflux_table::keys::ID_LIMIT_BYTES;
 
-/// A date, or a date and time of day.
+/// A date, perhaps with a time of day.
 const TIME_PATTERN: &str = concat!(
     "^(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])",
     "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?)?$",
 );
-/// A year and a month of it.
+/// A year and a month.
 const MONTH_PATTERN: &str = "^(000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})-(0[1-9]|1[0-2])$";
 
-/// A parameter of the query.
+/// A query parameter.
 struct Parameter {
     name: &'static str,
     description: &'static str,
@@ -29,30 +29,30 @@ struct Parameter {
     example: &'static str,
 }
 
-/// A route, and what it answers with.
+/// A route and its answer.
 pub(crate) struct Route {
     path: &'static str,
     id: &'static str,
     tag: &'static str,
     summary: &'static str,
     description: &'static str,
-    /// What the id in its path is, if there is one.
-    of: Option<&'static str>,
+    /// The description of the id in the path, if there is one.
+    id_description: Option<&'static str>,
     parameters: &'static [&'static [Parameter]],
     answer: Answer,
-    /// Name of the example of its answer.
+    /// The name of the example answer.
     example: Option<&'static str>,
 }
 
-/// What a route answers with.
+/// The answer of a route.
 enum Answer {
-    /// A page of a list, described by this schema.
+    /// A page of a list, with this schema.
     List(&'static str),
-    /// A resource with a tag, described by this schema.
+    /// A resource with an `ETag`, with this schema.
     Single(&'static str),
-    /// JSON that is described by this schema.
+    /// JSON without an `ETag`, with this schema.
     Plain(&'static str),
-    /// Something of this type that has a tag.
+    /// A document of this media type, with an `ETag`.
     Other(&'static str),
 }
 
@@ -89,7 +89,7 @@ const LIMIT: Parameter = Parameter {
 
 const CURSOR: Parameter = Parameter {
     name: "cursor",
-    description: "The `next_cursor` of the page before, for the same query.",
+    description: "The `next_cursor` of the page before. It only works with the same query.",
     schema: || json!({"type": "string", "minLength": 1}),
     example: "",
 };
@@ -99,38 +99,38 @@ const PAGING: &[Parameter] = &[LIMIT, CURSOR];
 const LISTS: &[Parameter] = &[
     Parameter {
         name: "issuer",
-        description: "Tax id of who issued the invoice: CNPJ or CPF, with or without punctuation, or as invoices show it.",
+        description: "Tax id of the issuer: CNPJ or CPF, with or without punctuation, or the text that invoices show.",
         schema: a_tax_id,
         example: "08676370000155",
     },
     Parameter {
         name: "recipient",
-        description: "Tax id of whom it was issued to, likewise.",
+        description: "Tax id of the recipient, in the same forms.",
         schema: a_tax_id,
         example: "09579964000291",
     },
     Parameter { name: "month", description: "Month of issue.", schema: a_month, example: "2019-11" },
     Parameter {
         name: "status",
-        description: "Status. `authorized` narrows other lists, and has no list of its own.",
+        description: "Status. `authorized` only narrows another list.",
         schema: || json!({"type": "string", "enum": Status::ALL.map(Status::as_str)}),
         example: "authorized",
     },
     Parameter {
         name: "from",
-        description: "Earliest time of issue: a date, or a date and time, on the clocks of the sources.",
+        description: "Earliest time of issue, included: a date, or a local date and time as in the source.",
         schema: a_time,
         example: "2019-11-01",
     },
     Parameter {
         name: "to",
-        description: "Latest time of issue, included; a date means the whole day. Not before `from`.",
+        description: "Latest time of issue, included. A date means the whole day. Not before `from`.",
         schema: a_time,
         example: "2019-11-30",
     },
     Parameter {
         name: "order",
-        description: "By time of issue, then id: the earliest first, or the latest.",
+        description: "Order by time of issue and then by id: ascending or descending.",
         schema: || {
             let words = [Order::Ascending, Order::Descending].map(Order::as_str);
             json!({"type": "string", "enum": words, "default": Order::Ascending.as_str()})
@@ -143,27 +143,32 @@ const FILTERS: &[Parameter] = &[
     Parameter { name: "model", description: "Fiscal model, as invoices show it.", schema: a_text, example: "55" },
     Parameter { name: "series", description: "Series, as invoices show it.", schema: a_text, example: "1" },
     Parameter { name: "number", description: "Number, as invoices show it.", schema: a_text, example: "7083" },
-    Parameter { name: "min_total", description: "Least total amount, included.", schema: an_amount, example: "1000" },
+    Parameter {
+        name: "min_total",
+        description: "Smallest total amount, included.",
+        schema: an_amount,
+        example: "1000",
+    },
     Parameter {
         name: "max_total",
         description: "Largest total amount, included. Not below `min_total`.",
         schema: an_amount,
         example: "2500.50",
     },
-    Parameter { name: "issuer_uf", description: "IngestionState of the issuer.", schema: a_state, example: "MG" },
-    Parameter { name: "recipient_uf", description: "IngestionState of the recipient.", schema: a_state, example: "PR" },
+    Parameter { name: "issuer_uf", description: "State of the issuer.", schema: a_state, example: "MG" },
+    Parameter { name: "recipient_uf", description: "State of the recipient.", schema: a_state, example: "PR" },
 ];
 
 const INGESTIONS: &[Parameter] = &[
     Parameter {
         name: "month",
-        description: "Month (UTC) in which it was first seen. Without it, the last 24 months.",
+        description: "Month (UTC) in which the ingestion began. Without it: the last 24 months.",
         schema: a_month,
         example: "2026-11",
     },
     Parameter {
         name: "state",
-        description: "Where it stands.",
+        description: "State of the ingestion.",
         schema: || json!({"type": "string", "enum": IngestionState::ALL.map(IngestionState::as_str)}),
         example: "completed",
     },
@@ -176,9 +181,9 @@ pub(crate) const ROUTES: &[Route] = &[
         id: "listInvoices",
         tag: "Invoices",
         summary: "Lists invoices",
-        description: "By issuer, recipient, month or a status other than `authorized`: at least one of them. All parameters go \
-            together; an invoice is listed if everything holds.",
-        of: None,
+        description: "A list needs at least one of `issuer`, `recipient`, `month`, or a `status` other than `authorized`. An \
+            invoice is in the list if it meets all parameters.",
+        id_description: None,
         parameters: &[LISTS, FILTERS, PAGING],
         answer: Answer::List("Invoices"),
         example: Some("invoices"),
@@ -187,9 +192,9 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/invoices/{id}",
         id: "getInvoice",
         tag: "Invoices",
-        summary: "Shows an invoice",
-        description: "With the first of its lines and events. Its status is worked out from the invoice and all its events.",
-        of: Some("Id of the invoice"),
+        summary: "Returns an invoice",
+        description: "The invoice with the first of its lines and events. The status is computed from the invoice and all of its events.",
+        id_description: Some("Id of the invoice."),
         parameters: &[],
         answer: Answer::Single("InvoiceWithLines"),
         example: Some("invoice"),
@@ -199,8 +204,8 @@ pub(crate) const ROUTES: &[Route] = &[
         id: "listLines",
         tag: "Invoices",
         summary: "Lists the lines of an invoice",
-        description: "In their order.",
-        of: Some("Id of the invoice"),
+        description: "In the order of their numbers.",
+        id_description: Some("Id of the invoice."),
         parameters: &[PAGING],
         answer: Answer::List("Lines"),
         example: Some("lines"),
@@ -211,7 +216,7 @@ pub(crate) const ROUTES: &[Route] = &[
         tag: "Invoices",
         summary: "Lists the events of an invoice",
         description: "In the order of time.",
-        of: Some("Id of the invoice"),
+        id_description: Some("Id of the invoice."),
         parameters: &[PAGING],
         answer: Answer::List("Events"),
         example: Some("events"),
@@ -222,7 +227,7 @@ pub(crate) const ROUTES: &[Route] = &[
         tag: "Ingestions",
         summary: "Lists ingestions",
         description: "The newest first.",
-        of: None,
+        id_description: None,
         parameters: &[INGESTIONS, PAGING],
         answer: Answer::List("Ingestions"),
         example: Some("ingestions"),
@@ -231,9 +236,9 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/ingestions/{id}",
         id: "getIngestion",
         tag: "Ingestions",
-        summary: "Shows the report of an ingestion",
-        description: "As it stands; counts are final once it is completed.",
-        of: Some("Id of the ingestion"),
+        summary: "Returns the report of an ingestion",
+        description: "The counts are final once the ingestion is completed.",
+        id_description: Some("Id of the ingestion."),
         parameters: &[],
         answer: Answer::Single("Ingestion"),
         example: Some("ingestion"),
@@ -242,9 +247,9 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/v1/ingestions/{id}/rejects",
         id: "listRejects",
         tag: "Ingestions",
-        summary: "Lists the records that an ingestion has rejected",
-        description: "In the order of the source, each with its position, what is wrong, and the record as it stood.",
-        of: Some("Id of the ingestion"),
+        summary: "Lists the rejected records of an ingestion",
+        description: "In the order of the source. Each reject has its position, the error, and the record itself.",
+        id_description: Some("Id of the ingestion."),
         parameters: &[PAGING],
         answer: Answer::List("Rejects"),
         example: Some("rejects"),
@@ -253,9 +258,9 @@ pub(crate) const ROUTES: &[Route] = &[
         path: "/health",
         id: "getHealth",
         tag: "Service",
-        summary: "Says that the service answers",
-        description: "Does not look at the table.",
-        of: None,
+        summary: "Shows that the service answers",
+        description: "Does not read the table.",
+        id_description: None,
         parameters: &[],
         answer: Answer::Plain("Health"),
         example: Some("health"),
@@ -266,7 +271,7 @@ pub(crate) const ROUTES: &[Route] = &[
         tag: "Service",
         summary: "Describes the API for tools",
         description: "This document.",
-        of: None,
+        id_description: None,
         parameters: &[],
         answer: Answer::Other("application/json"),
         example: None,
@@ -276,8 +281,8 @@ pub(crate) const ROUTES: &[Route] = &[
         id: "getDocs",
         tag: "Service",
         summary: "Describes the API for people",
-        description: "One page that needs nothing else.",
-        of: None,
+        description: "A single page that loads nothing else.",
+        id_description: None,
         parameters: &[],
         answer: Answer::Other("text/html"),
         example: None,
@@ -285,8 +290,8 @@ pub(crate) const ROUTES: &[Route] = &[
 ];
 
 impl Route {
-    /// Its parameters, in their order.
-    fn each(&self) -> impl Iterator<Item = &'static Parameter> {
+    /// Returns the query parameters in their order.
+    fn query_parameters(&self) -> impl Iterator<Item = &'static Parameter> {
         self.parameters.iter().copied().flatten()
     }
 
@@ -296,7 +301,7 @@ impl Route {
 
     fn operation(&self, is_head: bool) -> Value {
         let id = if is_head { format!("{}Head", self.id) } else { self.id.to_owned() };
-        let summary = if is_head { format!("{}: headers alone", self.summary) } else { self.summary.to_owned() };
+        let summary = if is_head { format!("{} (headers only)", self.summary) } else { self.summary.to_owned() };
         json!({
             "operationId": id, "tags": [self.tag], "summary": summary, "description": self.description,
             "parameters": self.documented(), "responses": self.responses(is_head),
@@ -304,12 +309,12 @@ impl Route {
     }
 
     fn documented(&self) -> Vec<Value> {
-        let mut parameters: Vec<Value> = self.each().map(Parameter::documented).collect();
-        if let Some(of) = self.of {
+        let mut parameters: Vec<Value> = self.query_parameters().map(Parameter::documented).collect();
+        if let Some(description) = self.id_description {
             parameters.insert(
                 0,
                 json!({
-                    "name": "id", "in": "path", "required": true, "description": format!("{of}."),
+                    "name": "id", "in": "path", "required": true, "description": description,
                     "schema": {"type": "string", "minLength": 1, "maxLength": ID_LIMIT_BYTES},
                 }),
             );
@@ -320,23 +325,29 @@ impl Route {
     fn responses(&self, is_head: bool) -> Value {
         let mut responses = Map::new();
         responses.insert("200".to_owned(), self.success(is_head));
-        let mut problems = vec![("405", "It can only be read."), ("500", "Something is wrong in the service.")];
+        let mut problems =
+            vec![("405", "The API can only be read."), ("500", "Error in the service; its log says what is wrong.")];
         if !matches!(self.answer, Answer::Plain(_)) {
             problems.push(("400", "A parameter or the cursor is wrong."));
         }
-        if self.of.is_some() {
-            problems.push(("404", "There is no such thing."));
+        if self.id_description.is_some() {
+            problems.push(("404", "Unknown id."));
         }
         if self.is_list() {
-            problems.push(("406", "A list has no such form."));
+            problems.push(("406", "A list does not come in the requested format."));
         }
         if self.path.starts_with("/v1/") {
-            problems
-                .push(("503", "The table is read too fast or does not answer; `Retry-After` says when to try again."));
+            problems.push((
+                "503",
+                "Too many requests, or the table does not answer. Retry after the seconds in `Retry-After`.",
+            ));
         }
         if matches!(self.answer, Answer::Single(_) | Answer::Other(_)) {
             let headers = references(&["ETag", "X-Request-Id"]);
-            responses.insert("304".to_owned(), json!({"description": "The client has it.", "headers": headers}));
+            responses.insert(
+                "304".to_owned(),
+                json!({"description": "Nothing has changed: the client has the current answer.", "headers": headers}),
+            );
         }
         problems.sort_unstable();
         for (status, description) in problems {
@@ -354,7 +365,7 @@ impl Route {
 
     fn success(&self, is_head: bool) -> Value {
         let (mut headers, content) = match self.answer {
-            Answer::List(schema) => (vec!["Link", "Notaflux-Read-Units"], self.forms(schema)),
+            Answer::List(schema) => (vec!["Link", "Notaflux-Read-Units"], self.formats(schema)),
             Answer::Single(schema) => (vec!["ETag", "Notaflux-Read-Units"], self.json(schema)),
             Answer::Plain(schema) => (vec![], self.json(schema)),
             Answer::Other(media_type) => (vec!["ETag"], json!({media_type: {"schema": {}}})),
@@ -376,17 +387,17 @@ impl Route {
         json!({"application/json": {"schema": reference(schema), "example": example}})
     }
 
-    fn forms(&self, schema: &str) -> Value {
-        let mut forms = self.json(schema);
-        if let Some(forms) = forms.as_object_mut() {
+    fn formats(&self, schema: &str) -> Value {
+        let mut formats = self.json(schema);
+        if let Some(formats) = formats.as_object_mut() {
             for format in [Format::Ndjson, Format::Csv] {
-                forms.insert(format.media_type().to_owned(), json!({"schema": {"type": "string"}}));
+                formats.insert(format.media_type().to_owned(), json!({"schema": {"type": "string"}}));
             }
         }
-        forms
+        formats
     }
 
-    /// What leads from an answer to further requests.
+    /// Returns the links from an answer to further requests.
     fn links(&self) -> Option<Value> {
         let first = |operation: &str, pointer: &str| json!({"operationId": operation, "parameters": {"path.id": format!("$response.body#{pointer}")}});
         let next = |more: Value| {
@@ -398,7 +409,10 @@ impl Route {
         };
         let same_id = || next(json!({"path.id": "$request.path.id"}));
         let same_list = || {
-            let names = self.each().map(|parameter| parameter.name).filter(|name| !["limit", "cursor"].contains(name));
+            let names = self
+                .query_parameters()
+                .map(|parameter| parameter.name)
+                .filter(|name| !["limit", "cursor"].contains(name));
             let given = names.map(|name| (format!("query.{name}"), json!(format!("$request.query.{name}"))));
             next(Value::Object(given.collect()))
         };
@@ -417,7 +431,7 @@ impl Route {
                     let parameters = json!({
                         "path.id": "$request.path.id", "query.cursor": format!("$response.body#/{cursor}"),
                     });
-                    json!({"operationId": operation, "parameters": parameters, "description": "Those that follow."})
+                    json!({"operationId": operation, "parameters": parameters, "description": "Further elements."})
                 };
                 json!({
                     "lines": further("listLines", "next_lines_cursor"), "events": further("listEvents", "next_events_cursor"),
@@ -452,7 +466,7 @@ fn without_content(answer: &mut Value) {
     }
 }
 
-/// `paths` of the document.
+/// Makes the member `paths` of the document.
 pub(super) fn paths() -> Value {
     let path = |route: &Route| json!({"get": route.operation(false), "head": route.operation(true)});
     Value::Object(ROUTES.iter().map(|route| (route.path.to_owned(), path(route))).collect())
@@ -463,17 +477,17 @@ fn references(names: &[&str]) -> Value {
     Value::Object(each.collect())
 }
 
-/// Headers of answers.
+/// Returns the headers of answers.
 pub(super) fn headers() -> Value {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
     json!({
-        "Link": text("Leads to the next page (`rel=\"next\"`); not there on the last one. Relative to the request."),
-        "ETag": text("Tells this answer from others of the same resource, for `If-None-Match`."),
-        "X-Request-Id": text("Id of the request: its own, where it had a plain one of up to 64 characters."),
+        "Link": text("The address of the next page (`rel=\"next\"`), relative to the request. Absent on the last page."),
+        "ETag": text("The version of the resource, for `If-None-Match`."),
+        "X-Request-Id": text("Id of the request. A client may give its own, of up to 64 letters, digits and `._-`."),
         "Notaflux-Read-Units": {
-            "description": "Read units that DynamoDB has counted for the answer.",
+            "description": "Read units that DynamoDB counted for the answer.",
             "schema": {"type": "number", "minimum": 0},
         },
-        "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}},
+        "Retry-After": {"description": "Seconds to wait before a retry.", "schema": {"type": "integer", "minimum": 1}},
     })
 }

@@ -1,4 +1,4 @@
-//! What answers are made of, as JSON Schema. Every object is closed: what is not described is not there.
+//! The schemas of answers, as JSON Schema. Every object is closed: it has no members that are not described.
 
 use serde_json::{Map, Value, json};
 
@@ -8,18 +8,18 @@ use notaflux_invoice::line::LINE_NUMBER_LIMIT;
 use notaflux_invoice::{EventKind, Status, TaxIdKind, Warning};
 use notaflux_table::ingestion::IngestionState;
 
-/// Date, `T`, time of day to the second, and an offset where there is one.
+/// A date, `T`, a time of day with seconds, and an offset if there is one.
 const TIME_PATTERN: &str = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([+-][0-9]{2}:[0-9]{2})?$";
-/// Digits, with a point between them and a minus before them where there is one.
+/// Digits, perhaps with a decimal point and a minus sign.
 pub(super) const DECIMAL_PATTERN: &str = r"^-?[0-9]+(\.[0-9]+)?$";
 
-/// A member of an object: its name, whether it is always there, and what it is.
+/// A member of an object: its name, whether it is always present, and its schema.
 type Member = (&'static str, bool, Value);
 
 const ALWAYS: bool = true;
 const MAYBE: bool = false;
 
-/// All of them, by name.
+/// Returns all schemas by name.
 pub(super) fn schemas() -> Value {
     json!({
         "Invoice": object("An invoice.", invoice()),
@@ -27,7 +27,7 @@ pub(super) fn schemas() -> Value {
         "Party": object("Issuer or recipient of an invoice.", party()),
         "Line": object("One product or service of an invoice.", line()),
         "Event": object("An event in the life of an invoice.", event()),
-        "Ingestion": object("What became of one file: `records_read` = `written` + `superseded` + `rejected`, once it is completed.", ingestion()),
+        "Ingestion": object("The report on one file. Once it is completed, `records_read` = `written` + `superseded` + `rejected`.", ingestion()),
         "Reject": object("A record that was not stored.", reject()),
         "Invoices": page("Invoice"),
         "Lines": page("Line"),
@@ -35,17 +35,17 @@ pub(super) fn schemas() -> Value {
         "Ingestions": page("Ingestion"),
         "Rejects": page("Reject"),
         "Health": object("", vec![("status", ALWAYS, json!({"const": "ok"}))]),
-        "Problem": object("What went wrong (RFC 9457).", problem()),
+        "Problem": object("An error (RFC 9457).", problem()),
         "Decimal": {
             "type": "string", "pattern": DECIMAL_PATTERN, "maxLength": DECIMAL_LIMIT, "examples": ["2040.00"],
-            "description": "An exact decimal, with the places of the source.",
+            "description": "An exact decimal, with the decimal places of the source.",
         },
         "Time": {
             "type": "string", "pattern": TIME_PATTERN, "examples": ["2019-11-12T13:01:52"],
-            "description": "A date and time, with an offset only where the source has one.",
+            "description": "A date and time, with an offset only if the source has one.",
         },
-        "Status": words("Whether an invoice stands.", Status::ALL.map(Status::as_str)),
-        "Warning": words("What is odd about a record that is stored all the same.", Warning::ALL.map(Warning::as_str)),
+        "Status": words("The status of an invoice.", Status::ALL.map(Status::as_str)),
+        "Warning": words("Something unusual in a record that was stored nevertheless.", Warning::ALL.map(Warning::as_str)),
     })
 }
 
@@ -71,10 +71,10 @@ fn page(of: &str) -> Value {
 }
 
 fn cursor() -> Value {
-    json!({"type": "string", "description": "Leads to the next page. Not there on the last one."})
+    json!({"type": "string", "description": "The `cursor` of the next page. Absent on the last page."})
 }
 
-/// A schema that stands elsewhere.
+/// Makes a reference to a named schema.
 pub(super) fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
@@ -91,7 +91,7 @@ fn count(description: &str) -> Value {
     json!({"type": "integer", "minimum": 0, "description": description})
 }
 
-/// A schema that stands elsewhere, and what it is here.
+/// Makes a reference to a named schema, with a description.
 fn described(name: &str, description: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}"), "description": description})
 }
@@ -110,27 +110,31 @@ fn warnings() -> Value {
 fn invoice() -> Vec<Member> {
     let source = vec![
         ("ingestion", ALWAYS, text("Id of the ingestion that stored it.")),
-        ("record", ALWAYS, count("Which record of its entry it was, the first being 1.")),
+        ("record", ALWAYS, count("The number of the record in its file, from 1.")),
     ];
     vec![
-        ("id", ALWAYS, text("What names the invoice for ever: its access key, or a hash of what else names it.")),
-        ("access_key", MAYBE, text("The 44 characters that name an NF-e, or the 50 digits of a national NFS-e.")),
+        (
+            "id",
+            ALWAYS,
+            text("The permanent id of the invoice: its access key, or a hash of other fields that identify it."),
+        ),
+        ("access_key", MAYBE, text("The access key: 44 characters for an NF-e, 50 digits for a national NFS-e.")),
         ("model", MAYBE, text("Fiscal model, such as 55.")),
         ("series", MAYBE, text("Series.")),
         ("number", MAYBE, text("Number.")),
-        ("operation", MAYBE, text("What the issuer calls the operation (natureza da operação).")),
-        ("issued_at", ALWAYS, described("Time", "When it was issued.")),
-        ("issuer", ALWAYS, described("Party", "Who issued it.")),
-        ("recipient", MAYBE, described("Party", "Whom it was issued to.")),
+        ("operation", MAYBE, text("The operation in the words of the issuer (natureza da operação).")),
+        ("issued_at", ALWAYS, described("Time", "Time of issue.")),
+        ("issuer", ALWAYS, described("Party", "The issuer.")),
+        ("recipient", MAYBE, described("Party", "The recipient.")),
         ("status", ALWAYS, reference("Status")),
         ("status_text", MAYBE, text("The status in the words of the source.")),
-        ("status_at", MAYBE, described("Time", "Since when it has that status.")),
+        ("status_at", MAYBE, described("Time", "The time since when the invoice has this status.")),
         ("total", MAYBE, described("Decimal", "Total amount.")),
         ("currency", ALWAYS, text("ISO 4217 code.")),
-        ("line_count", MAYBE, count("How many lines it has, where the source says so.")),
+        ("line_count", MAYBE, count("Number of lines, if the source states it.")),
         ("extra", MAYBE, extra()),
         ("warnings", ALWAYS, warnings()),
-        ("source", ALWAYS, object("Where it came from.", source)),
+        ("source", ALWAYS, object("The record that the invoice comes from.", source)),
     ]
 }
 
@@ -138,20 +142,24 @@ fn invoice_with_lines() -> Vec<Member> {
     let mut members = invoice();
     members.extend([
         ("lines", ALWAYS, json!({"type": "array", "items": reference("Line")})),
-        ("next_lines_cursor", MAYBE, text("Cursor of the lines that follow, for `/v1/invoices/{id}/lines`.")),
+        ("next_lines_cursor", MAYBE, text("Cursor of further lines, for `/v1/invoices/{id}/lines`.")),
         ("events", ALWAYS, json!({"type": "array", "items": reference("Event")})),
-        ("next_events_cursor", MAYBE, text("Cursor of the events that follow, for `/v1/invoices/{id}/events`.")),
+        ("next_events_cursor", MAYBE, text("Cursor of further events, for `/v1/invoices/{id}/events`.")),
     ]);
     members
 }
 
 fn party() -> Vec<Member> {
     vec![
-        ("tax_id", MAYBE, text("CNPJ or CPF without punctuation, a masked CPF, or what stands in their place.")),
-        ("tax_id_kind", MAYBE, words("What the tax id is.", TaxIdKind::ALL.map(TaxIdKind::as_str))),
+        (
+            "tax_id",
+            MAYBE,
+            text("CNPJ or CPF without punctuation, a masked CPF, or another text that the source has in its place."),
+        ),
+        ("tax_id_kind", MAYBE, words("The kind of tax id.", TaxIdKind::ALL.map(TaxIdKind::as_str))),
         ("name", MAYBE, text("Name.")),
-        ("state_registration", MAYBE, text("IngestionState registration (inscrição estadual).")),
-        ("uf", MAYBE, text("IngestionState, mostly two letters.")),
+        ("state_registration", MAYBE, text("State registration (inscrição estadual).")),
+        ("uf", MAYBE, text("State, usually two letters.")),
         ("city", MAYBE, text("City.")),
     ]
 }
@@ -159,17 +167,17 @@ fn party() -> Vec<Member> {
 fn line() -> Vec<Member> {
     let number = json!({
         "type": "string", "pattern": "^[0-9]+$",
-        "description": format!("Its number, 1 to {LINE_NUMBER_LIMIT}, where the source numbers lines."),
+        "description": format!("The number of the line, 1 to {LINE_NUMBER_LIMIT}, if the source numbers its lines."),
     });
     vec![
         ("number", MAYBE, number),
-        ("code", MAYBE, text("The seller's code of the product or service.")),
-        ("description", MAYBE, text("What it is.")),
+        ("code", MAYBE, text("The seller's code for the product or service.")),
+        ("description", MAYBE, text("The product or service.")),
         ("ncm", MAYBE, text("NCM, the customs code of the product.")),
         ("cfop", MAYBE, text("CFOP, the fiscal code of the operation.")),
-        ("quantity", MAYBE, described("Decimal", "How many or how much.")),
-        ("unit", MAYBE, text("Of what unit.")),
-        ("unit_price", MAYBE, described("Decimal", "Price of a unit.")),
+        ("quantity", MAYBE, described("Decimal", "Quantity.")),
+        ("unit", MAYBE, text("Unit of the quantity.")),
+        ("unit_price", MAYBE, described("Decimal", "Price per unit.")),
         ("total", MAYBE, described("Decimal", "Total amount of the line.")),
         ("extra", MAYBE, extra()),
         ("warnings", MAYBE, warnings()),
@@ -178,51 +186,59 @@ fn line() -> Vec<Member> {
 
 fn event() -> Vec<Member> {
     vec![
-        ("at", ALWAYS, described("Time", "When it was.")),
-        ("kind", ALWAYS, words("What it was.", EventKind::ALL.map(EventKind::as_str))),
+        ("at", ALWAYS, described("Time", "Time of the event.")),
+        ("kind", ALWAYS, words("The kind of event.", EventKind::ALL.map(EventKind::as_str))),
         ("text", MAYBE, text("The event in the words of the source.")),
-        ("description", MAYBE, text("What the source says besides, such as the text of a correction.")),
-        ("reason", MAYBE, text("Why.")),
+        ("description", MAYBE, text("Further text of the source, such as the text of a correction.")),
+        ("reason", MAYBE, text("Reason for the event.")),
     ]
 }
 
 fn ingestion() -> Vec<Member> {
-    let skipped = vec![("name", ALWAYS, text("Its name in the archive.")), ("reason", ALWAYS, text("Why."))];
-    let milliseconds =
-        |of: &str| json!({"type": "integer", "minimum": 0, "description": format!("Milliseconds of {of}.")});
+    let skipped =
+        vec![("name", ALWAYS, text("Name in the archive.")), ("reason", ALWAYS, text("Why it was not ingested."))];
+    let milliseconds = |of: &str| json!({"type": "integer", "minimum": 0, "description": format!("Duration of {of}, in milliseconds.")});
     vec![
-        ("ingestion", ALWAYS, text("Its id.")),
-        ("state", ALWAYS, words("Where it stands.", IngestionState::ALL.map(IngestionState::as_str))),
-        ("cause", MAYBE, text("Why it failed.")),
-        ("position", MAYBE, text("Where in the source it failed.")),
-        ("source", ALWAYS, object("The version of the object.", source())),
-        ("entries", ALWAYS, json!({"type": "array", "items": object("A file, alone or in an archive.", entry())})),
-        ("skipped", MAYBE, json!({"type": "array", "items": object("What was not ingested.", skipped)})),
-        ("unlisted", MAYBE, count("How many further entries and skipped ones there are.")),
-        ("records_read", ALWAYS, count("Records of the source: rows or elements.")),
+        ("ingestion", ALWAYS, text("Id of the ingestion.")),
+        ("state", ALWAYS, words("State of the ingestion.", IngestionState::ALL.map(IngestionState::as_str))),
+        ("cause", MAYBE, text("Why the ingestion failed.")),
+        ("position", MAYBE, text("Position in the source at which the ingestion failed.")),
+        ("source", ALWAYS, object("The ingested file: a version of an S3 object, or a local file.", source())),
+        (
+            "entries",
+            ALWAYS,
+            json!({"type": "array", "items": object("A file: the source itself, or a file in an archive.", entry())}),
+        ),
+        (
+            "skipped",
+            MAYBE,
+            json!({"type": "array", "items": object("A file in the archive that was not ingested.", skipped)}),
+        ),
+        ("unlisted", MAYBE, count("Number of further entries and skipped files that are not listed.")),
+        ("records_read", ALWAYS, count("Records of the source: CSV rows or JSON elements.")),
         ("written", ALWAYS, count("Distinct keys, each acknowledged by DynamoDB.")),
-        ("superseded", ALWAYS, count("Records whose key comes again later in the source.")),
-        ("rejected", ALWAYS, count("Records that lie in the rejects.")),
-        ("trailers", MAYBE, count("Rows that are no records, such as one of totals at the end.")),
+        ("superseded", ALWAYS, count("Records whose key occurs again later in the source.")),
+        ("rejected", ALWAYS, count("Rejected records.")),
+        ("trailers", MAYBE, count("Rows that are not records, such as a row of totals at the end.")),
         (
             "warnings",
             ALWAYS,
             json!({
                 "type": "object", "additionalProperties": {"type": "integer", "minimum": 1},
-                "description": "Records with a warning, by kind, superseded ones included.",
+                "description": "Number of records with each kind of warning, including superseded ones.",
             }),
         ),
-        ("items_written", ALWAYS, count("Items acknowledged.")),
+        ("items_written", ALWAYS, count("Items that DynamoDB acknowledged.")),
         ("write_units", ALWAYS, json!({"type": "number", "minimum": 0, "description": "Write units consumed."})),
         ("calls", ALWAYS, count("BatchWriteItem calls.")),
-        ("retried", ALWAYS, count("Items sent again.")),
-        ("throttled", ALWAYS, count("Calls throttled or answered in part.")),
+        ("retried", ALWAYS, count("Items that were retried.")),
+        ("throttled", ALWAYS, count("Calls that were throttled, or left unprocessed items.")),
         ("bytes_read", ALWAYS, count("Bytes of the source.")),
-        ("bytes_decoded", ALWAYS, count("Bytes behind the decompressor.")),
+        ("bytes_decoded", ALWAYS, count("Bytes after decompression.")),
         ("survey_ms", ALWAYS, milliseconds("the survey and the merge")),
         ("write_ms", ALWAYS, milliseconds("the write pass")),
-        ("elapsed_ms", ALWAYS, milliseconds("all of it")),
-        ("rejects_location", MAYBE, text("Where the rejects lie in S3.")),
+        ("elapsed_ms", ALWAYS, milliseconds("the whole ingestion")),
+        ("rejects_location", MAYBE, text("Location of the rejects in S3.")),
     ]
 }
 
@@ -230,54 +246,55 @@ fn source() -> Vec<Member> {
     vec![
         ("bucket", MAYBE, text("Bucket of an S3 object.")),
         ("key", MAYBE, text("Key of an S3 object.")),
-        ("version_id", MAYBE, text("Version of an S3 object in a bucket with versions.")),
-        ("etag", MAYBE, text("ETag of an S3 object, with its quotes.")),
+        ("version_id", MAYBE, text("Version of an S3 object, in a bucket with versioning.")),
+        ("etag", MAYBE, text("ETag of an S3 object, including its quotes.")),
         ("path", MAYBE, text("Path of a local file.")),
-        ("modified", MAYBE, json!({"type": "string", "format": "date-time", "description": "When it was modified."})),
-        ("size_bytes", ALWAYS, count("Length in bytes, as it is stored.")),
-        ("layout", MAYBE, text("Layout that the object's metadata names.")),
+        (
+            "modified",
+            MAYBE,
+            json!({"type": "string", "format": "date-time", "description": "Time of the last modification."}),
+        ),
+        ("size_bytes", ALWAYS, count("Size in bytes, as stored.")),
+        ("layout", MAYBE, text("Layout that the metadata of the object names.")),
     ]
 }
 
 fn entry() -> Vec<Member> {
     vec![
-        ("name", MAYBE, text("Its name in the archive; none for the object itself.")),
-        ("compression", ALWAYS, text("How its bytes are compressed.")),
-        ("format", ALWAYS, text("What its bytes are: csv, json or ndjson.")),
-        ("delimiter", MAYBE, text("Field delimiter, of CSV.")),
-        ("list", MAYBE, text("Keys that lead to the list of records, of JSON that has one within objects.")),
-        ("layout", ALWAYS, text("Which layout it was read by.")),
-        ("records_read", ALWAYS, count("Records in it.")),
+        ("name", MAYBE, text("Name in the archive; absent for the source itself.")),
+        ("compression", ALWAYS, text("Compression of the file.")),
+        ("format", ALWAYS, text("Format: csv, json or ndjson.")),
+        ("delimiter", MAYBE, text("Field delimiter of CSV.")),
+        ("list", MAYBE, text("Keys that lead to the list of records, for JSON whose list is inside an object.")),
+        ("layout", ALWAYS, text("Layout of the records.")),
+        ("records_read", ALWAYS, count("Records in the file.")),
     ]
 }
 
 fn reject() -> Vec<Member> {
     vec![
         ("source", ALWAYS, text("Bucket and key, or path.")),
-        ("entry", MAYBE, text("Its name in the archive.")),
-        ("line", ALWAYS, count("Line on which the record begins, the first being 1.")),
-        ("record", ALWAYS, count("Which record it is, the first being 1.")),
-        ("byte", ALWAYS, count("First byte of the record in the decoded entry.")),
-        ("length", ALWAYS, count("Its length in bytes.")),
-        ("reason", ALWAYS, text("Kind of what is wrong, such as `invalid_amount`.")),
-        ("message", ALWAYS, text("Where it is, what was expected and what was found.")),
-        ("raw", ALWAYS, text("The record as it stood, its first 4 KiB.")),
+        ("entry", MAYBE, text("Name of the file in the archive.")),
+        ("line", ALWAYS, count("Line at which the record begins, from 1.")),
+        ("record", ALWAYS, count("Number of the record, from 1.")),
+        ("byte", ALWAYS, count("Offset of the record in the decompressed file, in bytes.")),
+        ("length", ALWAYS, count("Length of the record in bytes.")),
+        ("reason", ALWAYS, text("Kind of error, such as `invalid_amount`.")),
+        ("message", ALWAYS, text("The column or path, what was expected, and what was found.")),
+        ("raw", ALWAYS, text("The first 4 KiB of the record, unchanged.")),
     ]
 }
 
 fn problem() -> Vec<Member> {
     let types = problem::explained().map(|(name, ..)| format!("/problems/{name}"));
-    let error = vec![("parameter", ALWAYS, text("Its name.")), ("message", ALWAYS, text("What is expected of it."))];
+    let error =
+        vec![("parameter", ALWAYS, text("Name of the parameter.")), ("message", ALWAYS, text("What is expected."))];
     vec![
         ("type", ALWAYS, json!({"type": "string", "enum": types})),
-        ("title", ALWAYS, text("What it is.")),
+        ("title", ALWAYS, text("The error in a few words.")),
         ("status", ALWAYS, json!({"type": "integer", "minimum": 400, "maximum": 599})),
-        ("detail", ALWAYS, text("What to do.")),
-        ("request_id", ALWAYS, text("Id of the request, for whoever reads the log.")),
-        (
-            "errors",
-            MAYBE,
-            json!({"type": "array", "minItems": 1, "items": object("A parameter that is wrong.", error)}),
-        ),
+        ("detail", ALWAYS, text("What you can do.")),
+        ("request_id", ALWAYS, text("Id of the request, which is also in the log of the service.")),
+        ("errors", MAYBE, json!({"type": "array", "minItems": 1, "items": object("A wrong parameter.", error)})),
     ]
 }

@@ -1,10 +1,8 @@
-//! Whatever the API shows is as the document says. That this means something, other tests show: what is not described or
-//! null is refused.
+//! Any value that the API can return matches the document. Other tests show that the check is strict: it refuses members that
+//! are not described, and null.
 //!
-//! A crate for JSON Schema would be a better judge; the ones there are switch on features of what the program shares with its
-//! tests, so that most dependencies are built twice, and `serde_json` reads numbers otherwise than in the program.
-
-#![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+//! The check is our own, because the crates for JSON Schema enable features of shared dependencies. Then most dependencies
+//! would be built twice, and `serde_json` would read numbers differently from the program.
 
 mod schema;
 
@@ -30,24 +28,24 @@ use notaflux_testing::{any_event, any_invoice, any_line};
 
 const SOURCE: SourceRef<'static> = SourceRef { ingestion: std::borrow::Cow::Borrowed("9f2c"), record: 1 };
 
-/// All that is wrong with a value, by the schema of this name.
-fn wrong(document: &Value, name: &str, value: &Value) -> Vec<String> {
+/// Returns all errors of a value under the schema of this name.
+fn errors(document: &Value, name: &str, value: &Value) -> Vec<String> {
     schema::Schema { document }.errors(&schemas::reference(name), value, "")
 }
 
 fn document() -> Value {
-    described(&PathPrefix::default())
+    description(&PathPrefix::default())
 }
 
-fn shown_invoice() -> impl Strategy<Value = Value> {
+fn any_shown_invoice() -> impl Strategy<Value = Value> {
     any_invoice().prop_map(|invoice| serde_json::to_value(StoredInvoice { invoice, source: SOURCE }).unwrap())
 }
 
-fn shown_line() -> impl Strategy<Value = Value> {
+fn any_shown_line() -> impl Strategy<Value = Value> {
     any_line().prop_map(|line| serde_json::to_value(StoredLine { line, source: SOURCE }).unwrap())
 }
 
-fn shown_event() -> impl Strategy<Value = Value> {
+fn any_shown_event() -> impl Strategy<Value = Value> {
     any_event().prop_map(|event| serde_json::to_value(StoredEvent { event, source: SOURCE }).unwrap())
 }
 
@@ -71,8 +69,8 @@ fn any_identity() -> impl Strategy<Value = Identity> {
     )
 }
 
-/// A report in any state, with all that a report may have besides or without.
-fn shown_report() -> impl Strategy<Value = Value> {
+/// A report in any state, with or without its optional members.
+fn any_shown_report() -> impl Strategy<Value = Value> {
     let members = (option::of(any::<String>()), any::<usize>(), any::<u64>(), 0.0..1e12, any::<bool>());
     (any_identity(), select(IngestionState::ALL.to_vec()), select(Warning::ALL.to_vec()), members).prop_map(
         |(source, state, warning, (text, unlisted, count, write_units, is_full))| {
@@ -91,18 +89,18 @@ fn shown_report() -> impl Strategy<Value = Value> {
     )
 }
 
-fn is_as_described(name: &str, shown: impl Strategy<Value = Value>) {
+fn matches_its_schema(name: &str, shown: impl Strategy<Value = Value>) {
     let document = document();
     proptest!(|(value in shown)| {
-        prop_assert_eq!(wrong(&document, name, &value), [""; 0], "{}", value);
+        prop_assert_eq!(errors(&document, name, &value), [""; 0], "{}", value);
     });
 }
 
 #[test]
-fn any_invoice_is_as_described() {
-    is_as_described("Invoice", shown_invoice());
-    let list = (shown_invoice(), option::of("[A-Za-z0-9_-]{40}"));
-    is_as_described(
+fn any_invoice_matches_its_schema() {
+    matches_its_schema("Invoice", any_shown_invoice());
+    let list = (any_shown_invoice(), option::of("[A-Za-z0-9_-]{40}"));
+    matches_its_schema(
         "Invoices",
         list.prop_map(|(invoice, cursor)| match cursor {
             None => json!({"items": [invoice]}),
@@ -112,11 +110,11 @@ fn any_invoice_is_as_described() {
 }
 
 #[test]
-fn any_line_and_event_is_as_described() {
-    is_as_described("Line", shown_line());
-    is_as_described("Event", shown_event());
-    let whole = (shown_invoice(), shown_line(), shown_event(), any::<bool>());
-    is_as_described(
+fn any_line_and_event_matches_its_schema() {
+    matches_its_schema("Line", any_shown_line());
+    matches_its_schema("Event", any_shown_event());
+    let whole = (any_shown_invoice(), any_shown_line(), any_shown_event(), any::<bool>());
+    matches_its_schema(
         "InvoiceWithLines",
         whole.prop_map(|(mut invoice, line, event, goes_on)| {
             (invoice["lines"], invoice["events"]) = (json!([line]), json!([event]));
@@ -129,12 +127,12 @@ fn any_line_and_event_is_as_described() {
 }
 
 #[test]
-fn any_report_is_as_described() {
-    is_as_described("Ingestion", shown_report());
+fn any_report_matches_its_schema() {
+    matches_its_schema("Ingestion", any_shown_report());
 }
 
 #[test]
-fn every_problem_is_as_described() {
+fn every_problem_matches_its_schema() {
     let document = document();
     let error = ParameterError { parameter: "limit".to_owned(), message: "expected once".into() };
     let kinds = [
@@ -151,11 +149,11 @@ fn every_problem_is_as_described() {
     for kind in kinds {
         let body = block_on(to_bytes(kind.answer("a-1").into_body(), usize::MAX)).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(wrong(&document, "Problem", &body), [""; 0], "{body}");
+        assert_eq!(errors(&document, "Problem", &body), [""; 0], "{body}");
     }
 }
 
-/// Every object in a schema, its own and those within it.
+/// Collects every object in a schema, including nested ones.
 fn objects<'s>(schema: &'s Value, found: &mut Vec<&'s Map<String, Value>>) {
     match schema {
         Value::Object(members) => {
@@ -183,31 +181,31 @@ fn every_object_is_closed_or_a_map() {
 }
 
 #[test]
-fn what_is_null_is_refused_wherever_it_stands() {
+fn null_is_refused_everywhere() {
     let document = document();
-    proptest!(|(mut value in shown_invoice(), at in any::<Index>())| {
+    proptest!(|(mut value in any_shown_invoice(), at in any::<Index>())| {
         let mut places = Vec::new();
         members(&value, "", &mut places);
         *value.pointer_mut(at.get(&places).as_str()).unwrap() = Value::Null;
-        prop_assert!(!wrong(&document, "Invoice", &value).is_empty(), "{}", value);
+        prop_assert!(!errors(&document, "Invoice", &value).is_empty(), "{}", value);
     });
 }
 
 #[test]
-fn what_is_not_described_is_refused_wherever_it_stands() {
+fn members_that_are_not_described_are_refused_everywhere() {
     let document = document();
-    proptest!(|(mut value in shown_report())| {
+    proptest!(|(mut value in any_shown_report())| {
         for place in ["", "/source", "/entries/0", "/skipped/0"] {
             let Some(Value::Object(object)) = value.pointer_mut(place) else { continue };
             object.insert("colour".to_owned(), json!("red"));
-            prop_assert!(!wrong(&document, "Ingestion", &value).is_empty(), "{}", value);
+            prop_assert!(!errors(&document, "Ingestion", &value).is_empty(), "{}", value);
             value.pointer_mut(place).unwrap().as_object_mut().unwrap().remove("colour");
         }
-        prop_assert_eq!(wrong(&document, "Ingestion", &value), [""; 0]);
+        prop_assert_eq!(errors(&document, "Ingestion", &value), [""; 0]);
     });
 }
 
-/// Pointers to all members within a value.
+/// Collects JSON pointers to all members of a value.
 fn members(value: &Value, before: &str, found: &mut Vec<String>) {
     for (name, member) in value.as_object().into_iter().flatten() {
         let pointer = format!("{before}/{}", name.replace('~', "~0").replace('/', "~1"));
@@ -217,13 +215,13 @@ fn members(value: &Value, before: &str, found: &mut Vec<String>) {
 }
 
 #[test]
-fn what_is_required_is_all_that_an_invoice_always_has() {
+fn the_required_members_are_those_that_every_invoice_has() {
     let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let schema = &document()["components"]["schemas"]["Invoice"];
     let required: BTreeSet<String> =
         schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     let (always, ever) = (RefCell::new(names(&schema["properties"])), RefCell::new(BTreeSet::new()));
-    proptest!(|(value in shown_invoice())| {
+    proptest!(|(value in any_shown_invoice())| {
         always.borrow_mut().retain(|name| value.get(name).is_some());
         ever.borrow_mut().extend(names(&value));
     });
@@ -231,7 +229,7 @@ fn what_is_required_is_all_that_an_invoice_always_has() {
 }
 
 #[test]
-fn every_example_is_as_described() {
+fn every_example_matches_its_schema() {
     let (document, mut checked) = (document(), 0);
     for (path, operations) in document["paths"].as_object().unwrap() {
         let content = &operations["get"]["responses"]["200"]["content"]["application/json"];

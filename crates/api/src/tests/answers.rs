@@ -1,4 +1,4 @@
-//! What every answer has besides, its forms, and what goes wrong.
+//! Headers, formats and errors of answers.
 
 use super::*;
 
@@ -33,7 +33,7 @@ async fn wrong_parameters_come_in_one_answer() {
 }
 
 #[tokio::test]
-async fn a_list_comes_as_lines_or_rows_too() {
+async fn a_list_comes_as_ndjson_and_csv_too() {
     let table = table(Schema::default()).await;
     put(&table, &example()).await;
     put(&table, &invoice("other".into(), 0, ISSUER)).await;
@@ -78,7 +78,7 @@ async fn a_list_comes_as_lines_or_rows_too() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_a_resource_is_told_so() {
+async fn a_client_that_has_the_resource_gets_304() {
     let table = table(Schema::default()).await;
     put(&table, &example()).await;
     let api = api(&table);
@@ -99,7 +99,7 @@ async fn a_client_that_has_a_resource_is_told_so() {
 }
 
 #[tokio::test]
-async fn every_answer_names_its_request() {
+async fn every_answer_has_the_id_of_its_request() {
     let table = table(Schema::default()).await;
     let api = api(&table);
     for path in ["/health", "/v1/invoices/gone", "/v1/invoices", "/nowhere"] {
@@ -107,12 +107,12 @@ async fn every_answer_names_its_request() {
         assert_eq!(headers["x-request-id"], "abc-1", "{path}");
         assert!(path == "/health" || body.contains(r#""request_id":"abc-1""#), "{body}");
     }
-    let head = ask(&api, "HEAD", "/v1/invoices/gone").await;
+    let head = send(&api, "HEAD", "/v1/invoices/gone").await;
     assert_eq!((head.status, head.body, head.headers["x-request-id"].len()), (StatusCode::NOT_FOUND, Value::Null, 32));
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_can_read_them() {
+async fn answers_are_compressed_for_clients_that_accept_it() {
     let table = table(Schema::default()).await;
     fill(&table, 30, 0).await;
     let api = api(&table);
@@ -132,14 +132,14 @@ async fn answers_are_compressed_for_those_who_can_read_them() {
 }
 
 #[tokio::test]
-async fn pages_of_other_origins_read_answers_where_they_are_let() {
+async fn cors_lets_only_the_given_origins_read_answers() {
     let table = table(Schema::default()).await;
     let s3 = notaflux_aws::s3_client(&notaflux_aws::embedded_config("http://127.0.0.1:9"));
     let with = |text: &str| {
         let api = Api::new(table.clone(), s3.clone(), CursorKeys::new(&[7; 32]));
         router(Api { cors: Cors::parse(text).unwrap(), ..api })
     };
-    let asked = async |router: Router, method: &str, origin: &str| {
+    let preflight = async |router: Router, method: &str, origin: &str| {
         let request = Request::builder().method(method).uri("/v1/invoices/gone").header("origin", origin);
         let request = request.header("access-control-request-method", "GET").body(Body::empty()).unwrap();
         let response = router.oneshot(request).await.unwrap();
@@ -147,15 +147,15 @@ async fn pages_of_other_origins_read_answers_where_they_are_let() {
         (response.status().as_u16(), allowed)
     };
     let app = "https://app.example";
-    assert_eq!(asked(with(""), "OPTIONS", app).await, (405, None));
-    assert_eq!(asked(with(app), "OPTIONS", app).await, (200, Some(app.to_owned())));
-    assert_eq!(asked(with(app), "GET", app).await, (404, Some(app.to_owned())));
-    assert_eq!(asked(with(app), "GET", "https://evil.example").await, (404, None));
-    assert_eq!(asked(with("*"), "GET", "https://evil.example").await, (404, Some("*".to_owned())));
+    assert_eq!(preflight(with(""), "OPTIONS", app).await, (405, None));
+    assert_eq!(preflight(with(app), "OPTIONS", app).await, (200, Some(app.to_owned())));
+    assert_eq!(preflight(with(app), "GET", app).await, (404, Some(app.to_owned())));
+    assert_eq!(preflight(with(app), "GET", "https://evil.example").await, (404, None));
+    assert_eq!(preflight(with("*"), "GET", "https://evil.example").await, (404, Some("*".to_owned())));
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_a_problem_too() {
+async fn unknown_paths_and_methods_are_problems() {
     let table = table(Schema::default()).await;
     let api = api(&table);
     assert_eq!(get(&api, "/health").await.body, serde_json::json!({"status": "ok"}));
@@ -168,7 +168,7 @@ async fn what_is_not_there_is_a_problem_too() {
         );
     }
     for path in ["/v1/invoices", "/v1/invoices/1", "/v1/invoices/1/lines", "/v1/ingestions/1", "/health"] {
-        let answer = ask(&api, "DELETE", path).await;
+        let answer = send(&api, "DELETE", path).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED);
         assert_eq!(
             (&answer.body["type"], &answer.headers["allow"]),
@@ -177,9 +177,9 @@ async fn what_is_not_there_is_a_problem_too() {
     }
 }
 
-/// What the table's server answers, and what the client of the API gets.
+/// For each error of the table's server: the problem that the client of the API gets.
 #[tokio::test]
-async fn faults_of_the_table_are_problems_that_tell_nothing_of_it() {
+async fn errors_of_the_table_are_problems_without_internals() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     for (status, code, expected) in [
         ("400 Bad Request", "ProvisionedThroughputExceededException", (503, "/problems/throttled", true)),

@@ -1,4 +1,4 @@
-//! What a page of a list takes of the table, where a read unit tells items.
+//! How many items and read units a page of a list takes. The items have a size at which read units show their number.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 use super::*;
 use notaflux_table::item::measure_invoice;
 
-/// Bytes of an item that takes exactly half a read unit, read at eventual consistency.
+/// Bytes of an item that consumes exactly half a read unit at eventual consistency.
 const ITEM_BYTES: usize = 4096;
 
-/// The queries of a client, each by the items that it was answered from.
+/// The number of items that each query of a client read.
 #[derive(Debug, Clone, Default)]
 struct Queries(Arc<Mutex<Vec<usize>>>);
 
@@ -37,7 +37,7 @@ impl Intercept for Queries {
     }
 }
 
-/// How many invoices are in each shard.
+/// Returns the number of invoices in each shard.
 fn skewed(shards: u16, kind: &str) -> Vec<usize> {
     let count = |shard: u16| match kind {
         "even" => 160 / usize::from(shards),
@@ -61,9 +61,9 @@ fn of_4_kb(id: &str, minute: i64, schema: &Schema) -> Invoice<'static> {
     invoice
 }
 
-/// A table of such invoices. Times have nothing to do with shards, or, if `is_layered`, each shard is behind the one before.
+/// A table of such invoices. Times do not depend on shards; but if `is_layered`, each shard comes after the one before it.
 async fn filled(counts: &[usize], is_layered: bool) -> Table {
-    // With as many shards as have one digit, every item has the size that is measured.
+    // The number of a shard has one digit, so every item has the measured size.
     let shards = u16::try_from(counts.len()).unwrap();
     let table = table(Schema { shards, indexes: IndexSet::parse("issuer").unwrap(), ..Schema::default() }).await;
     let mut random = fastrand::Rng::with_seed(4096);
@@ -83,7 +83,7 @@ async fn filled(counts: &[usize], is_layered: bool) -> Table {
     table
 }
 
-/// What a page may take at most, and how near to it pages have come.
+/// Checks the bounds of pages, and keeps how near to the bounds they came.
 #[derive(Debug, Default)]
 struct Nearest {
     items: f64,
@@ -91,7 +91,7 @@ struct Nearest {
 }
 
 impl Nearest {
-    /// Looks at the queries of a page, and at the read units that it says it took.
+    /// Checks the queries of a page, and the read units that its answer states.
     fn add(&mut self, queries: &[usize], units: f64, limit: usize, shards: usize) {
         let number = |count: usize| f64::from(u32::try_from(count).unwrap());
         let share = |taken: usize, most: usize| {
@@ -100,13 +100,13 @@ impl Nearest {
         };
         self.items = self.items.max(share(queries.iter().sum(), 2 * limit + shards));
         self.queries = self.queries.max(share(queries.len(), 2 * shards));
-        // A query that finds nothing costs as much as one that finds one.
+        // A query that finds nothing costs as much as one that finds one item.
         let paid: usize = queries.iter().map(|items| items.max(&1)).sum();
         assert!((2.0 * units - number(paid)).abs() < 1e-9, "{units} read units for {queries:?}");
     }
 }
 
-/// Walks a list and holds each page to its bounds. Gives how many items there were.
+/// Follows the pages of a list and checks the bounds of each. Returns the number of items.
 async fn walk(table: &Table, order: &str, limit: usize, nearest: &mut Nearest) -> usize {
     let queries = Queries::default();
     let config = table.client().config().to_builder().interceptor(queries.clone()).build();
@@ -127,7 +127,7 @@ async fn walk(table: &Table, order: &str, limit: usize, nearest: &mut Nearest) -
 }
 
 #[tokio::test]
-async fn a_page_reads_twice_its_limit_and_one_of_each_shard_at_most() {
+async fn a_page_reads_at_most_twice_its_limit_and_one_item_per_shard() {
     let mut nearest = Nearest::default();
     for (shards, kind, is_layered) in [
         (1, "even", false),
@@ -148,9 +148,9 @@ async fn a_page_reads_twice_its_limit_and_one_of_each_shard_at_most() {
             }
         }
     }
-    // Of a list in one shard a page is one query, behind a cursor too, whose item is read again and passed over.
+    // In one shard, a page takes one query, even after a cursor, whose item is read again and skipped.
     let mut alone = Nearest::default();
     walk(&filled(&[160], false).await, "asc", 40, &mut alone).await;
     assert!(alone.queries <= 0.5, "{alone:?}");
-    assert!(nearest.items > 0.9 && nearest.queries > 0.8, "the bounds are those of what is done: {nearest:?}");
+    assert!(nearest.items > 0.9 && nearest.queries > 0.8, "the bounds are tight: {nearest:?}");
 }

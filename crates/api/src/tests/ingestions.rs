@@ -24,7 +24,7 @@ async fn an_ingestion_answers_with_its_report() {
     assert_eq!(get(&api, "/v1/ingestions/3").await.status, StatusCode::NOT_FOUND);
 }
 
-/// Puts what the ledger holds of an ingestion.
+/// Puts the ledger item of an ingestion.
 async fn put_ingestion(table: &Table, id: &str, created_at: &str, state: &str, rejects: Option<&str>) {
     let text = |text: String| AttributeValue::S(text);
     let month: String = created_at.chars().filter(char::is_ascii_digit).take(6).collect();
@@ -56,7 +56,7 @@ async fn ingestions_are_listed_newest_first_over_the_months() {
         assert_eq!(all(path).await, (expected[..6].to_vec(), pages), "limit {limit}");
     }
     assert_eq!(all("/v1/ingestions?state=failed&limit=1").await.0, ["0-1", "23-1"]);
-    // Those of other states between them are read together and not one by one.
+    // Ingestions of other states between them are read together and not one by one.
     for number in 0..60 {
         let (year, month) = months[0].split_at(4);
         let id = format!("more-{number:02}");
@@ -65,7 +65,7 @@ async fn ingestions_are_listed_newest_first_over_the_months() {
     let failed = get(&api, "/v1/ingestions?state=failed&limit=1").await;
     assert_eq!(each(&failed.body["items"], "ingestion"), ["0-1"]);
     let units: f64 = failed.headers["notaflux-read-units"].to_str().unwrap().parse().unwrap();
-    // Half a unit for each month that is looked through, and what the current one takes.
+    // Half a unit for each month, and the units of the current month.
     assert!(units <= 16.0, "{units} read units");
     let old: &'static str = format!("/v1/ingestions?month={}-{}", &months[24][..4], &months[24][4..]).leak();
     assert_eq!(all(old).await, (vec!["24-1".to_owned()], 1));
@@ -83,7 +83,7 @@ async fn ingestions_are_listed_newest_first_over_the_months() {
 }
 
 #[tokio::test]
-async fn rejects_are_read_by_page_from_where_they_lie() {
+async fn rejects_come_by_page_from_the_work_store() {
     let stack = notaflux_local::stack::Stack::start(notaflux_local::stack::StackOptions::default()).unwrap();
     let s3 = notaflux_aws::s3_client(&stack.sdk_config());
     let table = table(Schema::default()).await;
@@ -96,7 +96,7 @@ async fn rejects_are_read_by_page_from_where_they_lie() {
         let mut body = String::new();
         for line in 0..500 {
             let reason = format!("{object}.{line}");
-            // The second object is longer than what is read at a time.
+            // The second object is longer than one read.
             let raw = "x".repeat(if object == 1 { 4096 } else { 10 });
             body.push_str(&serde_json::json!({"line": line, "reason": reason, "raw": raw}).to_string());
             body.push('\n');
@@ -122,4 +122,34 @@ async fn rejects_are_read_by_page_from_where_they_lie() {
     assert_eq!(answer.body["type"], "/problems/invalid-cursor");
     let unreachable = get(&self::api(&table), base).await;
     assert_eq!((unreachable.status.as_u16(), &unreachable.body["type"]), (503, &"/problems/unavailable".into()));
+}
+
+#[tokio::test]
+async fn damaged_rejects_are_an_error() {
+    let stack = notaflux_local::stack::Stack::start(notaflux_local::stack::StackOptions::default()).unwrap();
+    let s3 = notaflux_aws::s3_client(&stack.sdk_config());
+    let table = table(Schema::default()).await;
+    let bucket = notaflux_local::stack::WORK_BUCKET;
+    let api = api_with(&table, &stack.endpoints().aws);
+    let put = async |id: &str, body: &'static str| {
+        let location = format!("s3://{bucket}/rejects/{id}/");
+        put_ingestion(&table, id, "2026-11-02T10:00:00Z", "completed", Some(&location)).await;
+        let put = s3.put_object().bucket(bucket).key(format!("rejects/{id}/00000000.ndjson"));
+        put.body(body.as_bytes().to_vec().into()).send().await.unwrap();
+    };
+    let status =
+        async |id: &str, query: &str| get(&api, &format!("/v1/ingestions/{id}/rejects{query}")).await.status.as_u16();
+    put("whole", "{\"line\":1}\n{\"line\":2}\n").await;
+    assert_eq!(status("whole", "").await, 200);
+    for (id, body) in [("cut", "{\"line\":1}\n{\"line\":"), ("short", "{\"line\":"), ("not-json", "{\"line\":\n")] {
+        put(id, body).await;
+        assert_eq!(status(id, "").await, 500, "{id}");
+    }
+    // A cursor of our own key whose position cannot be parsed must not begin again at the first reject.
+    let location = format!("{bucket}/rejects/whole/");
+    let binding = crate::cursor::binding(&[&table.name, "/v1/ingestions/{id}/rejects", "whole", &location]);
+    for (position, expected) in [("0 rejects/whole/00000000.ndjson", 200), ("x rejects/whole/", 400), ("0", 400)] {
+        let cursor = CursorKeys::new(&[7; 32]).seal(position, &binding).unwrap();
+        assert_eq!(status("whole", &format!("?cursor={cursor}")).await, expected, "{position}");
+    }
 }

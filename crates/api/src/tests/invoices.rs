@@ -13,7 +13,7 @@ async fn an_invoice_answers_by_its_id() {
     assert_eq!(answer.body["issuer"]["name"], "DIST. DE MEDICAMENTOS PRO SAUDE LTD");
     assert_eq!(answer.body["source"], serde_json::json!({"ingestion": "9f2c", "record": 1}));
     assert_eq!(get(&api, "/v1/invoices/a%20b%2F%C3%A7").await.body["id"], "a b/ç");
-    let head = ask(&api, "HEAD", &format!("/v1/invoices/{EXAMPLE_KEY}")).await;
+    let head = send(&api, "HEAD", &format!("/v1/invoices/{EXAMPLE_KEY}")).await;
     assert_eq!((head.status, head.body), (StatusCode::OK, Value::Null));
     for id in ["gone", &"x".repeat(3000), "%FF", "%00"] {
         let answer = get(&api, &format!("/v1/invoices/{id}")).await;
@@ -37,7 +37,7 @@ async fn an_invoice_answers_with_its_lines_and_events_in_order() {
     put_event(&table, &event("2019-11-12T13:01:52", EventKind::Authorization)).await;
     put_event(&table, &event("2019-11-13T00:00:00-03:00", EventKind::Cancellation)).await;
     put_event(&table, &event("2019-11-12T20:00:00", EventKind::Correction)).await;
-    // Neighbours with ids that begin alike.
+    // Other invoices whose ids begin with the same characters.
     for id in [format!("{EXAMPLE_KEY}#"), format!("{EXAMPLE_KEY}0"), EXAMPLE_KEY[..43].to_owned()] {
         put_line(&table, &Line { invoice: id.into(), ..numbered(3) }).await;
     }
@@ -55,13 +55,13 @@ async fn an_invoice_answers_with_its_lines_and_events_in_order() {
     assert_eq!(lines, serde_json::json!({"items": body["lines"]}));
     let events = get(&api, &format!("{base}/events")).await.body;
     assert_eq!(events, serde_json::json!({"items": body["events"]}));
-    // The list has the status of the item, which whoever brings the event updates.
+    // The list shows the status of the item, which the ingestion of the event updates.
     let listed = get(&api, &format!("/v1/invoices?issuer={ISSUER}")).await.body;
     assert_eq!(listed["items"][0]["status"], "authorized");
 }
 
 #[tokio::test]
-async fn an_invoice_without_lines_and_events_says_so() {
+async fn an_invoice_without_lines_and_events_has_empty_lists() {
     let table = table(Schema::default()).await;
     put(&table, &example()).await;
     let api = api(&table);
@@ -75,7 +75,7 @@ async fn an_invoice_without_lines_and_events_says_so() {
 }
 
 #[tokio::test]
-async fn the_status_is_that_of_the_latest_event_that_cancels() {
+async fn the_latest_cancellation_determines_the_status() {
     let table = table(Schema::default()).await;
     let api = api(&table);
     let cases = [
@@ -96,7 +96,11 @@ async fn the_status_is_that_of_the_latest_event_that_cancels() {
         }
         let body = get(&api, &format!("/v1/invoices/{id}")).await.body;
         assert_eq!((body["status"].as_str(), body["status_at"].as_str()), (Some(status), at), "{id}");
-        assert_eq!(body.get("status_text").is_some(), status == "authorized", "words of another status");
+        assert_eq!(
+            body.get("status_text").is_some(),
+            status == "authorized",
+            "the text of another status is not shown"
+        );
     }
 }
 
@@ -145,7 +149,7 @@ async fn lines_come_by_page() {
 }
 
 #[tokio::test]
-async fn lines_beyond_the_count_are_of_an_earlier_version() {
+async fn lines_beyond_the_count_are_not_shown() {
     let table = table(Schema::default()).await;
     for number in 1..=120 {
         put_line(&table, &numbered(number)).await;
@@ -169,7 +173,7 @@ async fn lines_beyond_the_count_are_of_an_earlier_version() {
 }
 
 #[tokio::test]
-async fn every_event_counts_where_not_all_are_shown() {
+async fn events_that_are_not_shown_count_for_the_status() {
     let table = table(Schema::default()).await;
     put(&table, &example()).await;
     put_line(&table, &numbered(1)).await;
@@ -192,9 +196,9 @@ async fn every_event_counts_where_not_all_are_shown() {
     assert_eq!(found, expected);
 }
 
-/// Lines and events that are as large as an item can be: the answer by id has some of them, and the pages all.
+/// Lines and events have the largest possible size: the answer by id has some of them, and the pages have all.
 #[tokio::test]
-async fn large_lines_and_events_stay_within_what_lambda_carries() {
+async fn large_lines_and_events_stay_below_the_limit_of_lambda() {
     let table = table(Schema::default()).await;
     let large = || Some("\"".repeat(390_000).into());
     put(&table, &Invoice { operation: large(), ..example() }).await;
@@ -221,9 +225,9 @@ async fn large_lines_and_events_stay_within_what_lambda_carries() {
     }
 }
 
-/// An event that has no room at all is on the first further page.
+/// An event that does not fit into the answer by id is on the first further page.
 #[tokio::test]
-async fn an_event_without_room_begins_a_page() {
+async fn an_event_that_does_not_fit_begins_a_page() {
     let table = table(Schema::default()).await;
     put(&table, &example()).await;
     let escaped = Event { description: Some("\u{1}".repeat(390_000).into()), ..example_event() };

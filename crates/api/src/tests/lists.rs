@@ -1,4 +1,4 @@
-//! Lists of invoices: what belongs to them, in which order, page by page.
+//! Lists of invoices: their items, order and pages.
 
 use super::*;
 
@@ -9,7 +9,7 @@ fn sort_keys(body: &Value) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn pages_of_any_length_give_every_invoice_once_and_in_order() {
+async fn pages_of_any_length_return_every_invoice_once_in_order() {
     for (shards, even, in_one_shard) in [(8, 150, 120), (1, 60, 0), (3, 0, 90)] {
         let table = table(Schema { shards, ..Schema::default() }).await;
         let expected: Vec<String> = fill(&table, even, in_one_shard).await.into_iter().collect();
@@ -37,7 +37,7 @@ async fn pages_of_any_length_give_every_invoice_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn descending_goes_the_same_way_back() {
+async fn descending_order_is_the_reverse() {
     let table = table(Schema { shards: 4, ..Schema::default() }).await;
     let expected: Vec<String> = fill(&table, 60, 20).await.into_iter().rev().collect();
     let expected: Vec<&str> = expected.iter().map(|key| keys::id_of_sort_key(key).unwrap()).collect();
@@ -82,7 +82,7 @@ async fn the_link_leads_to_the_next_page() {
     let table = table(Schema::default()).await;
     let expected: Vec<String> = fill(&table, 40, 0).await.into_iter().collect();
     let api = api(&table);
-    // Punctuation in the tax id is the client's affair.
+    // The link keeps the punctuation that the client gave.
     let first = get(&api, "/v1/invoices?limit=15&issuer=08.676.370/0001-55").await;
     let link = first.headers["link"].to_str().unwrap();
     let query = link.strip_prefix('<').unwrap().strip_suffix(">; rel=\"next\"").unwrap();
@@ -93,13 +93,13 @@ async fn the_link_leads_to_the_next_page() {
     assert_eq!((sort_keys(&last.body).len(), last.headers.get("link")), (40, None));
 }
 
-/// Which of these invoices belong to a list, by their ids.
+/// Returns the ids of the invoices in a list, joined.
 async fn listed(router: &Router, query: &str) -> String {
     follow(router, &format!("/v1/invoices?{query}"), None, "id").await.0.concat()
 }
 
 #[tokio::test]
-async fn every_filter_goes_with_every_list() {
+async fn every_filter_works_with_every_list() {
     let table = table(Schema { shards: 2, ..Schema::default() }).await;
     let party = |tax_id: &str, uf: &'static str| {
         let tax_id = Some(TaxId::parse(tax_id, TaxIdColumn::Either).unwrap());
@@ -154,7 +154,7 @@ async fn every_filter_goes_with_every_list() {
     ] {
         assert_eq!(listed(&api, &query).await, expected, "{query}");
     }
-    // A list that a table has no index for is read from another one that is asked for, too.
+    // If the table lacks one of the indexes, the list is read from another index of the query.
     let mut sparse = table;
     sparse.schema.indexes = IndexSet::parse("month").unwrap();
     let api = self::api(&sparse);
@@ -164,7 +164,7 @@ async fn every_filter_goes_with_every_list() {
 }
 
 #[tokio::test]
-async fn a_filtered_page_reads_on_and_says_what_it_took() {
+async fn a_filtered_page_continues_until_it_is_full() {
     let table = table(Schema { shards: 3, ..Schema::default() }).await;
     fill(&table, 400, 0).await;
     put(&table, &Invoice { model: Some("65".into()), ..invoice("needle".into(), 30_000, ISSUER) }).await;
@@ -179,7 +179,7 @@ async fn a_filtered_page_reads_on_and_says_what_it_took() {
 }
 
 #[tokio::test]
-async fn an_answer_stays_within_what_lambda_carries() {
+async fn an_answer_stays_below_the_limit_of_lambda() {
     let table = table(Schema { shards: 2, ..Schema::default() }).await;
     for n in 0..14_u32 {
         let large = Invoice {

@@ -1,18 +1,18 @@
-//! The part of JSON Schema that the document is written in. A word that it does not know ends the test: nothing is
-//! passed over.
+//! Checks values against the part of JSON Schema that the document uses. An unknown keyword fails the test, so no rule is
+//! ignored.
 
 use jiff::Timestamp;
 use regex::Regex;
 use serde_json::Value;
 
-/// What is wrong with a value, by a schema of the document.
+/// Checks values against schemas of the document.
 pub(super) struct Schema<'d> {
-    /// The document, in which references lead on.
+    /// The document that references point into.
     pub(super) document: &'d Value,
 }
 
 impl Schema<'_> {
-    /// All that is wrong with `value`, each with where it is.
+    /// Returns all errors of `value`, each with its place.
     pub(super) fn errors(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
         let words = schema.as_object().unwrap();
         words.iter().flat_map(|(word, rule)| self.by_word(schema, word, rule, value, at)).collect()
@@ -45,9 +45,9 @@ impl Schema<'_> {
             "minItems" => value.as_array().is_some_and(|all| all.len() as u64 >= rule.as_u64().unwrap()),
             "minimum" => value.as_f64() >= rule.as_f64(),
             "maximum" => value.as_f64() <= rule.as_f64(),
-            unknown => panic!("a schema has the word {unknown:?}, which this does not know"),
+            unknown => panic!("unknown keyword in a schema: {unknown:?}"),
         };
-        if is_right { Vec::new() } else { vec![format!("{at}: {value} is not of {word} {rule}")] }
+        if is_right { Vec::new() } else { vec![format!("{at}: {value} does not meet {word} {rule}")] }
     }
 
     fn of_members(&self, schema: &Value, value: &Value, at: &str) -> Vec<String> {
@@ -72,6 +72,6 @@ fn is_of_type(name: &str, value: &Value) -> bool {
         "string" => value.is_string(),
         "number" => value.is_number(),
         "integer" => value.is_i64() || value.is_u64(),
-        unknown => panic!("no type is {unknown:?}"),
+        unknown => panic!("unknown type in a schema: {unknown:?}"),
     }
 }
