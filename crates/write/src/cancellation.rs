@@ -58,3 +58,71 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::float_cmp, reason = "the numbers are exact")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use serde_json::json;
+
+    use super::*;
+    use crate::admission::Limits;
+    use crate::ceiling::Ceiling;
+    use crate::concurrency::ConcurrencyLimit;
+    use crate::lease_guard::LeaseGuard;
+    use crate::rate::RateController;
+    use crate::wire::Wire;
+    use notaflux_aws as aws;
+    use notaflux_table::{Schema, Table};
+
+    /// Starts a table that answers with `answers`, and returns a writer to it. The given table has a client that retries.
+    async fn writer_to(answers: Router) -> Writer {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let config = aws::embedded_config(&format!("http://{}", listener.local_addr().unwrap()));
+        tokio::spawn(async move { axum::serve(listener, answers.into_make_service()).await });
+        let limits =
+            Limits { ceiling: Ceiling::none(), concurrency: ConcurrencyLimit::new(8), rate: RateController::new() };
+        let table = Table::new(aws::dynamodb_worker(&config), "t".to_owned(), Schema::default());
+        let wire = Arc::new(Wire::new(&config));
+        Writer::new(&table, wire, Arc::new(limits), Arc::new(LeaseGuard::unlimited()))
+    }
+
+    fn cancellation() -> Cancellation {
+        let at = Timestamp::from_plain("2019-11-13T08:09:10").unwrap();
+        Cancellation { id: "a".to_owned(), at, text: None }
+    }
+
+    /// A retry of the SDK would hide the throttle from the limits.
+    #[tokio::test]
+    async fn the_writer_sees_every_throttle_of_an_update() {
+        let is_throttled = Arc::new(AtomicBool::new(true));
+        let answer = move || {
+            let throttle = (StatusCode::BAD_REQUEST, json!({ "__type": "ThrottlingException" }).to_string());
+            std::future::ready(if is_throttled.swap(false, Ordering::Relaxed) { Err(throttle) } else { Ok("{}") })
+        };
+        let writer = writer_to(Router::new().fallback(answer)).await;
+        writer.cancel(&cancellation()).await.unwrap();
+        assert_eq!(writer.tally().throttled, 1);
+    }
+
+    #[tokio::test]
+    async fn an_update_without_reported_units_costs_the_estimate() {
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&calls);
+        let answer = move |headers: HeaderMap| {
+            let target = headers["x-amz-target"].to_str().unwrap().to_owned();
+            let item = json!({ "Item": { "at": { "S": "2019-11-12T00:00:00" }, "st": { "S": "authorized" } } });
+            let answer = if target.ends_with("GetItem") { item.to_string() } else { "{}".to_owned() };
+            seen.lock().unwrap().push(target);
+            std::future::ready(answer)
+        };
+        let writer = writer_to(Router::new().fallback(answer)).await;
+        writer.cancel(&cancellation()).await.unwrap();
+        assert_eq!(*calls.lock().unwrap(), ["DynamoDB_20120810.GetItem", "DynamoDB_20120810.UpdateItem"]);
+        assert_eq!(writer.tally().write_units, 5.0);
+    }
+}
