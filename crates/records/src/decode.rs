@@ -266,7 +266,7 @@ impl AsyncRead for DecodedReader {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match this.state {
-            State::Failed => return Poll::Ready(Err(ReadError::Spent.into())),
+            State::Failed => return Poll::Ready(Err(ReadError::UsedAfterError.into())),
             State::Ended => return Poll::Ready(Ok(())),
             State::Open if buf.remaining() == 0 => return Poll::Ready(Ok(())),
             State::Open => {}

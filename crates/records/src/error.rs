@@ -1,4 +1,4 @@
-//! Why reading stops.
+//! The reasons why reading stops, and where in the source.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,43 +7,43 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An error of any kind, kept as the cause of ours.
+/// An error of any type, kept as the cause of a [`ReadError`].
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// Where in a source something stands. What is not known is left out.
+/// A place in a source, for messages. Fields that are not known are `None`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
-    /// The object, as `s3://bucket/key` or a path; empty where the bytes have no name.
+    /// The object, as `s3://bucket/key` or a path; empty if the bytes have no name.
     pub object: String,
     /// The entry of an archive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
-    /// Physical line, from 1.
+    /// Physical line, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Byte of the decoded entry, from 0.
+    /// Byte of the decoded entry, counted from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub byte: Option<u64>,
-    /// Byte of the object as it is stored, from 0, where that differs from `byte`.
+    /// Byte of the stored object, counted from 0, if it differs from `byte`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored_byte: Option<u64>,
 }
 
 impl Place {
-    /// A place of which only the object is known.
+    /// Creates a place of which only the object is known.
     #[must_use]
     pub fn of(object: impl fmt::Display) -> Self {
         Self { object: object.to_string(), ..Self::default() }
     }
 
-    /// The same object and entry, at this decoded byte.
+    /// Sets the decoded byte.
     #[must_use]
     pub fn at_byte(mut self, byte: u64) -> Self {
         self.byte = Some(byte);
         self
     }
 
-    /// The same object and entry, at this byte as it is stored.
+    /// Sets the byte of the stored object.
     #[must_use]
     pub fn at_stored_byte(mut self, byte: u64) -> Self {
         self.stored_byte = Some(byte);
@@ -70,38 +70,39 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why reading stops. One kind, one policy: [`ReadError::is_permanent`].
+/// The reason why reading stops. Each variant states its policy: permanent or not ([`ReadError::is_permanent`]).
 ///
-/// Travels through [`tokio::io::AsyncRead`] inside an [`io::Error`] and comes out whole by `From`.
+/// The error passes through [`tokio::io::AsyncRead`] inside an [`io::Error`], and `From` returns it unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// No such file, key or version. Permanent.
-    #[error("{object}: there is no such {what}: check the name")]
+    /// The file, key or version does not exist. Permanent.
+    #[error("{object}: no such {what}: check the name")]
     NotFound {
         /// The object.
         object: String,
         /// `file`, `key` or `version`.
         what: &'static str,
     },
-    /// No such bucket. Permanent.
+    /// The bucket does not exist. Permanent.
     #[error("bucket {bucket:?} does not exist here: check its name, the region and the endpoint, or create it")]
     NoBucket {
         /// The bucket.
         bucket: String,
     },
-    /// It may not be read. Permanent.
+    /// The caller may not read the object. Permanent.
     #[error("{object}: access denied ({detail}): {remedy}")]
     Denied {
         /// The object.
         object: String,
-        /// What the other side said.
+        /// The reason that the service or the file system gave.
         detail: String,
         /// What to do.
         remedy: &'static str,
     },
     /// The credentials are missing, wrong or expired. Permanent.
     #[error(
-        "{object}: the AWS credentials were not accepted ({detail}): check AWS_PROFILE or AWS_ACCESS_KEY_ID and its kin"
+        "{object}: the AWS credentials were not accepted ({detail}): check AWS_PROFILE, or \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     )]
     Credentials {
         /// The object.
@@ -109,7 +110,7 @@ pub enum ReadError {
         /// What is wrong with them.
         detail: String,
     },
-    /// It is no longer the version that was planned. Permanent: another version is another ingestion.
+    /// The object is no longer the planned version. Permanent: another version is another ingestion.
     #[error(
         "{object}: the object changed while it was being read (expected {expected}, found {found}): \
          ingest it again once it is complete"
@@ -119,77 +120,77 @@ pub enum ReadError {
         object: String,
         /// The version that was being read.
         expected: String,
-        /// What stands there now.
+        /// The version that is there now.
         found: String,
     },
-    /// Refused for good by the service or the file system. Permanent.
+    /// The service or the file system refuses to read the object. Permanent.
     #[error("{object}: refused ({detail})")]
     Refused {
         /// The object.
         object: String,
-        /// What the other side said.
+        /// The reason that the service or the file system gave.
         detail: String,
     },
-    /// No byte came for too long, although it was tried again and again. Not permanent.
-    #[error("{place}: not a byte in {} s of trying ({source}): try again later", waited.as_secs())]
+    /// No byte arrived for too long, in spite of retries. Not permanent.
+    #[error("{place}: no byte arrived in {} s of retries ({source}): try again later", waited.as_secs())]
     Unavailable {
-        /// Where reading stands.
+        /// Where reading stopped.
         place: Box<Place>,
-        /// Since when nothing came.
+        /// Time since the last byte or the first attempt.
         waited: Duration,
         /// The last failure.
         source: BoxError,
     },
-    /// The operating system could not read. Not permanent.
+    /// The operating system failed to read. Not permanent.
     #[error("{place}: cannot be read: {source}")]
     Io {
-        /// Where reading stands.
+        /// Where reading stopped.
         place: Box<Place>,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The bytes end where they must not. Permanent.
-    #[error("{place}: cut short: expected {expected}, found the end: get a whole copy")]
+    /// The bytes end too early. Permanent.
+    #[error("{place}: cut short: expected {expected}, found the end: get a complete copy")]
     Truncated {
-        /// Where it ends.
+        /// Where the bytes end.
         place: Box<Place>,
-        /// What should have followed.
+        /// What should follow.
         expected: String,
     },
     /// The bytes are damaged. Permanent.
-    #[error("{place}: damaged: expected {expected}, found {found}: get a whole copy")]
+    #[error("{place}: damaged: expected {expected}, found {found}: get a complete copy")]
     Corrupt {
-        /// Where.
+        /// Where the error is.
         place: Box<Place>,
-        /// What should stand there.
+        /// What should be there.
         expected: String,
-        /// What stands there.
+        /// What is there.
         found: String,
     },
-    /// A byte that JSON does not have there; nothing behind it is certain. Permanent.
-    #[error("{place}: invalid JSON: expected {expected}, found {found}: mend it and ingest again")]
+    /// A byte that JSON does not allow there. Nothing after it can be trusted. Permanent.
+    #[error("{place}: invalid JSON: expected {expected}, found {found}: correct the file and ingest it again")]
     InvalidJson {
-        /// Where.
+        /// Where the error is.
         place: Box<Place>,
-        /// What should stand there.
+        /// What should be there.
         expected: &'static str,
-        /// What stands there.
+        /// What is there.
         found: String,
     },
-    /// Of a kind that is not read. Permanent.
-    #[error("{place}: {found} is not read: {remedy}")]
+    /// A format or feature that is not supported. Permanent.
+    #[error("{place}: {found} is not supported: {remedy}")]
     Unsupported {
-        /// What it is about.
+        /// Where it is.
         place: Box<Place>,
-        /// What stands there.
+        /// What is there.
         found: String,
         /// What to do.
         remedy: &'static str,
     },
-    /// A record that does not end within the limit; nothing behind it is certain. Permanent.
+    /// A record that does not end within the limit. Nothing after it can be trusted. Permanent.
     #[error(
-        "{place}: the record that begins here is longer than {limit_bytes} bytes: \
-         most likely a quote that is never closed; mend it and ingest again"
+        "{place}: the record that begins here is longer than {limit_bytes} bytes, \
+         most likely because a quote is never closed: correct the file and ingest it again"
     )]
     RecordTooLong {
         /// Where the record begins.
@@ -197,20 +198,34 @@ pub enum ReadError {
         /// The limit.
         limit_bytes: usize,
     },
-    /// The reader was used after an error, or after a read that was dropped half way: what follows is not certain.
-    /// A mistake in the program; permanent.
+    /// The reader was used after an error, or after a read that was dropped before its end: bytes may be lost.
+    /// This is a defect of the program. Permanent.
     #[error("a reader was used after it had failed or had been interrupted: please report this as a defect")]
-    Spent,
+    UsedAfterError,
 }
 
 impl ReadError {
-    /// Whether reading the same version again would end the same way.
+    /// Returns whether reading the same version again would fail in the same way. The caller retries the other errors.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        !matches!(self, Self::Unavailable { .. } | Self::Io { .. })
+        match self {
+            Self::Unavailable { .. } | Self::Io { .. } => false,
+            Self::NotFound { .. }
+            | Self::NoBucket { .. }
+            | Self::Denied { .. }
+            | Self::Credentials { .. }
+            | Self::Changed { .. }
+            | Self::Refused { .. }
+            | Self::Truncated { .. }
+            | Self::Corrupt { .. }
+            | Self::InvalidJson { .. }
+            | Self::Unsupported { .. }
+            | Self::RecordTooLong { .. }
+            | Self::UsedAfterError => true,
+        }
     }
 
-    /// Where in the source, where that is known.
+    /// Returns the place in the source, if the error has one.
     #[must_use]
     pub fn position(&self) -> Option<&Place> {
         match self {
@@ -221,20 +236,39 @@ impl ReadError {
             | Self::InvalidJson { place, .. }
             | Self::Unsupported { place, .. }
             | Self::RecordTooLong { place, .. } => Some(place),
-            _ => None,
+            Self::NotFound { .. }
+            | Self::NoBucket { .. }
+            | Self::Denied { .. }
+            | Self::Credentials { .. }
+            | Self::Changed { .. }
+            | Self::Refused { .. }
+            | Self::UsedAfterError => None,
         }
     }
 
-    /// Names object and entry in an error of a reader that did not know them.
+    fn place_mut(&mut self) -> Option<&mut Place> {
+        match self {
+            Self::Unavailable { place, .. }
+            | Self::Io { place, .. }
+            | Self::Truncated { place, .. }
+            | Self::Corrupt { place, .. }
+            | Self::InvalidJson { place, .. }
+            | Self::Unsupported { place, .. }
+            | Self::RecordTooLong { place, .. } => Some(place),
+            Self::NotFound { .. }
+            | Self::NoBucket { .. }
+            | Self::Denied { .. }
+            | Self::Credentials { .. }
+            | Self::Changed { .. }
+            | Self::Refused { .. }
+            | Self::UsedAfterError => None,
+        }
+    }
+
+    /// Adds object and entry to an error from a reader that does not know them.
     #[must_use]
     pub fn called(mut self, name: &Place) -> Self {
-        if let Self::Unavailable { place, .. }
-        | Self::Io { place, .. }
-        | Self::Truncated { place, .. }
-        | Self::Corrupt { place, .. }
-        | Self::InvalidJson { place, .. }
-        | Self::Unsupported { place, .. }
-        | Self::RecordTooLong { place, .. } = &mut self
+        if let Some(place) = self.place_mut()
             && place.object.is_empty()
         {
             place.object.clone_from(&name.object);
@@ -243,7 +277,7 @@ impl ReadError {
         self
     }
 
-    /// The bytes at `place` are damaged.
+    /// Creates the error for damaged bytes at `place`.
     pub fn corrupt(place: Place, expected: impl Into<String>, found: impl Into<String>) -> Self {
         Self::Corrupt { place: Box::new(place), expected: expected.into(), found: found.into() }
     }
@@ -269,7 +303,7 @@ impl From<ReadError> for io::Error {
             ReadError::Corrupt { .. } | ReadError::InvalidJson { .. } | ReadError::RecordTooLong { .. } => {
                 io::ErrorKind::InvalidData
             }
-            ReadError::Changed { .. } | ReadError::Refused { .. } | ReadError::Spent => io::ErrorKind::Other,
+            ReadError::Changed { .. } | ReadError::Refused { .. } | ReadError::UsedAfterError => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }
@@ -286,20 +320,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_travels_through_io() {
+    fn an_error_passes_through_io_unchanged() {
         let sent = ReadError::truncated(Place::of("x.gz").at_byte(7), "a trailer");
         let text = sent.to_string();
         let back = ReadError::from(io::Error::from(sent));
         assert!(matches!(&back, ReadError::Truncated { .. }));
         assert_eq!(back.to_string(), text);
-        assert_eq!(text, "x.gz, byte 7: cut short: expected a trailer, found the end: get a whole copy");
+        assert_eq!(text, "x.gz, byte 7: cut short: expected a trailer, found the end: get a complete copy");
         let foreign = ReadError::from(io::Error::other("disk on fire")).called(&Place::of("a.csv"));
         assert!(!foreign.is_permanent());
         assert_eq!(foreign.to_string(), "a.csv: cannot be read: disk on fire");
     }
 
     #[test]
-    fn a_place_reads_as_a_sentence_part() {
+    fn a_place_is_shown_with_all_that_is_known() {
         let place = Place { entry: Some("a.csv".to_owned()), line: Some(3), ..Place::of("s3://b/k.zip") };
         assert_eq!(
             place.at_byte(9).at_stored_byte(4).to_string(),

@@ -1,4 +1,4 @@
-//! A source: one version of an object, whose bytes are read by ranges.
+//! One version of an object, whose bytes are read by ranges.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Place, ReadError};
 
-/// What names one version of an object for ever.
+/// Identifies one version of an object.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// Bucket of an S3 object.
@@ -23,7 +23,7 @@ pub struct Identity {
     /// Key of an S3 object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Version id of an S3 object in a bucket with versions.
+    /// Version id of an S3 object in a bucket with versioning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_id: Option<String>,
     /// `ETag` of an S3 object, with its quotes.
@@ -32,18 +32,18 @@ pub struct Identity {
     /// Absolute path of a local file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// When it was modified: to the second for an S3 object, to the nanosecond for a file.
+    /// Time of the last change: to the second for an S3 object, to the nanosecond for a file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<jiff::Timestamp>,
-    /// Length in bytes, as it is stored.
+    /// Stored length in bytes.
     pub size_bytes: u64,
-    /// Layout that the metadata of an S3 object names (`x-amz-meta-layout`).
+    /// Layout named in the metadata of an S3 object (`x-amz-meta-layout`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
 }
 
 impl Identity {
-    /// `bucket/key`, or the path: what all versions of it have in common.
+    /// Returns `bucket/key` or the path, which all versions of the object share; empty if there is neither.
     #[must_use]
     pub fn name(&self) -> String {
         match (&self.bucket, &self.key, &self.path) {
@@ -52,14 +52,14 @@ impl Identity {
         }
     }
 
-    /// What identifies the version, as one string that is the same for ever: bucket, key and version id (without one,
-    /// `ETag` and modification time); of a file path, size and modification time.
+    /// Returns one string that identifies the version and never changes. For an S3 object: bucket, key and version id
+    /// (without a version id, `ETag` and modification time). For a file: path, size and modification time.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         let modified = self.modified.map(|modified| modified.as_nanosecond().to_string());
         let parts = match (&self.path, &self.version_id) {
             (Some(path), _) => serde_json::json!(["file", path, self.size_bytes, modified]),
-            // Objects written while versioning is off or suspended all bear the version id "null".
+            // All objects written while versioning is off or suspended have the version id "null".
             (None, Some(version)) if version != "null" => serde_json::json!(["s3", self.bucket, self.key, version]),
             (None, _) => serde_json::json!(["s3", self.bucket, self.key, self.etag, modified]),
         };
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-/// A name as it can be shown: what would move a terminal's cursor or begin a new line of a log is escaped.
+/// Escapes control characters in a name, so that it cannot move the cursor of a terminal or start a new line in a log.
 #[must_use]
 pub fn printable(name: &str) -> Cow<'_, str> {
     if !name.contains(char::is_control) {
@@ -98,30 +98,39 @@ pub struct Source {
     origin: Arc<dyn Origin>,
 }
 
-/// Where the bytes of a [`Source`] come from: a file, an object of a store.
+/// Where the bytes of a [`Source`] come from: a local file, or an object in a store.
+///
+/// A value stands for one version of one object. To add a store, implement this trait and pass the value to
+/// [`Source::from_origin`] with the [`Identity`] of that version.
 pub trait Origin: fmt::Debug + Send + Sync {
-    /// Identifies the version that is the newest now.
+    /// Looks up the version that is now the newest under the same name. It may differ from the version of this value.
     ///
     /// # Errors
-    /// [`ReadError::NotFound`] if the object no longer exists; otherwise as for opening the source.
+    /// [`ReadError::NotFound`] if the object no longer exists; otherwise the errors of opening the source.
     fn newest(&self) -> BoxFuture<'_, Result<Identity, ReadError>>;
 
-    /// Returns the bytes of `range`, which lies within the source, in order. The stream reads nothing before it is polled, ends
-    /// early only with an error, and gives nothing after an error.
+    /// Returns the stored bytes of `range` in order, in chunks of any length. [`Source::open`] keeps `range` within the source.
+    ///
+    /// The implementation guarantees that
+    /// - the stream reads nothing before its first poll, and dropping it stops all reads;
+    /// - all bytes belong to this version: if the object has changed, the stream fails with [`ReadError::Changed`];
+    /// - the stream gives exactly the bytes of `range`, or ends with an error and gives nothing after it;
+    /// - the stream retries what can be retried. An error that is not permanent means that it gave up;
+    /// - memory is bounded, whatever the length of `range`.
     fn stream(&self, range: Range<u64>) -> BoxStream<'static, Result<Bytes, ReadError>>;
 }
 
 impl Source {
-    /// Makes a source of the version `identity`, whose bytes `origin` gives.
+    /// Creates a source of the version `identity`, whose bytes come from `origin`.
     #[must_use]
     pub fn from_origin(identity: Arc<Identity>, origin: Arc<dyn Origin>) -> Self {
         Self { identity, origin }
     }
 
-    /// What stands where this version was found, as it stands now; none if nothing does.
+    /// Looks up the newest version of the object. Returns `None` if the object no longer exists.
     ///
     /// # Errors
-    /// As for opening the source, except that a missing object is not an error.
+    /// The errors of opening the source, except that a missing object is not an error.
     pub async fn newest(&self) -> Result<Option<Identity>, ReadError> {
         match self.origin.newest().await {
             Ok(identity) => Ok(Some(identity)),
@@ -130,55 +139,58 @@ impl Source {
         }
     }
 
-    /// What names this version.
+    /// Returns the identity of this version.
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
     }
 
-    /// Length in bytes, as it is stored.
+    /// Stored length in bytes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.identity.size_bytes
     }
 
-    /// Whether it has no bytes.
+    /// Returns whether the source has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// This source as the object of a [`Place`].
+    /// Returns a [`Place`] that names this source.
     #[must_use]
     pub fn place(&self) -> Place {
         Place::of(self)
     }
 
-    /// Its bytes from `range.start` up to but without `range.end`, or to the end if that comes first.
+    /// Opens a stream of the bytes from `range.start` up to `range.end` (exclusive), or to the end of the source.
     ///
-    /// Nothing is read before the stream is polled. The stream ends early only with an error, after which it gives nothing
-    /// more. How the bytes are fetched is this function's own affair: those of an object come by several requests at once as
-    /// soon as they are taken faster than one brings them, and up to 6 MiB of them wait in memory. Dropping the stream closes
-    /// all of them.
+    /// The stream keeps the guarantees of [`Origin::stream`]. An S3 object is read by several requests at once when the
+    /// caller takes bytes faster than one request delivers them; up to 6 MiB then wait in memory.
     #[must_use]
     pub fn open(&self, range: Range<u64>) -> SourceStream {
         let range = range.start.min(self.len())..range.end.min(self.len());
         SourceStream(self.origin.stream(range))
     }
 
-    /// The bytes of a short range, whole. The caller bounds its length.
+    /// Reads all bytes of a short range. The caller bounds its length.
     ///
     /// # Errors
-    /// As the stream of [`Source::open`]; a range that goes beyond the end.
+    /// The errors of [`Source::open`]; a range beyond the end of the source; a stream that ends too early.
     pub async fn read(&self, range: Range<u64>) -> Result<Vec<u8>, ReadError> {
         if range.end > self.len() {
             let expected = format!("{} more bytes", range.end - self.len());
             return Err(ReadError::truncated(self.place().at_stored_byte(self.len()), expected));
         }
+        let (end, expected_bytes) = (range.end, range.end.saturating_sub(range.start));
         let mut bytes = Vec::new();
         let mut stream = self.open(range);
         while let Some(chunk) = stream.try_next().await? {
             bytes.extend_from_slice(&chunk);
+        }
+        if bytes.len() as u64 != expected_bytes {
+            let expected = format!("{expected_bytes} bytes in the range that ends here");
+            return Err(ReadError::truncated(self.place().at_stored_byte(end), expected));
         }
         Ok(bytes)
     }
@@ -190,7 +202,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// The bytes of a range of a [`Source`], in order, in chunks as they come.
+/// The bytes of a range of a [`Source`], in order, in the chunks that arrive.
 pub struct SourceStream(BoxStream<'static, Result<Bytes, ReadError>>);
 
 #[cfg(test)]
@@ -219,13 +231,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_characters_in_names_are_escaped_where_they_are_shown() {
+    fn printable_escapes_control_characters() {
         assert_eq!(printable("São Paulo +1.csv"), "São Paulo +1.csv");
         assert_eq!(printable("a\n\u{1b}[2J.csv"), "a\\n\\u{1b}[2J.csv");
     }
 
     #[test]
-    fn the_fingerprint_names_the_version() {
+    fn the_fingerprint_identifies_the_version() {
         let object = Identity {
             bucket: Some("b".to_owned()),
             key: Some("k".to_owned()),

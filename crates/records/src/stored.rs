@@ -54,14 +54,14 @@ impl Stored {
     /// Waits for a chunk. There is none at the end of the stream. Every call after an error is an error.
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         if let Some(error) = self.failed.take() {
-            self.failed = Some(ReadError::Spent);
+            self.failed = Some(ReadError::UsedAfterError);
             return Poll::Ready(Err(error));
         }
         while self.chunk.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_next(cx)) {
                 Some(Ok(chunk)) => self.chunk = chunk,
                 Some(Err(error)) => {
-                    self.failed = Some(ReadError::Spent);
+                    self.failed = Some(ReadError::UsedAfterError);
                     return Poll::Ready(Err(error));
                 }
                 None => break,

@@ -68,14 +68,14 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
 
     /// The next record; none at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::Spent`], because
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::UsedAfterError`], because
     /// part of a record is lost. So does every call after an error.
     ///
     /// # Errors
     /// A record over the limit; whatever the reader gives.
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         if mem::replace(&mut self.busy, true) {
-            return Err(ReadError::Spent);
+            return Err(ReadError::UsedAfterError);
         }
         while !self.window.skip_blank() {
             self.fill().await?;

@@ -47,7 +47,7 @@ async fn decode_from(bytes: &[u8], nth: usize, from: u64) -> Result<Vec<u8>, Rea
         }
         Err(error) => {
             let again = ReadError::from(reader.read(&mut [0; 9]).await.unwrap_err());
-            assert!(matches!(again, ReadError::Spent), "an error does not turn into an end");
+            assert!(matches!(again, ReadError::UsedAfterError), "an error does not turn into an end");
             Err(error.into())
         }
     }

@@ -72,7 +72,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
 
     /// The next element; none at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::Spent`], because
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::UsedAfterError`], because
     /// part of an element may be lost. So does every call after an error.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
     /// objects in the objects that an array lies in; whatever the reader gives.
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         if mem::replace(&mut self.busy, true) {
-            return Err(ReadError::Spent);
+            return Err(ReadError::UsedAfterError);
         }
         let found = self.find().await.map_err(|error| error.called(&self.name))?;
         self.busy = false;

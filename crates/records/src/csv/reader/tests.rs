@@ -43,7 +43,10 @@ async fn drain<R: AsyncRead + Send + Unpin>(mut reader: CsvReader<R>) -> (Vec<Ow
             }),
             Ok(None) => return (records, Ok(reader.position())),
             Err(error) => {
-                assert!(matches!(reader.next().await, Err(ReadError::Spent)), "it does not go on after an error");
+                assert!(
+                    matches!(reader.next().await, Err(ReadError::UsedAfterError)),
+                    "it does not go on after an error"
+                );
                 return (records, Err(error));
             }
         }
@@ -216,7 +219,7 @@ fn a_read_that_was_dropped_is_not_gone_over() {
     let mut reader = CsvReader::new(split, options, Position::START);
     run(async {
         assert!(futures::poll!(Box::pin(reader.next())).is_pending());
-        assert!(matches!(reader.next().await, Err(ReadError::Spent)));
+        assert!(matches!(reader.next().await, Err(ReadError::UsedAfterError)));
     });
 }
 

@@ -43,7 +43,10 @@ async fn drain<R: AsyncRead + Send + Unpin>(reader: &mut JsonReader<R>) -> Outco
             }),
             Ok(None) => return (records, Ok(reader.position())),
             Err(error) => {
-                assert!(matches!(reader.next().await, Err(ReadError::Spent)), "it does not go on after an error");
+                assert!(
+                    matches!(reader.next().await, Err(ReadError::UsedAfterError)),
+                    "it does not go on after an error"
+                );
                 return (records, Err(error));
             }
         }
@@ -344,14 +347,13 @@ proptest! {
 fn what_json_does_not_have_is_told_with_its_place() {
     let alone = Shape::Array { levels: 1, alone: true };
     let deep = Shape::Array { levels: 2, alone: false };
-    let list =
-        "a second list of objects is not read: name the list in the layout (records = …), or take the other one out";
+    let list = "a second list of objects is not supported: name the list in the layout (records = …), or take the other one out";
     let cases = [
         (
             ROOT,
             "1 2]",
             1,
-            "line 1, byte 2: invalid JSON: expected \",\" or \"]\", found \"2\": mend it and ingest again",
+            "line 1, byte 2: invalid JSON: expected \",\" or \"]\", found \"2\": correct the file and ingest it again",
         ),
         (ROOT, "{}\n{}]", 1, "line 2, byte 3: invalid JSON: expected \",\" or \"]\", found \"{\""),
         (ROOT, "1,]", 1, "line 1, byte 2: invalid JSON: expected a value, found \"]\""),
@@ -362,7 +364,12 @@ fn what_json_does_not_have_is_told_with_its_place() {
         (ROOT, "1]x", 1, "line 1, byte 2: invalid JSON: expected the end or another \"[\", found \"x\""),
         (ROOT, "1][2] ,[3]", 2, "line 1, byte 6: invalid JSON: expected the end or another \"[\", found \",\""),
         (ROOT, "1]\"", 1, "line 1, byte 2: invalid JSON: expected the end or another \"[\", found \"\\\"\""),
-        (ROOT, "1\n", 1, "line 2, byte 2: cut short: expected the end of the array, found the end: get a whole copy"),
+        (
+            ROOT,
+            "1\n",
+            1,
+            "line 2, byte 2: cut short: expected the end of the array, found the end: get a complete copy",
+        ),
         (ROOT, "{},{\"a\":[{}", 1, "line 1, byte 3: cut short: expected the end of the value that begins here"),
         (ROOT, "\n{\"a\":\n\"b}", 0, "line 3, byte 7: cut short: expected the end of the string that begins here"),
         (ROOT, "\"a", 0, "line 1, byte 0: cut short: expected the end of the string that begins here"),
@@ -451,6 +458,6 @@ fn errors_are_named_and_a_read_that_was_dropped_is_not_gone_over() {
     let mut reader = JsonReader::new(Split::new(b"{}{}", &[3]), Shape::Values, Position::START, true);
     run(async {
         assert!(futures::poll!(Box::pin(reader.next())).is_pending());
-        assert!(matches!(reader.next().await, Err(ReadError::Spent)));
+        assert!(matches!(reader.next().await, Err(ReadError::UsedAfterError)));
     });
 }
