@@ -1,4 +1,4 @@
-//! What a source is, told from its bytes and never from its name.
+//! Detects the container of a source from its content, never from its name.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,29 +14,29 @@ use super::zip;
 pub enum Container {
     /// The bytes are the data.
     Plain,
-    /// One or several gzip members.
+    /// One or more gzip members.
     Gzip,
-    /// One or several zstd frames.
+    /// One or more zstd frames.
     Zstd,
     /// A zip archive.
     Zip,
 }
 
-/// What a source is and what it holds.
+/// The container of a source and its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contents {
     /// How it holds its data.
     pub container: Container,
-    /// Its files, in the order of the archive's directory; the object itself where it is no archive.
+    /// The files of an archive in the order of its directory, or else one entry for the object itself.
     pub entries: Vec<Entry>,
 }
 
-/// Bytes looked at to tell what a source is: more than any signature below.
+/// Bytes read to detect the container: more than any signature below.
 const HEAD_BYTES: u64 = 16;
 
 const GZIP: &[u8] = b"\x1f\x8b\x08";
 const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd";
-/// What a zstd frame begins with that is to be skipped, behind a first byte of 0x50 to 0x5f.
+/// The signature of a skippable zstd frame, after a first byte of 0x50 to 0x5f.
 const ZSTD_SKIPPED: &[u8] = b"\x2a\x4d\x18";
 const ZIP: &[u8] = b"PK\x03\x04";
 /// A zip without entries begins with the end of its directory.
@@ -44,13 +44,13 @@ const ZIP_EMPTY: &[u8] = b"PK\x05\x06";
 /// A zip that was made to be split begins with this mark.
 const ZIP_SPANNED: &[u8] = b"PK\x07\x08";
 
-/// Formats that are not read, by what stands at this byte of them, so that they are told by name and not as a header that
-/// no layout knows. None of these can begin a header line.
-const UNREAD: [(usize, &[u8], &str, &str); 8] = [
+/// Formats that are not supported: offset and bytes of the signature, name and remedy. They are named, because the message
+/// would otherwise be about an unknown header. No signature can begin a header line.
+const UNSUPPORTED: [(usize, &[u8], &str, &str); 8] = [
     (0, b"\xfd7zXZ\0", "xz", "compress it with gzip"),
     (4, b"1AY&SY", "bzip2", "compress it with gzip"),
-    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", "pack it as zip or gzip"),
-    (0, b"Rar!\x1a\x07", "RAR", "pack it as zip or gzip"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", "compress it as zip or gzip"),
+    (0, b"Rar!\x1a\x07", "RAR", "compress it as zip or gzip"),
     (0, b"PAR1\x15", "Parquet", "export it as CSV"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV UTF-8"),
     (0, b"\xff\xfe", "UTF-16", "save it as UTF-8"),
@@ -58,18 +58,18 @@ const UNREAD: [(usize, &[u8], &str, &str); 8] = [
 ];
 
 impl Contents {
-    /// Looks at the first bytes of `source`, and at the directory of an archive.
+    /// Reads the first bytes of `source`, and the directory of an archive.
     ///
     /// # Errors
-    /// A source that cannot be read; a zip that is cut short, damaged or over the limits of its directory; a format that is
-    /// not read.
+    /// A source that cannot be read; a zip that is cut short, damaged or over the limits of its directory; an unsupported
+    /// format.
     pub async fn inspect(source: &Source) -> Result<Self, ReadError> {
         let head = source.read(0..source.len().min(HEAD_BYTES)).await?;
         if [ZIP, ZIP_EMPTY, ZIP_SPANNED].iter().any(|signature| head.starts_with(signature)) {
             return Ok(Self { container: Container::Zip, entries: zip::directory(source).await? });
         }
-        let is_unread = |at: usize, mark: &[u8]| head.get(at..).is_some_and(|bytes| bytes.starts_with(mark));
-        if let Some((.., name, remedy)) = UNREAD.iter().find(|(at, mark, ..)| is_unread(*at, mark)) {
+        let is_unsupported = |at: usize, mark: &[u8]| head.get(at..).is_some_and(|bytes| bytes.starts_with(mark));
+        if let Some((.., name, remedy)) = UNSUPPORTED.iter().find(|(at, mark, ..)| is_unsupported(*at, mark)) {
             return Err(ReadError::unsupported(source.place(), *name, remedy));
         }
         let (container, compression) = if head.starts_with(GZIP) {

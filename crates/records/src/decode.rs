@@ -1,4 +1,4 @@
-//! The decoded bytes of an entry.
+//! Decodes the bytes of an entry.
 
 use std::io;
 use std::pin::Pin;
@@ -15,34 +15,35 @@ use super::source::Source;
 use super::stored::Stored;
 use super::zip;
 
-/// Decoded bytes thrown away at once on the way to where reading shall begin.
+/// Decoded bytes discarded in one step before the start position.
 const SKIP_BYTES: usize = 128 * 1024;
 
-/// Logarithm of the bytes of decoded text that a zstd frame may refer back to, which are held in memory: 32 MiB. `zstd` takes at
-/// most 8 MiB up to level 19, and 128 MiB by `--ultra -22` and `--long`.
+/// Base-2 logarithm of the largest zstd window, which is held in memory: 32 MiB. `zstd` uses at most 8 MiB up to level 19, and
+/// 128 MiB with `--ultra -22` and `--long`.
 const ZSTD_WINDOW_LOG_LIMIT: u32 = 25;
 
-/// What the decoder says of a frame whose window is over the limit.
+/// Part of the decoder's message for a frame whose window is over the limit.
 const ZSTD_WINDOW_ERROR: &str = "too much memory";
 
-/// Such stretches before other tasks get their turn: a few milliseconds.
+/// Steps of [`SKIP_BYTES`] before the task yields: a few milliseconds.
 const SKIPS_A_TURN: u32 = 32;
 
 /// Opens an entry at byte `from` of its decoded bytes.
 ///
-/// A plain or stored entry is read from there; a compressed one is decoded from its start, and what lies before is thrown
-/// away; so it is with a stored one that has a checksum, where that shall be `checked`. The checksum is compared whenever all of
-/// the entry was read: always but for a stored entry opened behind its start. (A plain object has none.)
+/// A plain or stored entry is read from that byte. A compressed entry is decoded from its start, and the bytes before `from` are
+/// discarded. A stored entry with a checksum is also read from its start if `checked` is set. The checksum is verified whenever
+/// the whole entry is read, which is always except for a stored entry opened after its start without `checked`. A plain object
+/// has no checksum.
 ///
 /// # Errors
-/// An entry that is not supported; a start behind its end; a damaged local header; a source that cannot be read.
+/// An unsupported entry; a start after the end of the entry; a damaged local header; a source that cannot be read.
 pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool) -> Result<DecodedReader, ReadError> {
     let place = Place { entry: entry.name.clone(), ..source.place() };
     if let Some(reason) = &entry.unsupported {
-        return Err(ReadError::unsupported(place, format!("this entry ({reason})"), "pack it anew, by deflate"));
+        return Err(ReadError::unsupported(place, format!("this entry ({reason})"), "compress it again with deflate"));
     }
-    if entry.size.is_some_and(|size| from > size) {
-        let found = format!("{} bytes", entry.size.unwrap_or_default());
+    if let Some(size) = entry.size.filter(|size| from > *size) {
+        let found = format!("{size} bytes");
         return Err(ReadError::corrupt(place, format!("at least {from} decoded bytes"), found));
     }
     let start = match &entry.name {
@@ -56,63 +57,63 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
         Compression::Stored => Some(0),
         Compression::Gzip | Compression::Deflate | Compression::Zstd => None,
     };
-    let origin = start + seek.unwrap_or_default();
+    let origin = start + seek.unwrap_or(0);
     let stored = Stored::new(source.open(origin..end), origin..end);
     let inner = match entry.compression {
-        Compression::None | Compression::Stored => Inner::Raw(stored),
+        Compression::None | Compression::Stored => Decoder::Raw(stored),
         Compression::Gzip => {
             let mut decoder = GzipDecoder::new(stored);
             decoder.multiple_members(true);
-            Inner::Gzip(Box::new(decoder))
+            Decoder::Gzip(Box::new(decoder))
         }
-        Compression::Deflate => Inner::Deflate(Box::new(DeflateDecoder::new(stored))),
+        Compression::Deflate => Decoder::Deflate(Box::new(DeflateDecoder::new(stored))),
         Compression::Zstd => {
             let window = DParameter::window_log_max(ZSTD_WINDOW_LOG_LIMIT);
             let mut decoder = ZstdDecoder::with_params(stored, &[window]);
             decoder.multiple_members(true);
-            Inner::Zstd(Box::new(decoder))
+            Decoder::Zstd(Box::new(decoder))
         }
     };
     let whole = seek.is_none_or(|from| from == 0);
     let crc32 = entry.crc32.filter(|_| whole).map(|expected| (Hasher::new(), expected));
     let (decoded, skip) = seek.map_or((0, from), |seek| (seek, from - seek));
-    let (size, state, deferred, scratch) = (entry.size, State::Open, None, Vec::new());
+    let (size, state, deferred, scratch) = (entry.size, ReadState::Open, None, Vec::new());
     Ok(DecodedReader { inner, place, decoded, skip, size, crc32, state, deferred, scratch })
 }
 
-/// The decoded bytes of an entry. Ends only where the entry ends; what is cut short or damaged is an error.
+/// Reads the decoded bytes of an entry. The reader ends only at the end of the entry; missing or damaged bytes are errors.
 #[derive(Debug)]
 pub struct DecodedReader {
-    inner: Inner,
+    inner: Decoder,
     place: Place,
-    /// Decoded bytes that have come out of `inner`, with those before its start.
+    /// Position in the decoded entry: the bytes from `inner`, and the bytes before its start.
     decoded: u64,
-    /// Decoded bytes still to be thrown away.
+    /// Decoded bytes still to be discarded.
     skip: u64,
     size: Option<u64>,
     crc32: Option<(Hasher, u32)>,
-    state: State,
+    state: ReadState,
     /// An error that came together with decoded bytes: the next poll returns it.
     deferred: Option<ReadError>,
     scratch: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ReadState {
     Open,
     Ended,
     Failed,
 }
 
 #[derive(Debug)]
-enum Inner {
+enum Decoder {
     Raw(Stored),
     Gzip(Box<GzipDecoder<Stored>>),
     Deflate(Box<DeflateDecoder<Stored>>),
     Zstd(Box<ZstdDecoder<Stored>>),
 }
 
-impl Inner {
+impl Decoder {
     fn stored(&self) -> &Stored {
         match self {
             Self::Raw(stored) => stored,
@@ -133,19 +134,19 @@ impl Inner {
 }
 
 impl DecodedReader {
-    /// Object and entry, to name them in errors of what reads from this.
+    /// Returns object and entry, for errors of a reader on top of this one.
     #[must_use]
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// Decoded bytes so far, those before the start included.
+    /// Returns the number of decoded bytes so far, including the bytes before the start.
     #[must_use]
     pub fn decoded_bytes(&self) -> u64 {
         self.decoded
     }
 
-    /// Byte of the object up to which it has been read.
+    /// Returns the byte of the object up to which it has been read.
     #[must_use]
     pub fn stored_byte(&self) -> u64 {
         self.inner.stored().at()
@@ -172,7 +173,7 @@ impl DecodedReader {
             Ok(()) if new_bytes > 0 => {}
             Ok(()) => {
                 self.check_end()?;
-                self.state = State::Ended;
+                self.state = ReadState::Ended;
             }
             Err(error) if new_bytes > 0 => self.deferred = Some(error),
             Err(error) => return Poll::Ready(Err(error)),
@@ -183,14 +184,14 @@ impl DecodedReader {
     fn check_end(&mut self) -> Result<(), ReadError> {
         let (place, left) = (self.here(), self.inner.stored().left());
         if left > 0 {
-            let found = format!("{left} more bytes behind it");
+            let found = format!("{left} more bytes after it");
             return Err(ReadError::corrupt(place, "the end of the compressed data", found));
         }
         if let Some(size) = self.size.filter(|size| *size != self.decoded) {
             return Err(ReadError::corrupt(place, format!("{size} decoded bytes"), self.decoded.to_string()));
         }
         if self.skip > 0 {
-            let expected = format!("{} more decoded bytes before the one to begin with", self.skip);
+            let expected = format!("{} more decoded bytes before the start position", self.skip);
             return Err(ReadError::corrupt(place, expected, "the end"));
         }
         let Some((hasher, expected)) = self.crc32.take() else { return Ok(()) };
@@ -204,28 +205,28 @@ impl DecodedReader {
 
     fn here(&self) -> Place {
         let place = self.place.clone().at_byte(self.decoded);
-        if matches!(self.inner, Inner::Raw(_)) && self.place.entry.is_none() {
+        if matches!(self.inner, Decoder::Raw(_)) && self.place.entry.is_none() {
             return place;
         }
         place.at_stored_byte(self.inner.stored().at())
     }
 
-    /// Tells a source that cannot be read from one that is damaged.
+    /// Distinguishes a source that cannot be read from damaged data.
     fn explain(&self, error: io::Error) -> ReadError {
         let error = match error.downcast::<ReadError>() {
             Ok(error) => return error,
             Err(error) => error,
         };
         let what = match self.inner {
-            Inner::Gzip(_) => "gzip",
-            Inner::Zstd(_) => "zstd",
+            Decoder::Gzip(_) => "gzip",
+            Decoder::Zstd(_) => "zstd",
             _ => "deflate",
         };
         if what == "zstd" && error.to_string().contains(ZSTD_WINDOW_ERROR) {
-            let remedy = "compress it without --ultra and --long: at most 32 MiB are held";
-            return ReadError::unsupported(self.here(), "a zstd frame that refers back too far", remedy);
+            let remedy = "compress it without --ultra and --long: the window may have at most 32 MiB";
+            return ReadError::unsupported(self.here(), "a zstd frame with a window over the limit", remedy);
         }
-        // Those of gzip and deflate take all there is before they complain of an early end, and do it by another kind.
+        // The gzip and deflate decoders report an early end only after they take all input, and as another kind of error.
         let is_at_end = self.inner.stored().left() == 0;
         if error.kind() == io::ErrorKind::UnexpectedEof
             || (what != "zstd" && is_at_end && error.kind() == io::ErrorKind::Other)
@@ -240,7 +241,7 @@ impl DecodedReader {
         scratch.resize(SKIP_BYTES, 0);
         let mut turns = 0;
         let done = loop {
-            if self.skip == 0 || self.state == State::Ended {
+            if self.skip == 0 || self.state == ReadState::Ended {
                 break Poll::Ready(Ok(()));
             }
             if turns == SKIPS_A_TURN {
@@ -266,17 +267,17 @@ impl AsyncRead for DecodedReader {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         match this.state {
-            State::Failed => return Poll::Ready(Err(ReadError::UsedAfterError.into())),
-            State::Ended => return Poll::Ready(Ok(())),
-            State::Open if buf.remaining() == 0 => return Poll::Ready(Ok(())),
-            State::Open => {}
+            ReadState::Failed => return Poll::Ready(Err(ReadError::UsedAfterError.into())),
+            ReadState::Ended => return Poll::Ready(Ok(())),
+            ReadState::Open if buf.remaining() == 0 => return Poll::Ready(Ok(())),
+            ReadState::Open => {}
         }
         let read = match if this.skip > 0 { this.poll_skip(cx) } else { Poll::Ready(Ok(())) } {
-            Poll::Ready(Ok(())) if this.state == State::Open => this.poll_decode(cx, buf),
+            Poll::Ready(Ok(())) if this.state == ReadState::Open => this.poll_decode(cx, buf),
             other => other,
         };
         if let Poll::Ready(Err(_)) = read {
-            this.state = State::Failed;
+            this.state = ReadState::Failed;
         }
         read.map_err(io::Error::from)
     }

@@ -1,4 +1,4 @@
-//! One stretch of data in a source, and how its bytes are stored.
+//! One entry of a source, and how its bytes are stored.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// Not at all: the object itself.
+    /// Uncompressed: the object itself.
     None,
-    /// One or several gzip members: the object itself.
+    /// One or more gzip members: the object itself.
     Gzip,
-    /// One or several zstd frames: the object itself, or in a zip.
+    /// One or more zstd frames: the object itself, or an entry of a zip.
     Zstd,
-    /// Raw deflate, in a zip.
+    /// Raw deflate in a zip.
     Deflate,
-    /// Not at all, in a zip.
+    /// Uncompressed in a zip.
     Stored,
 }
 
@@ -32,25 +32,25 @@ impl fmt::Display for Compression {
     }
 }
 
-/// One stretch of data in a source: the object itself, or a file in an archive.
+/// An entry of a source: the object itself, or a file in an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its name in the archive; none for the object itself.
+    /// Name in the archive; `None` for the object itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// How its bytes are stored.
     pub compression: Compression,
-    /// First byte in the object; in a zip, of the entry's local header.
+    /// First byte in the object; in a zip, the first byte of the local header.
     pub offset: u64,
-    /// Stored bytes.
+    /// Number of stored bytes.
     pub compressed_size: u64,
-    /// Decoded bytes, where the archive tells.
+    /// Number of decoded bytes, if the archive states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// CRC-32 of the decoded bytes, where the archive tells.
+    /// CRC-32 of the decoded bytes, if the archive states it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc32: Option<u32>,
-    /// Why it cannot be read; none if it can.
+    /// The reason why the entry cannot be read; `None` if it can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<String>,
 }

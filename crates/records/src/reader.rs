@@ -1,4 +1,4 @@
-//! Records of either format.
+//! Reads records of either format.
 
 use tokio::io::AsyncRead;
 
@@ -7,22 +7,22 @@ use super::error::{Place, ReadError};
 use super::json::JsonReader;
 use super::record::{Format, Position, RawRecord};
 
-/// Reads records one after the other, of CSV or of JSON.
+/// Reads CSV or JSON records one after the other.
 #[derive(Debug)]
 #[allow(
     clippy::large_enum_variant,
-    reason = "there is one of a segment, and in a box each record would be a step further"
+    reason = "a segment has one reader, and a box would add an indirection to each record"
 )]
 pub enum RecordReader<R> {
-    /// Of CSV, at most [`RECORD_LIMIT_BYTES`] each.
+    /// CSV records of at most [`RECORD_LIMIT_BYTES`].
     Csv(CsvReader<R>),
-    /// Of JSON, at most [`super::json::ELEMENT_LIMIT_BYTES`] each.
+    /// JSON elements of at most [`super::json::ELEMENT_LIMIT_BYTES`].
     Json(JsonReader<R>),
 }
 
 impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
-    /// Reads from `reader`, whose first byte stands at `start`: where the data of the entry begins if `is_beginning`, else
-    /// where a record begins, or what [`RawRecord::next`] or [`RecordReader::position`] gave.
+    /// Reads from `reader`, whose first byte is at `start`: the beginning of the data if `is_beginning`, or else the beginning
+    /// of a record, or a position returned by [`RawRecord::next`] or [`RecordReader::position`].
     #[must_use]
     pub fn new(reader: R, format: Format, start: Position, is_beginning: bool) -> Self {
         match format {
@@ -34,7 +34,7 @@ impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
         }
     }
 
-    /// Names object and entry for errors.
+    /// Sets the object and entry for errors.
     #[must_use]
     pub fn called(self, name: &Place) -> Self {
         match self {
@@ -43,10 +43,10 @@ impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
         }
     }
 
-    /// The next record; none at the end. Not safe to cancel: see [`CsvReader::next`].
+    /// Reads the next record; returns `None` at the end. Not safe to cancel: see [`CsvReader::next`].
     ///
     /// # Errors
-    /// As [`CsvReader::next`] and [`JsonReader::next`].
+    /// The errors of [`CsvReader::next`] and [`JsonReader::next`].
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         match self {
             Self::Csv(reader) => reader.next().await,
@@ -54,7 +54,7 @@ impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
         }
     }
 
-    /// Where the next record's search begins: behind the last record given, or at the end behind all.
+    /// Returns where the search for the next record starts: after the last returned record, or at the end of the data.
     #[must_use]
     pub fn position(&self) -> Position {
         match self {
@@ -63,7 +63,7 @@ impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
         }
     }
 
-    /// The reader it reads from, which is ahead of the records by up to a buffer.
+    /// Returns the underlying reader, which is ahead of the records by up to one buffer.
     #[must_use]
     pub fn reader(&self) -> &R {
         match self {

@@ -1,16 +1,16 @@
-//! What the formats share: where a record stands, and what of it is given on.
+//! What the formats share: the position of a record and its content.
 
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a record's raw text that [`RawRecord::raw`] gives: what a reject keeps.
+/// The most bytes of raw text that [`RawRecord::raw`] returns. A reject keeps this text.
 pub const RAW_LIMIT_BYTES: usize = 4096;
 
 /// The byte order mark of UTF-8.
 pub(crate) const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// What the bytes of an entry are.
+/// The format of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
@@ -23,45 +23,46 @@ pub enum Format {
     Json(Shape),
 }
 
-/// How the elements of a JSON entry lie in it.
+/// How the elements of a JSON entry are arranged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
-    /// One value a line (NDJSON). A line ends only at LF.
+    /// One value per line (NDJSON). A line ends only at LF.
     Lines,
-    /// Values one behind the other, with or without spaces between them: one object alone, or several.
+    /// One or more values, one after the other, with or without white space between them.
     Values,
     /// Elements of an array.
     Array {
-        /// Objects that the array lies in. Of none: it is the root, and several may follow one another (`[…][…]`).
+        /// Number of objects around the array. With 0 the array is the root, and more arrays can follow (`[…][…]`).
         levels: u32,
-        /// Whether lists of objects that come behind it in those objects are passed over, since somebody has named this one.
+        /// Whether to skip other lists of objects after this array in those objects, because a layout names this array.
         alone: bool,
     },
 }
 
-/// A place between two records.
+/// A position between two records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     /// Byte of the decoded entry, from 0.
     pub byte: u64,
-    /// Physical line of that byte, from 1. In CSV LF, CRLF and a CR alone end a line, within quotes too; in JSON LF does.
+    /// Physical line of that byte, counted from 1. In CSV a line ends at LF, CRLF or a single CR, also within quotes; in JSON only
+    /// at LF.
     pub line: u64,
 }
 
 impl Position {
-    /// Where an entry begins.
+    /// The start of an entry.
     pub const START: Self = Self { byte: 0, line: 1 };
 }
 
-/// What a record holds.
+/// The content of a record.
 #[derive(Debug, Clone, Copy)]
 pub enum Content<'a> {
     /// The fields of a CSV record, unquoted.
     Fields(Fields<'a>),
-    /// A JSON element as it stands in the source, not yet parsed.
+    /// A JSON element as it is in the source, not yet parsed.
     Json(&'a [u8]),
-    /// A JSON element over the limit. Of it only its place and the beginning of its text are known.
+    /// A JSON element over the limit. Only its position and the beginning of its text are known.
     TooLong,
 }
 
@@ -73,25 +74,25 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Stretches of `text`, in order. What does not stand in it is empty.
+    /// Creates fields from ranges of `text`, in order. The reader computes the ranges, and all of them are within `text`.
     #[must_use]
     pub fn new(text: &'a [u8], bounds: &'a [Range<usize>]) -> Self {
         Self { text, bounds }
     }
 
-    /// The text that they stand in. Between them there is nothing, or ASCII.
+    /// Returns the text that holds the fields. Between the fields it holds only ASCII or nothing.
     #[must_use]
     pub fn text(&self) -> &'a [u8] {
         self.text
     }
 
-    /// Where they stand in the text.
+    /// Returns the range of each field in the text.
     #[must_use]
     pub fn bounds(&self) -> &'a [Range<usize>] {
         self.bounds
     }
 
-    /// Each by itself.
+    /// Returns the fields one after the other.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let text = self.text;
@@ -99,7 +100,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Fields with a text of their own, one right behind the other.
+/// Fields that own their text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldsBuf {
     text: Vec<u8>,
@@ -107,13 +108,13 @@ pub struct FieldsBuf {
 }
 
 impl FieldsBuf {
-    /// Them, borrowed.
+    /// Borrows the fields.
     #[must_use]
     pub fn as_fields(&self) -> Fields<'_> {
         Fields::new(&self.text, &self.bounds)
     }
 
-    /// Holds these instead.
+    /// Replaces the fields.
     pub(super) fn set(&mut self, fields: impl IntoIterator<Item = impl AsRef<[u8]>>) {
         self.text.clear();
         self.bounds.clear();
@@ -136,34 +137,35 @@ impl<T: AsRef<[u8]>> FromIterator<T> for FieldsBuf {
 /// One record, borrowed from its reader.
 #[derive(Debug, Clone, Copy)]
 pub struct RawRecord<'a> {
-    /// What it holds.
+    /// Content of the record.
     pub content: Content<'a>,
-    /// Its first byte.
+    /// First byte of the record.
     pub byte: u64,
-    /// Behind its last byte, line end not counted.
+    /// The byte after the last byte, without the line end.
     pub end: u64,
-    /// Physical line of its first byte, from 1.
+    /// Physical line of the first byte, counted from 1.
     pub line: u64,
-    /// Whether the input ends within its last field's quotes: it is cut, or a quote is never closed. Never so in JSON.
+    /// Whether the input ends within the quotes of the last field: the input is cut, or a quote is never closed. Always false in
+    /// JSON.
     pub unclosed_quote: bool,
     pub(super) raw: &'a [u8],
     pub(super) next: Position,
 }
 
 impl<'a> RawRecord<'a> {
-    /// Its text as it stands in the source, at most [`RAW_LIMIT_BYTES`] of it, line end not counted.
+    /// Returns the text of the record as it is in the source, at most [`RAW_LIMIT_BYTES`], without the line end.
     #[must_use]
     pub fn raw(&self) -> &'a [u8] {
         self.raw.get(..RAW_LIMIT_BYTES).unwrap_or(self.raw)
     }
 
-    /// Where the next record's search begins. A new reader that starts there gives the very same later records.
+    /// Returns where the search for the next record starts. A new reader that starts there returns the same later records.
     #[must_use]
     pub fn next(&self) -> Position {
         self.next
     }
 
-    /// The byte of [`RawRecord::next`].
+    /// Returns the byte of [`RawRecord::next`].
     #[must_use]
     pub fn next_byte(&self) -> u64 {
         self.next.byte
@@ -175,9 +177,9 @@ impl<'a> RawRecord<'a> {
 mod tests {
     use super::*;
 
-    /// It stands in plans, which a later version of the program reads.
+    /// Plans store the format, and a later version of the program reads them.
     #[test]
-    fn a_format_has_one_text() {
+    fn the_stored_text_of_a_format_does_not_change() {
         let cases = [
             (Format::Csv { delimiter: b';' }, r#"{"csv":{"delimiter":59}}"#),
             (Format::Json(Shape::Lines), r#"{"json":"lines"}"#),

@@ -1,4 +1,4 @@
-//! The stored bytes of an entry, counted, and gathered for the decoders.
+//! Counts the stored bytes of an entry, and gathers small chunks for the decoders.
 
 use std::io;
 use std::mem;
@@ -13,40 +13,40 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use super::error::ReadError;
 use super::source::SourceStream;
 
-/// Bytes given to a decoder at once, as far as they are there: the body of an S3 object comes as the network gives it, over TLS in
-/// records of at most 16 KiB (RFC 8446, section 5.1).
+/// Bytes gathered for one call of a decoder, if they have arrived. The body of an S3 object arrives in small chunks: a TLS record
+/// has at most 16 KiB (RFC 8446, section 5.1).
 const GATHER_BYTES: usize = 128 * 1024;
 
 /// The stored bytes of an entry.
 #[derive(Debug)]
 pub(super) struct Stored {
     stream: SourceStream,
-    /// What has come of the stream and is not yet taken.
+    /// Bytes that have arrived and are not yet consumed.
     chunk: Bytes,
-    /// Several chunks of a stream, put together.
+    /// Several chunks of the stream in one buffer.
     gathered: Vec<u8>,
-    /// Bytes of `gathered` that are taken.
+    /// Number of bytes of `gathered` that are consumed.
     taken: usize,
-    /// What the next look at the stream returns: an error that came after the gathered bytes, or that reading has failed.
+    /// The error of the next call: one that arrived after the gathered bytes, or that reading has already failed.
     failed: Option<ReadError>,
-    /// Byte of the object that comes next.
+    /// Next byte of the object.
     at: u64,
     end: u64,
 }
 
 impl Stored {
-    /// Reads from a stream that gives this range of an object.
+    /// Reads from a stream of this range of an object.
     pub(super) fn new(stream: SourceStream, range: Range<u64>) -> Self {
         let (chunk, gathered) = (Bytes::new(), Vec::new());
         Self { stream, chunk, gathered, taken: 0, failed: None, at: range.start, end: range.end }
     }
 
-    /// Byte of the object that comes next.
+    /// Next byte of the object.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Bytes that are left.
+    /// Returns the number of bytes that remain.
     pub(super) fn left(&self) -> u64 {
         self.end.saturating_sub(self.at)
     }
@@ -70,7 +70,7 @@ impl Stored {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts chunks together that are there, until they are enough.
+    /// Gathers the chunks that have arrived, up to [`GATHER_BYTES`].
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
         ready!(self.poll_chunk(cx))?;
         if self.chunk.len() >= GATHER_BYTES {
@@ -128,7 +128,7 @@ impl AsyncBufRead for Stored {
             let amount = amount.min(self.chunk.len());
             self.chunk.advance(amount);
             if self.chunk.is_empty() {
-                // Its memory can be used again.
+                // Releases the memory of the chunk.
                 self.chunk = Bytes::new();
             }
         } else {

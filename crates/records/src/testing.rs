@@ -1,4 +1,4 @@
-//! What the tests of the readers read from.
+//! Inputs for the tests of the readers.
 
 use std::io;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use super::error::ReadError;
 use super::source::{Identity, Origin, Source};
 
-/// Gives its bytes in stretches of these lengths, over and over, and is not ready before each.
+/// Gives its bytes in pieces of these lengths in turn, and is pending once before each piece.
 pub(super) struct Split<'a> {
     bytes: &'a [u8],
     lengths: &'a [usize],
@@ -43,7 +43,7 @@ impl AsyncRead for Split<'_> {
     }
 }
 
-/// So many bytes of one kind behind others, counted as they are taken.
+/// A head followed by many equal bytes. Counts the bytes that are read.
 pub(super) struct Endless {
     head: &'static [u8],
     byte: u8,
@@ -77,13 +77,13 @@ impl AsyncRead for Endless {
     }
 }
 
-/// Waits for a future.
+/// Runs a future to its end.
 #[allow(clippy::unwrap_used, reason = "a test that fails by panicking is a test that fails")]
 pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
-/// An origin in memory. Gives its bytes in chunks of one length, then fails if it is told to.
+/// An origin in memory. Gives its bytes in chunks of one length, and can break at a byte.
 #[derive(Debug)]
 pub(super) struct Memory {
     pub(super) bytes: Bytes,

@@ -1,4 +1,4 @@
-//! The directory of a zip, read by ranges and streamed, by the `.ZIP File Format Specification` (APPNOTE) 6.3.
+//! Reads the directory of a zip as a stream, by the `.ZIP File Format Specification` (APPNOTE) 6.3.
 
 use bytes::Bytes;
 use tokio::io::AsyncReadExt;
@@ -8,10 +8,10 @@ use super::entry::{Compression, Entry};
 use super::error::{Place, ReadError};
 use super::source::{Source, SourceStream};
 
-/// Entries of an archive. A Portal archive has three; each becomes part of the plan, which is held in memory.
+/// The most entries of an archive. An archive of the Portal has three. The plan holds all entries in memory.
 const ENTRIES_LIMIT: usize = 10_000;
 
-/// Bytes of an archive's directory: 800 for each of [`ENTRIES_LIMIT`] entries. Bounds the names held in memory.
+/// The most bytes of the directory of an archive: 800 for each of [`ENTRIES_LIMIT`] entries. Bounds the names in memory.
 const DIRECTORY_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Length of a local file header without its name and extra field.
@@ -34,23 +34,19 @@ const METHOD_ZSTD: u16 = 93;
 const FLAG_ENCRYPTED: u16 = 1;
 const FLAG_UTF8: u16 = 1 << 11;
 
-/// Fields of a record, little endian, one after the other. What lies behind the end reads as zero, so that a record is
-/// checked for its length once and not at every field.
-struct Fields<'a>(&'a [u8]);
+/// Reads the little-endian fields of a record one after the other. The caller checks the length of the record first.
+struct FieldReader<'a>(&'a [u8]);
 
-impl Fields<'_> {
+impl FieldReader<'_> {
+    #[expect(clippy::expect_used, reason = "every record is checked for its length before its fields are read")]
     fn take<const N: usize>(&mut self) -> [u8; N] {
-        match self.0.split_first_chunk() {
-            Some((first, rest)) => {
-                self.0 = rest;
-                *first
-            }
-            None => [0; N],
-        }
+        let (first, rest) = self.0.split_first_chunk().expect("a record of the zip has all of its fields");
+        self.0 = rest;
+        *first
     }
 
     fn skip(&mut self, bytes: usize) -> &mut Self {
-        self.0 = self.0.get(bytes..).unwrap_or_default();
+        self.0 = self.0.split_at(bytes).1;
         self
     }
 
@@ -67,9 +63,9 @@ impl Fields<'_> {
     }
 }
 
-/// Where the directory lies.
+/// Where the directory is.
 #[derive(Debug, Clone, Copy)]
-struct End {
+struct DirectoryBounds {
     start: u64,
     size: u64,
     entries: u64,
@@ -77,12 +73,12 @@ struct End {
     exact: bool,
 }
 
-/// The files of the archive, in the order of its directory, without its folders.
+/// Reads the entries of the archive, in the order of its directory, without its folders.
 pub(super) async fn directory(source: &Source) -> Result<Vec<Entry>, ReadError> {
     let end = find_end(source).await?;
     if end.size > DIRECTORY_LIMIT_BYTES {
         let found = format!("a zip with a directory of {} bytes", end.size);
-        return Err(ReadError::unsupported(source.place(), found, "split it: at most 8 MiB of directory are read"));
+        return Err(ReadError::unsupported(source.place(), found, "split it: a directory may have at most 8 MiB"));
     }
     let mut reader = DirectoryReader::new(source, end);
     let (mut entries, mut extents, mut count) = (Vec::new(), Vec::new(), 0_u64);
@@ -103,8 +99,8 @@ pub(super) async fn directory(source: &Source) -> Result<Vec<Entry>, ReadError> 
     Ok(entries)
 }
 
-/// Local header and data of two entries may not lie over one another, nor over the directory: a zip that does so decodes to
-/// many times what it could hold.
+/// Checks that entries (local header and data) overlap neither one another nor the directory. A zip with overlaps can decode to
+/// many times its possible size.
 fn check_extents(source: &Source, mut extents: Vec<(u64, u64)>, limit: u64) -> Result<(), ReadError> {
     extents.sort_unstable();
     let nexts = extents.iter().skip(1).map(|(start, _)| *start).chain([limit]);
@@ -118,14 +114,14 @@ fn check_extents(source: &Source, mut extents: Vec<(u64, u64)>, limit: u64) -> R
     Ok(())
 }
 
-async fn find_end(source: &Source) -> Result<End, ReadError> {
+async fn find_end(source: &Source) -> Result<DirectoryBounds, ReadError> {
     let tail_bytes = (END64_LOCATOR_BYTES + END_BYTES + COMMENT_LIMIT_BYTES) as u64;
     let tail_start = source.len().saturating_sub(tail_bytes);
     let tail = source.read(tail_start..source.len()).await?;
     let cut =
         || ReadError::truncated(source.place().at_stored_byte(source.len()), "the directory of the zip at its end");
     let at = (0..tail.len()).rev().find(|at| is_end(&tail, *at)).ok_or_else(cut)?;
-    let mut fields = Fields(tail.get(at..).unwrap_or_default());
+    let mut fields = FieldReader(tail.split_at(at).1);
     fields.skip(4);
     let (disk, start_disk) = (fields.u16(), fields.u16());
     let (entries, size, start) = (fields.skip(2).u16(), fields.u32(), fields.u32());
@@ -134,13 +130,13 @@ async fn find_end(source: &Source) -> Result<End, ReadError> {
     let locator = locator.filter(|locator| locator.starts_with(&END64_LOCATOR_SIGNATURE));
     let (end, limit) = match locator {
         Some(locator) => {
-            let end64_at = Fields(locator).skip(8).u64();
-            (find_end64(source, end64_at, end_at).await?, end64_at)
+            let end64_at = FieldReader(locator).skip(8).u64();
+            (read_zip64_end(source, end64_at, end_at).await?, end64_at)
         }
         None if disk != start_disk || (disk != 0 && disk != u16::MAX) => return Err(split(source)),
         None => {
             let (start, size) = (u64::from(start), u64::from(size));
-            (End { start, size, entries: u64::from(entries), exact: false }, end_at)
+            (DirectoryBounds { start, size, entries: u64::from(entries), exact: false }, end_at)
         }
     };
     if end.start.checked_add(end.size).is_none_or(|directory_end| directory_end > limit) {
@@ -151,41 +147,43 @@ async fn find_end(source: &Source) -> Result<End, ReadError> {
     Ok(end)
 }
 
-/// Whether the end record begins here: its comment must reach the end of the file.
+/// Returns whether the end record begins here: its comment must end where the file ends.
 fn is_end(tail: &[u8], at: usize) -> bool {
-    let Some(record) = tail.get(at..) else { return false };
-    let comment = Fields(record).skip(END_BYTES - 2).u16();
-    record.starts_with(&END_SIGNATURE) && record.len() == END_BYTES + usize::from(comment)
+    let record = tail.split_at(at).1;
+    record.starts_with(&END_SIGNATURE) && record.len() >= END_BYTES && {
+        let comment_bytes = FieldReader(record).skip(END_BYTES - 2).u16();
+        record.len() == END_BYTES + usize::from(comment_bytes)
+    }
 }
 
-async fn find_end64(source: &Source, at: u64, before: u64) -> Result<End, ReadError> {
+async fn read_zip64_end(source: &Source, at: u64, before: u64) -> Result<DirectoryBounds, ReadError> {
     let place = source.place().at_stored_byte(at);
     let corrupt = |found: &str| ReadError::corrupt(place.clone(), "the end record of a zip64 directory", found);
     if at.checked_add(END64_BYTES as u64).is_none_or(|end| end > before) {
-        return Err(corrupt("an offset behind the end of the directory"));
+        return Err(corrupt("an offset after the end of the directory"));
     }
     let record = source.read(at..at + END64_BYTES as u64).await?;
     if !record.starts_with(&END64_SIGNATURE) {
         return Err(corrupt("something else"));
     }
-    let mut fields = Fields(&record);
+    let mut fields = FieldReader(&record);
     let (disk, start_disk) = (fields.skip(16).u32(), fields.u32());
     if disk != start_disk {
         return Err(split(source));
     }
     let (entries, size, start) = (fields.skip(8).u64(), fields.u64(), fields.u64());
-    Ok(End { start, size, entries, exact: true })
+    Ok(DirectoryBounds { start, size, entries, exact: true })
 }
 
 fn split(source: &Source) -> ReadError {
-    ReadError::unsupported(source.place(), "a zip that is split over several files", "join its parts")
+    ReadError::unsupported(source.place(), "a zip that is split over several files", "join the parts")
 }
 
-/// One file of the directory.
-struct File {
-    /// None for a folder.
+/// One entry of the directory.
+struct DirectoryEntry {
+    /// `None` for a folder.
     entry: Option<Entry>,
-    /// First byte of its local header, and the least that its data may end at.
+    /// First byte of the local header, and the earliest byte at which the data can end.
     extent: (u64, u64),
 }
 
@@ -198,13 +196,13 @@ struct DirectoryReader<'a> {
 }
 
 impl<'a> DirectoryReader<'a> {
-    fn new(source: &'a Source, end: End) -> Self {
+    fn new(source: &'a Source, end: DirectoryBounds) -> Self {
         let range = end.start..end.start + end.size;
         let stream = StreamReader::new(source.open(range.clone()));
         Self { source, stream, at: range.start, end: range.end, buffer: Vec::new() }
     }
 
-    async fn next(&mut self) -> Result<Option<File>, ReadError> {
+    async fn next(&mut self) -> Result<Option<DirectoryEntry>, ReadError> {
         if self.at == self.end {
             return Ok(None);
         }
@@ -215,16 +213,16 @@ impl<'a> DirectoryReader<'a> {
         if !head.starts_with(&FILE_SIGNATURE) {
             return Err(ReadError::corrupt(place, "an entry of the zip's directory", signature(&head)));
         }
-        let mut lengths = Fields(&head);
+        let mut lengths = FieldReader(&head);
         let lengths = lengths.skip(28);
         let (name, extra, comment) = (lengths.u16(), lengths.u16(), lengths.u16());
         self.take(usize::from(name) + usize::from(extra) + usize::from(comment), &place).await?;
-        let (name, rest) = self.buffer.split_at_checked(usize::from(name)).unwrap_or_default();
-        let extra = rest.get(..usize::from(extra)).unwrap_or_default();
+        let (name, rest) = self.buffer.split_at(usize::from(name));
+        let (extra, _) = rest.split_at(usize::from(extra));
         parse_file(&head, name, extra, place).map(Some)
     }
 
-    /// Reads so many bytes into the buffer.
+    /// Reads this number of bytes into the buffer.
     async fn take(&mut self, bytes: usize, place: &Place) -> Result<(), ReadError> {
         let left = self.end - self.at;
         if bytes as u64 > left {
@@ -238,8 +236,8 @@ impl<'a> DirectoryReader<'a> {
     }
 }
 
-fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<File, ReadError> {
-    let mut fields = Fields(head);
+fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<DirectoryEntry, ReadError> {
+    let mut fields = FieldReader(head);
     let (flags, method) = (fields.skip(8).u16(), fields.u16());
     let crc32 = fields.skip(4).u32();
     let (compressed_size, size) = (fields.u32(), fields.u32());
@@ -247,8 +245,9 @@ fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<Fi
     let offset = fields.skip(6).u32();
     let name_text = if flags & FLAG_UTF8 == 0 { from_cp437(name) } else { String::from_utf8_lossy(name).into_owned() };
 
-    // The zip64 field holds, in this order, those of them that do not fit where they belong.
-    let mut wide = Fields(zip64_extra(extra).unwrap_or_default());
+    // The zip64 field holds, in this order, the numbers that do not fit into 32 bits.
+    // Without the field, a number that needs it is an error below.
+    let mut wide = FieldReader(zip64_extra(extra).unwrap_or_default());
     let mut widen = |narrow: u32| {
         if narrow != u32::MAX {
             return Some(u64::from(narrow));
@@ -281,35 +280,35 @@ fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<Fi
         crc32: Some(crc32),
         unsupported,
     };
-    Ok(File { entry: (!is_folder).then_some(entry), extent: (offset, end) })
+    Ok(DirectoryEntry { entry: (!is_folder).then_some(entry), extent: (offset, end) })
 }
 
-/// The first four bytes of a record, as shown to people.
+/// Formats the first four bytes of a record for a message.
 fn signature(record: &[u8]) -> String {
     format!("{:02x?}", record.get(..4).unwrap_or(record))
 }
 
-/// Why an entry cannot be read.
+/// Returns the reason why an entry cannot be read, if there is one.
 fn reason(flags: u16, method: u16, disk: u16, (size, compressed_size): (u64, u64)) -> Option<String> {
     if flags & FLAG_ENCRYPTED != 0 {
         return Some("it is encrypted: pack it without a password".to_owned());
     }
     if disk != 0 && disk != u16::MAX {
-        return Some("it lies in another part of a split zip: join the parts".to_owned());
+        return Some("it is in another part of a split zip: join the parts".to_owned());
     }
     match method {
         0 if size == compressed_size => None,
-        0 => Some(format!("it is stored, yet {compressed_size} bytes shall decode to {size}")),
+        0 => Some(format!("it is stored, but its sizes differ: {compressed_size} bytes and {size} bytes decoded")),
         METHOD_DEFLATE | METHOD_ZSTD => None,
-        9 => Some("it is packed by deflate64: pack it by deflate".to_owned()),
-        other => Some(format!("it is packed by method {other}: pack it by deflate")),
+        9 => Some("it is compressed with deflate64: use deflate".to_owned()),
+        other => Some(format!("it is compressed with method {other}: use deflate")),
     }
 }
 
 fn zip64_extra(mut extra: &[u8]) -> Option<&[u8]> {
     loop {
         let (head, rest) = extra.split_first_chunk::<4>()?;
-        let mut fields = Fields(head);
+        let mut fields = FieldReader(head);
         let (id, length) = (fields.u16(), usize::from(fields.u16()));
         let (data, rest) = rest.split_at_checked(length)?;
         if id == ZIP64_EXTRA {
@@ -319,14 +318,14 @@ fn zip64_extra(mut extra: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// First byte of an entry's data, by its local header.
+/// Returns the first byte of the data of an entry, by its local header.
 pub(super) async fn data_start(source: &Source, entry: &Entry) -> Result<u64, ReadError> {
     let place = Place { entry: entry.name.clone(), ..source.place().at_stored_byte(entry.offset) };
     let head = source.read(entry.offset..entry.offset.saturating_add(LOCAL_HEADER_BYTES)).await?;
     if !head.starts_with(&LOCAL_SIGNATURE) {
         return Err(ReadError::corrupt(place, "the local header of an entry", signature(&head)));
     }
-    let mut fields = Fields(&head);
+    let mut fields = FieldReader(&head);
     let (name, extra) = (fields.skip(26).u16(), fields.u16());
     let start = entry.offset + LOCAL_HEADER_BYTES + u64::from(name) + u64::from(extra);
     match start.checked_add(entry.compressed_size) {
@@ -335,7 +334,7 @@ pub(super) async fn data_start(source: &Source, entry: &Entry) -> Result<u64, Re
     }
 }
 
-/// The upper half of code page 437, in which the names of a zip are that does not say UTF-8.
+/// The upper half of code page 437, the encoding of names without the UTF-8 flag.
 const CP437: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒáíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐└┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
 
 fn from_cp437(name: &[u8]) -> String {

@@ -9,7 +9,7 @@ async fn inspect(bytes: &[u8]) -> Result<Contents, ReadError> {
 }
 
 #[tokio::test]
-async fn it_is_told_from_its_bytes() {
+async fn the_container_is_detected_from_the_content() {
     for (bytes, container) in [
         (&b""[..], Container::Plain),
         (b"a;b\n", Container::Plain),
@@ -32,7 +32,7 @@ async fn it_is_told_from_its_bytes() {
 }
 
 #[tokio::test]
-async fn formats_that_are_not_read_are_named() {
+async fn formats_that_are_not_supported_are_named() {
     for (bytes, name) in [
         (&b"BZh91AY&SYabcdef"[..], "bzip2"),
         (b"PAR1\x15\x04", "Parquet"),

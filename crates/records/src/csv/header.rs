@@ -1,4 +1,4 @@
-//! The header line of a CSV, and the delimiter that it tells.
+//! Reads the header line of a CSV, and detects the delimiter from it.
 
 use std::io::Cursor;
 
@@ -8,31 +8,31 @@ use super::reader::{CsvOptions, CsvReader};
 use crate::error::ReadError;
 use crate::record::{BOM, Content, Fields, Position};
 
-/// The delimiters there are, the likeliest first.
+/// The supported delimiters, the most likely first.
 const DELIMITERS: [u8; 4] = *b";,\t|";
 
-/// Bytes read at once while the end of the header line has not come.
+/// Bytes of one read, until the end of the header line is found.
 const STEP_BYTES: u64 = 64 * 1024;
 
-/// The first record of an entry, taken as its header.
+/// The first record of an entry, which is its header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The delimiter that it tells.
+    /// The detected delimiter.
     pub delimiter: u8,
-    /// Its fields: UTF-8 where they are that, else windows-1252.
+    /// The fields, decoded from UTF-8, or from windows-1252 where they are not valid UTF-8.
     pub fields: Vec<String>,
-    /// Its first byte and line.
+    /// First byte and line of the header.
     pub start: Position,
     /// Where the data begins.
     pub data: Position,
 }
 
-/// Reads the first record of an entry from its start; none if there is no record at all.
+/// Reads the first record of an entry from its start. Returns `None` if the entry has no record.
 ///
-/// Reads no further than a step beyond that record.
+/// Reads at most 64 KiB beyond that record.
 ///
 /// # Errors
-/// A first record over the limit; whatever the reader gives.
+/// A first record over the limit; the errors of the reader.
 pub async fn read_header<R>(mut reader: R, record_limit_bytes: usize) -> Result<Option<Head>, ReadError>
 where
     R: AsyncRead + Send + Unpin,
@@ -53,8 +53,8 @@ where
     Ok(Some(Head { delimiter, fields: decode(fields), start, data: record.next() }))
 }
 
-/// The delimiter of a header line: that of `;`, `,`, TAB and `|` which stands most often outside quotes; `;` where none
-/// does, since a single column of decimals may be full of commas.
+/// Detects the delimiter of a header line: the one of `;`, `,`, TAB and `|` that occurs most often outside quotes. Without any
+/// of them it is `;`, since a single column of decimals can be full of commas.
 #[must_use]
 fn sniff_delimiter(header_line: &[u8]) -> u8 {
     let mut counts = [0_u32; DELIMITERS.len()];
@@ -63,7 +63,7 @@ fn sniff_delimiter(header_line: &[u8]) -> u8 {
             *count += 1;
         }
     }
-    // Of equal counts `max_by_key` takes the last.
+    // If counts are equal, `max_by_key` returns the last one.
     let best = DELIMITERS.iter().zip(counts).rev().max_by_key(|(_, count)| *count);
     best.map_or(b';', |(delimiter, _)| *delimiter)
 }
@@ -73,7 +73,7 @@ struct Line<'a> {
     ended: bool,
 }
 
-/// The first line that is not blank, line ends within quotes not counted.
+/// Returns the first line that is not blank. Line ends within quotes do not end it.
 fn first_line(text: &[u8]) -> Option<Line<'_>> {
     let text = text.strip_prefix(BOM).unwrap_or(text);
     let start = text.iter().position(|byte| !matches!(byte, b'\r' | b'\n'))?;
@@ -82,7 +82,7 @@ fn first_line(text: &[u8]) -> Option<Line<'_>> {
     Some(Line { text: text.get(..end.unwrap_or(text.len()))?, ended: end.is_some() })
 }
 
-/// The bytes outside quotes, by any of the delimiters: which one it is has still to be found.
+/// Returns the bytes outside quotes. Any delimiter starts a field, since the real one is not yet known.
 fn unquoted(text: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
     let text_start = if text.starts_with(BOM) { BOM.len() } else { 0 };
     let (mut quoted, mut field_start) = (false, true);
@@ -90,7 +90,7 @@ fn unquoted(text: &[u8]) -> impl Iterator<Item = (usize, u8)> + '_ {
         let is_quote = *byte == b'"';
         let within = quoted;
         if is_quote && (quoted || field_start) {
-            // The second of two quotes within quotes closes and opens again: right after one that closed, a field starts.
+            // A doubled quote closes and opens again: a field may start right after a closing quote.
             quoted = !quoted;
             field_start = true;
             return false;
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_no_header() {
+    async fn an_entry_without_records_has_no_header() {
         for text in [&b""[..], b"\xef\xbb\xbf", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf\n"] {
             assert_eq!(head(text).await, None, "{text:?}");
         }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_without_end_is_told() {
+    async fn a_header_without_end_is_an_error() {
         let endless = b"\"a;b".iter().copied().chain(std::iter::repeat_n(b'x', 300_000)).collect::<Vec<u8>>();
         let error = read_header(&endless[..], 100_000).await.unwrap_err();
         assert!(matches!(error, ReadError::RecordTooLong { limit_bytes: 100_000, .. }));

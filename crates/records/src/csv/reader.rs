@@ -10,27 +10,27 @@ use super::window::Window;
 use crate::error::{Place, ReadError};
 use crate::record::{Content, Fields, Position, RawRecord};
 
-/// Bytes that a record may have, line end not counted, unless options say otherwise: 100 times the longest row of the
-/// layouts known (an NFS-e row of 73 columns with its free text stays under 10 KB), so that beyond it a quote is open.
+/// Default limit for the bytes of a record, without the line end: 100 times the longest row of the known layouts (an NFS-e row
+/// of 73 columns with its free text has under 10 KB). A longer record means that a quote is not closed.
 pub const RECORD_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// How to read.
+/// Options of a [`CsvReader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CsvOptions {
     /// Field delimiter.
     pub delimiter: u8,
-    /// Bytes that a record may have, line end not counted.
+    /// The most bytes of a record, without the line end.
     pub record_limit_bytes: usize,
 }
 
 /// Reads records one after the other.
 ///
-/// Fields may be quoted by `"`, doubled within; a quote inside an unquoted field is an ordinary character. Records end with
-/// LF, CRLF or CR. Blank lines are no records; records may have any number of fields. A byte order mark at byte 0 is left
-/// out. Every parse succeeds: the one error of its own is a record over the limit.
+/// Fields may be quoted with `"`; a quote within a quoted field is doubled. A quote within an unquoted field is an ordinary
+/// character. Records end with LF, CRLF or CR. Blank lines are skipped. Records may have any number of fields. A byte order
+/// mark at byte 0 is skipped. Every text can be parsed: the only error of the reader itself is a record over the limit.
 ///
-/// Memory is bounded by the limit: at most about twice the limit for the text, as much for the fields of one with quotes in
-/// them, 48 times the limit for the bounds of a record that is nothing but delimiters, and two buffers of 128 KiB.
+/// The limit bounds the memory: about twice the limit for the text, as much for fields that contain quotes, 48 times the limit
+/// for the bounds of a record of delimiters only, and two buffers of 128 KiB.
 #[derive(Debug)]
 pub struct CsvReader<R> {
     input: R,
@@ -39,13 +39,13 @@ pub struct CsvReader<R> {
     unquoter: Unquoter,
     options: CsvOptions,
     name: Place,
-    /// Set while a record is being read, and left so by an error or by a read that was dropped.
+    /// Set while a record is being read. Stays set after an error, or after a read that was dropped.
     busy: bool,
 }
 
 impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
-    /// Reads from `reader`, whose first byte stands at `start`: where an entry begins, or what
-    /// [`RawRecord::next`] or [`CsvReader::position`] gave.
+    /// Reads from `reader`, whose first byte is at `start`: the beginning of an entry, or a position returned by
+    /// [`RawRecord::next`] or [`CsvReader::position`].
     #[must_use]
     pub fn new(reader: R, options: CsvOptions, start: Position) -> Self {
         Self {
@@ -59,20 +59,20 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         }
     }
 
-    /// Names object and entry for errors.
+    /// Sets the object and entry for errors.
     #[must_use]
     pub fn called(mut self, name: &Place) -> Self {
         self.name = name.clone();
         self
     }
 
-    /// The next record; none at the end.
+    /// Reads the next record; returns `None` at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::UsedAfterError`], because
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns [`ReadError::UsedAfterError`], because
     /// part of a record is lost. So does every call after an error.
     ///
     /// # Errors
-    /// A record over the limit; whatever the reader gives.
+    /// A record over the limit; the errors of the underlying reader.
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         if mem::replace(&mut self.busy, true) {
             return Err(ReadError::UsedAfterError);
@@ -103,7 +103,7 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
             Quoting::Plain => {}
             Quoting::Doubled => self.unquoter.undouble(text, self.scanner.fields_mut()),
             Quoting::Irregular => {
-                let unquoted = self.unquoter.take_apart(text, end.within_quotes).await;
+                let unquoted = self.unquoter.parse_irregular(text, end.within_quotes).await;
                 unquoted.map_err(|error| ReadError::from(error).called(&self.name))?;
             }
         }
@@ -125,13 +125,13 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         }))
     }
 
-    /// Where the next record's search begins: behind the last record given, or at the end behind all.
+    /// Returns where the search for the next record starts: after the last returned record, or at the end of the data.
     #[must_use]
     pub fn position(&self) -> Position {
         self.window.position()
     }
 
-    /// The reader it reads from, which is ahead of the records by up to a buffer.
+    /// Returns the underlying reader, which is ahead of the records by up to one buffer.
     #[must_use]
     pub fn reader(&self) -> &R {
         &self.input

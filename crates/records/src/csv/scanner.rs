@@ -1,29 +1,29 @@
-//! Finds the end of a record, and its fields on the way.
+//! Finds the end of a record and its fields.
 //!
-//! Nearly all records are *regular*: their quotes stand before and behind fields, and by twos within. These are looked at 64
-//! bytes at once: each byte that may mean something is a bit, and a byte is within quotes if the number of quotes before it is
-//! odd. (The idea is that of Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1.) Their fields are
-//! told as well. The end of any other is found byte by byte.
+//! Nearly all records are *regular*: quotes stand around whole fields, and in pairs within them. The scanner processes regular
+//! records in blocks of 64 bytes. Each special byte is a bit, and a byte is within quotes if the number of quotes before it is
+//! odd (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1). It also finds their fields. It finds the
+//! end of all other records byte by byte.
 
 use std::ops::Range;
 
 use wide::u8x16;
 
-/// Bytes looked at together: as many as an integer has bits.
+/// Bytes of a block: one for each bit of a `u64`.
 const BLOCK_BYTES: usize = 64;
 
-/// Ends of fields noted at once: most blocks have no more.
+/// Ends of fields stored in one step: most blocks have no more.
 const ENDS_AT_ONCE: usize = 4;
 
-/// Goes over one record, whose bytes may come in pieces: it is always given from its first byte on.
+/// Scans one record. Its bytes may arrive in pieces; each call gets the record from its first byte.
 #[derive(Debug)]
 pub(super) struct Scanner {
     delimiter: u8,
-    /// Byte of the record that is looked at next.
+    /// Next byte of the record to scan.
     at: usize,
-    /// What stands before that byte.
+    /// What precedes that byte.
     before: Carry,
-    /// Where fields end, as many as are counted, and room behind them.
+    /// The ends of the first `count` fields, and room after them.
     ends: Vec<usize>,
     count: usize,
     /// The fields, without the quotes around them; quotes within are still doubled.
@@ -34,14 +34,14 @@ pub(super) struct Scanner {
     state: Option<FieldState>,
 }
 
-/// What stands before a block.
+/// What a block needs to know about the bytes before it.
 #[derive(Debug, Clone, Copy)]
 struct Carry {
-    /// All bits within quotes, none outside.
+    /// All bits set within quotes, no bit set outside.
     quoted: u64,
-    /// The lowest bit, for a delimiter or no byte at all.
+    /// The lowest bit set if a delimiter, or nothing, precedes.
     separator: u64,
-    /// The lowest bit, for a quote that closes.
+    /// The lowest bit set if a closing quote precedes.
     closing: u64,
 }
 
@@ -49,35 +49,35 @@ impl Carry {
     const NOTHING: Self = Self { quoted: 0, separator: 1, closing: 0 };
 }
 
-/// Where a byte of a record that is not regular leads.
+/// State of the byte-by-byte scan of a record that is not regular.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FieldState {
     FieldStart,
     Unquoted,
     Quoted,
-    /// Behind a quote that ends the field, or is the first of two.
+    /// After a quote that ends the field, or is the first of a pair.
     QuoteInQuoted,
 }
 
-/// What is known of the fields of a record.
+/// How the fields of a record are quoted.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Quoting {
-    /// They are stretches of its text.
+    /// All fields are ranges of the text.
     Plain,
-    /// They are, but that some have quotes in them, every one of which is doubled.
+    /// All fields are ranges of the text, and some contain doubled quotes.
     Doubled,
-    /// Nothing: the record is not regular.
+    /// The record is not regular, and its fields are not known.
     Irregular,
 }
 
 /// Where a record ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RecordEnd {
-    /// Its bytes, line end not counted.
+    /// Length in bytes, without the line end.
     pub(super) record: usize,
-    /// Its bytes with the line end; 0 where there is no record.
+    /// Length in bytes with the line end; 0 if there is no record.
     pub(super) next: usize,
-    /// Whether the input ends within its last field's quotes.
+    /// Whether the input ends within the quotes of the last field.
     pub(super) within_quotes: bool,
 }
 
@@ -96,14 +96,14 @@ impl Scanner {
         }
     }
 
-    /// Begins with another record.
+    /// Starts a new record.
     pub(super) fn begin(&mut self) {
         (self.at, self.before, self.count) = (0, Carry::NOTHING, 0);
         (self.has_inner_line_ends, self.has_inner_quotes, self.state) = (false, false, None);
         self.fields.clear();
     }
 
-    /// What is known of the fields of the record whose end was found.
+    /// Returns how the fields of the scanned record are quoted.
     pub(super) fn quoting(&self) -> Quoting {
         match self.state {
             Some(_) => Quoting::Irregular,
@@ -112,23 +112,23 @@ impl Scanner {
         }
     }
 
-    /// Where these fields stand, if anything is known of them.
+    /// Returns the ranges of the fields, if they are known.
     pub(super) fn fields(&self) -> &[Range<usize>] {
         &self.fields
     }
 
-    /// The same, for whoever moves them.
+    /// Returns the ranges of the fields, to be changed.
     pub(super) fn fields_mut(&mut self) -> &mut [Range<usize>] {
         &mut self.fields
     }
 
-    /// Whether there are line ends within the record whose end was found.
+    /// Returns whether the scanned record contains line ends.
     pub(super) fn has_inner_line_ends(&self) -> bool {
         self.has_inner_line_ends
     }
 
-    /// Goes on to the end of the record, which begins with the first of `bytes`; none where more bytes are needed to tell.
-    /// There are none behind these if they have `ended`.
+    /// Scans to the end of the record, which starts with the first of `bytes`. Returns `None` if it needs more bytes. `ended` means
+    /// that no bytes follow.
     pub(super) fn end(&mut self, bytes: &[u8], ended: bool) -> Option<RecordEnd> {
         while self.state.is_none() {
             let rest = bytes.get(self.at..).unwrap_or_default();
@@ -136,7 +136,7 @@ impl Scanner {
             if length == 0 {
                 return ended.then(|| self.end_of_input(bytes));
             }
-            let seen = Block::of(rest, self.delimiter).seen_behind(self.before, length);
+            let seen = Block::of(rest, self.delimiter).scan_after(self.before, length);
             if !seen.is_regular {
                 (self.at, self.state) = (0, Some(FieldState::FieldStart));
                 break;
@@ -157,7 +157,7 @@ impl Scanner {
         self.end_byte_by_byte(bytes, ended)
     }
 
-    /// Takes in the fields that end in a block.
+    /// Stores the fields that end in a block.
     #[inline]
     fn take(&mut self, seen: &Seen) {
         self.has_inner_line_ends |= seen.has_inner_line_ends;
@@ -168,7 +168,7 @@ impl Scanner {
         if self.ends.len() < before + BLOCK_BYTES {
             self.ends.resize(2 * (before + BLOCK_BYTES), 0);
         }
-        // Few at once, as many as there are or more: how many varies so much that to ask before each takes longer.
+        // Stores several at once, at least as many as there are: the number varies so much that a check for each is slower.
         let mut room = self.ends.get_mut(before..).unwrap_or_default().chunks_exact_mut(ENDS_AT_ONCE);
         while separators != 0
             && let Some(some) = room.next()
@@ -180,7 +180,7 @@ impl Scanner {
         }
     }
 
-    /// Cuts the fields out of the record, by where they end.
+    /// Computes the ranges of the fields from their ends.
     fn cut(&mut self, bytes: &[u8], within_quotes: bool) {
         let mut start = 0;
         let ends = self.ends.get(..self.count).unwrap_or_default();
@@ -197,7 +197,7 @@ impl Scanner {
         }
     }
 
-    /// The record that the end of the input ends.
+    /// Returns the record that ends with the input.
     fn end_of_input(&mut self, bytes: &[u8]) -> RecordEnd {
         let within_quotes = self.before.quoted != 0;
         if !bytes.is_empty() {
@@ -229,7 +229,7 @@ impl Scanner {
     }
 }
 
-/// The bytes of a block that mean something; the lowest bit is the first byte.
+/// The special bytes of a block. The lowest bit is the first byte.
 #[derive(Debug, Clone, Copy)]
 struct Block {
     quotes: u64,
@@ -237,12 +237,12 @@ struct Block {
     line_ends: u64,
 }
 
-/// What stands in a block, as far as the record goes.
+/// The part of a block that belongs to the record.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
-    /// What ends a field.
+    /// The bytes that end a field.
     separators: u64,
-    /// Which bit ends the record.
+    /// The bit that ends the record.
     end: Option<usize>,
     is_regular: bool,
     has_inner_line_ends: bool,
@@ -251,7 +251,7 @@ struct Seen {
 }
 
 impl Block {
-    /// The first bytes of `rest`, as many as a block has.
+    /// Classifies the first bytes of `rest`, up to the length of a block.
     #[inline]
     fn of(rest: &[u8], delimiter: u8) -> Self {
         let mut padded = [0; BLOCK_BYTES];
@@ -271,20 +271,20 @@ impl Block {
         block
     }
 
-    /// What its first `length` bytes are behind what was `before`.
+    /// Evaluates the first `length` bytes of the block after the bytes described by `before`.
     #[inline]
-    fn seen_behind(self, before: Carry, length: usize) -> Seen {
+    fn scan_after(self, before: Carry, length: usize) -> Seen {
         let quoted = odd_up_to_each(self.quotes) ^ before.quoted;
         let (opening, closing) = (self.quotes & quoted, self.quotes & !quoted);
         let separators = (self.delimiters | self.line_ends) & !quoted;
         let ends = self.line_ends & !quoted;
-        // Up to the first end, itself included.
+        // Up to and including the first end.
         let scope = (ends ^ ends.wrapping_sub(1)) & (u64::MAX >> (BLOCK_BYTES - length));
-        let behind_separators = separators << 1 | before.separator;
-        let behind_closing = closing << 1 | before.closing;
-        // A quote that closes and one that opens right behind it are one quote of the text.
-        let inner_quotes = opening & behind_closing;
-        let misplaced = (opening & !behind_separators | behind_closing & !separators) & !inner_quotes;
+        let after_separators = separators << 1 | before.separator;
+        let after_closing = closing << 1 | before.closing;
+        // A closing quote and an opening quote right after it are one quote of the text.
+        let inner_quotes = opening & after_closing;
+        let misplaced = (opening & !after_separators | after_closing & !separators) & !inner_quotes;
         let last = length - 1;
         Seen {
             separators: separators & scope,
@@ -301,13 +301,13 @@ impl Block {
     }
 }
 
-/// For each bit whether the number of bits up to it, itself included, is odd.
+/// Computes for each bit whether the number of set bits up to and including it is odd.
 #[inline]
 fn odd_up_to_each(bits: u64) -> u64 {
     [1, 2, 4, 8, 16, 32].into_iter().fold(bits, |bits, by| bits ^ bits << by)
 }
 
-/// The end of a record whose line end begins there; none where it cannot be told yet whether that is CRLF.
+/// Returns the end of a record whose line end starts there; `None` if the next byte decides whether it is a CRLF.
 #[inline]
 fn line_end(bytes: &[u8], at: usize, ended: bool) -> Option<RecordEnd> {
     let length = match (bytes.get(at), bytes.get(at + 1)) {

@@ -1,4 +1,4 @@
-//! The fields of a record that has quotes elsewhere than before and behind its fields.
+//! Extracts the fields of records that have quotes elsewhere than around fields.
 
 use std::io;
 use std::ops::Range;
@@ -11,11 +11,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::record::{Fields, FieldsBuf};
 
-/// Takes records apart, one by one. Those that are not regular are left to `csv-async`.
+/// Extracts the fields of one record at a time. `csv-async` parses the records that are not regular.
 #[derive(Debug)]
 pub(super) struct Unquoter {
     delimiter: u8,
-    /// Made for the first record, and kept, since it takes as long to make as a hundred records to read.
+    /// Created for the first record and kept, since creating it costs as much as reading a hundred records.
     parser: Option<AsyncReader<Text>>,
     record: ByteRecord,
     fields: FieldsBuf,
@@ -27,8 +27,8 @@ impl Unquoter {
         Self { delimiter, parser: None, record: ByteRecord::new(), fields: FieldsBuf::default(), undoubled: Vec::new() }
     }
 
-    /// Copies the fields of a record, in which every quote is doubled, with every second quote left out. `fields` are then where
-    /// they stand in the copy.
+    /// Copies the fields of a record in which every quote is doubled, and drops every second quote. Sets `fields` to the ranges in
+    /// the copy.
     pub(super) fn undouble(&mut self, record: &[u8], fields: &mut [Range<usize>]) {
         self.undoubled.clear();
         for field in fields {
@@ -44,20 +44,20 @@ impl Unquoter {
         }
     }
 
-    /// The copy that was made last.
+    /// Returns the last copy.
     pub(super) fn undoubled(&self) -> &[u8] {
         &self.undoubled
     }
 
-    /// Takes apart a record that is not regular, given without its line end. Only the last one of an input may end `within_quotes`.
+    /// Parses a record that is not regular, without its line end. Only the last record of an input may end `within_quotes`.
     ///
     /// # Errors
-    /// None that is known of: whatever the parser says.
-    pub(super) async fn take_apart(&mut self, record: &[u8], within_quotes: bool) -> io::Result<()> {
+    /// The errors of the parser. None is known for text in memory.
+    pub(super) async fn parse_irregular(&mut self, record: &[u8], within_quotes: bool) -> io::Result<()> {
         let parser = self.parser.get_or_insert_with(|| {
             let mut builder = AsyncReaderBuilder::new();
             builder.delimiter(self.delimiter).flexible(true).has_headers(false);
-            // A line feed before all, since it drops U+FEFF from the first bytes that it sees.
+            // Starts with a line feed, since the parser drops U+FEFF from the first bytes it reads.
             builder.create_reader(Text { bytes: b"\n".to_vec(), given: 0 })
         });
         parser.get_mut().add(record, if within_quotes { b"" } else { b"\n" });
@@ -69,13 +69,13 @@ impl Unquoter {
         Ok(())
     }
 
-    /// The fields of the record that was taken apart last.
+    /// Returns the fields of the last parsed record.
     pub(super) fn fields(&self) -> Fields<'_> {
         self.fields.as_fields()
     }
 }
 
-/// What the parser has still to read: never more than the record that is asked for.
+/// The input of the parser: never more than the current record.
 #[derive(Debug)]
 struct Text {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The bytes of the input from the record in the making on.
+//! Holds the bytes of the input from the start of the current record.
 
 use std::io;
 
@@ -7,18 +7,18 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::scanner::RecordEnd;
 use crate::record::{BOM, Position};
 
-/// Bytes asked for at once. Measured: below 128 KiB the calls between show.
+/// Bytes of one read. Measured: with less than 128 KiB the cost of the calls shows.
 pub(super) const BUFFER_BYTES: usize = 128 * 1024;
 
-/// What has come of the input and is not done with.
+/// Bytes of the input that are read and not yet consumed.
 #[derive(Debug)]
 pub(super) struct Window {
     bytes: Vec<u8>,
-    /// Where in `bytes` the record in the making begins, or the blank lines before it.
+    /// Where the current record, or the blank lines before it, starts in `bytes`.
     from: usize,
-    /// The same place in the input.
+    /// The same position in the input.
     position: Position,
-    /// Whether a byte order mark may come.
+    /// Whether a byte order mark may follow.
     is_beginning: bool,
     has_ended: bool,
 }
@@ -32,30 +32,29 @@ impl Window {
         self.position
     }
 
-    /// Whether all of the input has come.
+    /// Returns whether all of the input has been read.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// What has come of the record in the making, and behind it.
+    /// Returns the bytes from the start of the current record.
     pub(super) fn record(&self) -> &[u8] {
         self.bytes.get(self.from..).unwrap_or_default()
     }
 
-    /// Bytes that the record in the making has at least, if its end has not come: a CR may be half of that.
+    /// Returns the least length of the current record while its end is unknown: a CR at the end may belong to a CRLF.
     pub(super) fn least_record_bytes(&self) -> usize {
         let come = self.record();
         come.len() - usize::from(come.last() == Some(&b'\r'))
     }
 
-    /// The text of the record that was advanced over last.
+    /// Returns the text of the last consumed record.
     pub(super) fn before(&self, end: RecordEnd) -> &[u8] {
         let start = self.from.saturating_sub(end.next);
         self.bytes.get(start..start + end.record).unwrap_or_default()
     }
 
-    /// Moves over the line ends before a record, which belong to none, and over a byte order mark; false where more bytes are
-    /// needed to tell.
+    /// Skips the line ends before a record, and a byte order mark. Returns false if it needs more bytes to decide.
     pub(super) fn skip_blank(&mut self) -> bool {
         if self.is_beginning {
             let come = self.record();
@@ -73,7 +72,7 @@ impl Window {
         let blank = come.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
         let mut blank_bytes = blank.unwrap_or(come.len());
         if blank.is_none() && !self.has_ended {
-            // A CR may be half of a line end.
+            // A CR may be the first half of a CRLF.
             blank_bytes -= usize::from(come.last() == Some(&b'\r'));
         }
         let lines = count_line_ends(come.get(..blank_bytes).unwrap_or_default());
@@ -82,7 +81,7 @@ impl Window {
         blank.is_some() || self.has_ended
     }
 
-    /// Says that the record that ends there is done with. Gives where the next one's search begins.
+    /// Consumes the record that ends there. Returns where the search for the next record starts.
     #[inline]
     pub(super) fn advance(&mut self, end: RecordEnd, has_inner_line_ends: bool) -> Position {
         let lines = match self.record().get(..end.next) {
@@ -94,7 +93,7 @@ impl Window {
         self.position
     }
 
-    /// Reads on. What is done with is forgotten.
+    /// Drops the consumed bytes and reads more.
     pub(super) async fn fill(&mut self, input: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         self.bytes.drain(..self.from);
         self.from = 0;
@@ -109,7 +108,7 @@ impl Window {
     }
 }
 
-/// Line ends in a text that begins and ends at one: LF, CRLF, and a CR alone.
+/// Counts the line ends LF, CRLF and single CR in a text that does not start or end within a CRLF.
 pub(super) fn count_line_ends(text: &[u8]) -> u64 {
     let mut nexts = text.iter().skip(1);
     let is_end = |byte: &&u8| {

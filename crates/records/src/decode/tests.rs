@@ -84,7 +84,7 @@ async fn every_kind_of_entry_is_decoded_from_any_byte() {
 }
 
 #[tokio::test]
-async fn cut_anywhere_it_is_an_error() {
+async fn data_cut_at_any_byte_is_an_error() {
     let hello = b"hello hello hello";
     for (first, second, from) in [
         (gzip(hello), gzip(&data(20)), 3),
@@ -94,9 +94,9 @@ async fn cut_anywhere_it_is_an_error() {
         let whole = [&first[..], &second].concat();
         for length in from..whole.len() {
             let result = decode(&whole[..length]).await;
-            let is_behind_skippable = second.starts_with(SKIPPABLE) && length == first.len() + SKIPPABLE.len();
-            if length == first.len() || is_behind_skippable {
-                // Several members are a file as good as one: that members are missing, no reader can tell.
+            let is_after_skippable = second.starts_with(SKIPPABLE) && length == first.len() + SKIPPABLE.len();
+            if length == first.len() || is_after_skippable {
+                // A file may have one or more members, so a reader cannot detect missing members.
                 assert_eq!(result.unwrap(), hello);
                 continue;
             }
@@ -116,7 +116,7 @@ async fn zstd_damaged_anywhere_is_an_error_or_harmless() {
             let mut bytes = whole.clone();
             bytes[at] ^= change;
             match decode(&bytes).await {
-                // Some bits mean nothing; of all others the checksum tells.
+                // Some bits mean nothing. The checksum detects a change of the others.
                 Ok(decoded) => assert!(decoded == text, "byte {at} ^ {change}"),
                 Err(error) => assert!(error.is_permanent() && error.position().is_some(), "{error:?}"),
             }
@@ -131,7 +131,7 @@ async fn zstd_damaged_anywhere_is_an_error_or_harmless() {
 }
 
 #[tokio::test]
-async fn a_zstd_window_over_the_limit_is_told() {
+async fn a_zstd_window_over_the_limit_is_an_error() {
     for bytes in [
         zstd(b"hello", 26),
         zstd(&data(40_000), 26),
@@ -152,7 +152,7 @@ async fn gzip_damaged_anywhere_is_an_error_or_harmless() {
             let mut bytes = whole.clone();
             bytes[at] ^= change;
             match decode(&bytes).await {
-                // Time, system and name of the header, and the bits that fill the last byte before the trailer.
+                // Time, system and name in the header, and the padding bits before the trailer.
                 Ok(decoded) => assert!(decoded == text && (at < 10 || at == whole.len() - 9), "byte {at} ^ {change}"),
                 Err(error) => assert!(error.is_permanent() && error.position().is_some(), "{error:?}"),
             }
@@ -178,7 +178,7 @@ async fn what_follows_the_last_member_is_an_error() {
 }
 
 #[tokio::test]
-async fn zip_entries_that_lie_are_told() {
+async fn zip_entries_with_wrong_sizes_or_checksums_are_errors() {
     let text = data(30);
     let good = deflated("a.csv", &text);
     let plain = stored("a.csv", &text);
@@ -190,8 +190,8 @@ async fn zip_entries_that_lie_are_told() {
     let cases = [
         ("checksum", Packed { crc32: good.crc32 ^ 1, ..good.clone() }),
         ("checksum of stored", Packed { crc32: plain.crc32 ^ 1, ..plain.clone() }),
-        ("fewer bytes than told", Packed { size: short + 2, ..good.clone() }),
-        ("more bytes than told", Packed { size: short, ..good.clone() }),
+        ("fewer bytes than stated", Packed { size: short + 2, ..good.clone() }),
+        ("more bytes than stated", Packed { size: short, ..good.clone() }),
         ("more than its data", Packed { stored: longer, ..good.clone() }),
         ("damaged", Packed { stored: wrong, ..good.clone() }),
     ];
@@ -248,9 +248,9 @@ proptest! {
     }
 }
 
-/// A survey that goes on behind the start of a stored entry must still find that the entry is damaged.
+/// A survey that resumes after the start of a stored entry must still detect damage.
 #[tokio::test]
-async fn a_stored_entry_is_checked_from_wherever_it_is_read_where_that_is_asked_for() {
+async fn a_stored_entry_is_checked_on_request_from_any_start() {
     let text = b"a;b\n1;2\n3;4\n".repeat(50);
     let (good, bad) = (stored("a.csv", &text), Packed { crc32: 1, ..stored("a.csv", &text) });
     for (packed, checked, is_found) in [(&bad, true, true), (&bad, false, false), (&good, true, false)] {

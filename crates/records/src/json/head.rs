@@ -1,4 +1,4 @@
-//! What a JSON entry looks like, told from its beginning.
+//! Detects where the elements of a JSON entry are, from its beginning.
 
 use std::ops::Range;
 
@@ -11,49 +11,49 @@ use super::splitter::{Splitter, is_space, line_feeds};
 use crate::error::ReadError;
 use crate::record::{BOM, Position, Shape};
 
-/// Bytes looked at, and read at once while no element of them is complete: 50 invoices of 5 KB.
+/// Bytes of one step. The reader takes further steps until an element is complete. Holds 50 invoices of 5 KB.
 const STEP_BYTES: usize = 256 * 1024;
 
-/// Elements given of a candidate: as many as conventions are told from.
+/// The most elements of a candidate: the number from which conventions are detected.
 pub(super) const ELEMENTS_LIMIT: usize = 50;
 
-/// Objects within which a list is looked for: two more than `OData`'s `{"d": {"results": […]}}` has.
+/// The most objects around a list: two more than in `{"d": {"results": […]}}` of `OData`.
 pub(super) const LEVELS_LIMIT: usize = 4;
 
 /// The beginning of a JSON entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JsonHead {
-    /// What was read, from the start of the entry.
+    /// The bytes read, from the start of the entry.
     pub text: Vec<u8>,
-    /// Where its elements may lie, the likeliest first.
+    /// Where the elements may be, the most likely first.
     pub candidates: Vec<Candidate>,
 }
 
-/// Where the elements of an entry may lie.
+/// A place where the elements of an entry may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
-    /// How they lie there.
+    /// How the elements are arranged.
     pub shape: Shape,
-    /// Keys that lead to the list; none for the root.
+    /// Keys that lead to the list; empty for the root.
     pub path: Vec<String>,
-    /// Where the data begins: of an array, behind its `[`.
+    /// Where the data begins; in an array, after its `[`.
     pub data: Position,
-    /// Where in the text the first elements stand that are complete, at most [`ELEMENTS_LIMIT`].
+    /// Ranges of the first complete elements in the text, at most 50.
     pub elements: Vec<Range<usize>>,
-    /// Whether it is a list without elements.
+    /// Whether the candidate is a list without elements.
     pub is_empty: bool,
 }
 
-/// Looks at the beginning of an entry. None where it is no JSON.
+/// Reads the beginning of an entry. Returns `None` if it is not JSON.
 ///
-/// JSON begins with `{` before `"` or `}`, or with `[` before what can begin a value, but for a bare word: `[Date];[No]` is a
-/// header. Of a root array there is one candidate. An object that is whole on the first of several lines tells NDJSON, also
-/// where the first line is broken and a later one is not. Otherwise it is the object itself, or a list of objects within it.
+/// JSON starts with `{` before `"` or `}`, or with `[` before the start of a value, but not before another word: `[Date];[No]` is
+/// a header of CSV. A root array is the only candidate. A complete object on the first of several lines means NDJSON, also if the
+/// first line is broken and a later one is complete. Otherwise the candidates are the object itself and the lists of objects in it.
 ///
-/// Reads 256 KiB, and on, up to the limit of an element, while there is no complete element.
+/// Reads 256 KiB, and more, up to the limit of an element, until an element is complete.
 ///
 /// # Errors
-/// Whatever the reader gives.
+/// The errors of the reader.
 pub async fn read_json_head<R>(mut reader: R) -> Result<Option<JsonHead>, ReadError>
 where
     R: AsyncRead + Send + Unpin,
@@ -73,16 +73,16 @@ where
     }
 }
 
-/// What has been read of an entry.
+/// The part of an entry that has been read.
 #[derive(Clone, Copy)]
 struct Beginning<'a> {
     text: &'a [u8],
-    /// Whether nothing comes behind it.
+    /// Whether this is all of the entry.
     is_whole: bool,
 }
 
 impl<'a> Beginning<'a> {
-    /// Where the text begins, behind a byte order mark.
+    /// Returns where the text starts, after a byte order mark.
     fn start(self) -> usize {
         if self.text.starts_with(BOM) { BOM.len() } else { 0 }
     }
@@ -115,8 +115,8 @@ impl<'a> Beginning<'a> {
         found
     }
 
-    /// Whether each line is a value: the first one is, and is not the only one; or it is broken and a later one is
-    /// whole; or it is cut and all others are whole.
+    /// Returns whether each line is a value: the first line is complete and not the only one; or it is broken and a later
+    /// line is complete; or it is cut and all others are complete.
     fn is_lines(self) -> bool {
         let text = self.text.get(self.start()..).unwrap_or_default();
         let mut lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -128,7 +128,7 @@ impl<'a> Beginning<'a> {
         let Some(first) = lines.find(|line| !is_blank(line)).filter(is_ended) else { return false };
         match serde_json::from_slice::<IgnoredAny>(first) {
             Ok(_) => !self.is_whole || lines.any(|line| !is_blank(line)),
-            // Cut, or the first of many that are one value: then the others are not all whole.
+            // Cut, or the first line of one long value: in that case the others are not all complete.
             Err(error) if error.is_eof() => {
                 let mut others = lines.filter(|line| !is_blank(line)).filter(is_ended).peekable();
                 others.peek().is_some() && others.all(is_object)
@@ -137,7 +137,7 @@ impl<'a> Beginning<'a> {
         }
     }
 
-    /// Finds the lists of the object whose `{` the walk has just taken. None where the walk comes to an end in it.
+    /// Finds the lists of the object whose `{` the walk has just consumed. Returns `None` if the text ends within the object.
     fn lists(self, walk: &mut Walk<'a>, path: &mut Vec<String>, found: &mut Vec<Candidate>) -> Option<()> {
         let levels = u32::try_from(path.len() + 1).ok()?;
         loop {
@@ -182,7 +182,7 @@ impl<'a> Beginning<'a> {
         Candidate { shape, path, data: start, elements, is_empty }
     }
 
-    /// The first complete elements. What is wrong behind them, reading tells.
+    /// Returns the first complete elements. The reader reports errors after them.
     fn elements(self, shape: Shape, start: Position) -> Vec<Range<usize>> {
         let mut splitter = Splitter::new(shape, start, true);
         let mut at = usize::try_from(start.byte).unwrap_or(usize::MAX);
@@ -210,7 +210,7 @@ impl<'a> Beginning<'a> {
     }
 }
 
-/// The name of a member, of its text with the quotes.
+/// Decodes the name of a member from its text with the quotes.
 fn name(quoted: &[u8]) -> String {
     if let Ok(name) = serde_json::from_slice(quoted) {
         return name;
@@ -219,7 +219,7 @@ fn name(quoted: &[u8]) -> String {
     encoding_rs::WINDOWS_1252.decode_without_bom_handling(text).0.into_owned()
 }
 
-/// Goes over a text that may be cut anywhere. What ends before it should gives none.
+/// Walks over a text that may be cut anywhere. Methods return `None` if the text ends too early.
 struct Walk<'a> {
     text: &'a [u8],
     at: usize,
@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Takes the next byte that is no space.
+    /// Consumes the next byte that is not white space.
     fn token(&mut self) -> Option<u8> {
         let rest = self.rest();
         let blank = rest.iter().position(|byte| !is_space(*byte))?;
@@ -238,7 +238,7 @@ impl<'a> Walk<'a> {
         rest.get(blank).copied()
     }
 
-    /// Takes a string, from its opening quote to its closing one.
+    /// Consumes a string, from its opening quote to its closing quote.
     fn string(&mut self) -> Option<&'a [u8]> {
         let rest = self.rest();
         let end = Lexer::default().string(rest)?;
@@ -246,13 +246,13 @@ impl<'a> Walk<'a> {
         rest.get(..end)
     }
 
-    /// Takes an object or an array.
+    /// Consumes an object or an array.
     fn nested(&mut self) -> Option<()> {
         self.at += Lexer::default().nested(self.rest())?;
         Some(())
     }
 
-    /// Takes the rest of a number or word.
+    /// Consumes the rest of a number or word.
     fn scalar(&mut self) {
         let rest = self.rest();
         self.at += rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']')).unwrap_or(rest.len());

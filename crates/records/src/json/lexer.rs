@@ -1,40 +1,38 @@
-//! Strings and nesting of JSON, byte by byte or 64 bytes at a time.
+//! Tracks strings and nesting of JSON, byte by byte or 64 bytes at a time.
 
 use memchr::memchr2;
 
-/// Bytes looked at at once: one bit of a word for each.
+/// Bytes of a block: one for each bit of a `u64`.
 const BLOCK_BYTES: usize = 64;
 
-/// Bytes of one group of bits while a block is looked at.
+/// Bytes whose bits are gathered in one step.
 const GROUP_BYTES: usize = 8;
 
-/// Goes over one value. What of it came before is kept as a depth and two flags, so that neither its length nor its nesting
-/// takes memory.
+/// Scans one value. The state is a depth and two flags, so that neither the length nor the nesting of the value takes memory.
 ///
-/// Kinds of brackets need not match: who parses the value sees that. A backslash escapes what follows it outside strings too,
-/// where there can be none in JSON.
+/// The lexer does not check that kinds of brackets match: the parser of the value does. A backslash escapes the next byte outside
+/// strings too, where valid JSON has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lexer {
     depth: u64,
     quoted: bool,
     escaped: bool,
-    /// Where in the bytes given last the last string began, if one did.
+    /// Where the last string starts in the bytes of the last call, if one does.
     opened: Option<usize>,
 }
 
 impl Lexer {
-    /// Whether it stands within a string.
+    /// Returns whether the scan is within a string.
     pub(super) fn is_quoted(&self) -> bool {
         self.quoted
     }
 
-    /// Where in the bytes given last the string began in which it stands; none if that was in earlier ones.
+    /// Returns where the current string starts in the bytes of the last call; `None` if it started in earlier bytes.
     pub(super) fn opened(&self) -> Option<usize> {
         self.opened.filter(|_| self.quoted)
     }
 
-    /// Goes on with an object or array, of which the first byte given is the opening bracket. Gives the end of it, if it is
-    /// in these bytes.
+    /// Scans an object or array. The first byte of the first call is the opening bracket. Returns the end, if it is in these bytes.
     pub(super) fn nested(&mut self, bytes: &[u8]) -> Option<usize> {
         self.opened = None;
         let (blocks, tail) = bytes.as_chunks::<BLOCK_BYTES>();
@@ -47,7 +45,7 @@ impl Lexer {
         self.bytes(tail, before).map(|end| before + end)
     }
 
-    /// Goes on with a string, of which the first byte given is the opening quote.
+    /// Scans a string. The first byte of the first call is the opening quote. Returns the end, if it is in these bytes.
     pub(super) fn string(&mut self, bytes: &[u8]) -> Option<usize> {
         self.opened = None;
         let mut at = 0;
@@ -112,7 +110,7 @@ impl Lexer {
         None
     }
 
-    /// Takes out of the marks what a backslash stands before.
+    /// Removes the marks of escaped bytes.
     fn unescape(&mut self, marks: &mut Marks) {
         let mut escaped = u64::from(self.escaped);
         let mut left = marks.backslashes & !escaped;
@@ -129,7 +127,7 @@ impl Lexer {
         marks.closing &= !escaped;
     }
 
-    /// Takes one bracket after the other, up to the one that closes the value.
+    /// Processes the brackets one by one, up to the bracket that closes the value.
     fn step(&mut self, opening: u64, closing: u64) -> Option<usize> {
         let mut left = opening | closing;
         while left != 0 {
@@ -148,7 +146,7 @@ impl Lexer {
     }
 }
 
-/// Which bytes of a block are what, the first byte as the lowest bit.
+/// The special bytes of a block. The lowest bit is the first byte.
 struct Marks {
     quotes: u64,
     backslashes: u64,
@@ -169,7 +167,7 @@ impl Marks {
     }
 }
 
-/// The lowest bits of 64 bytes as one word. The multiplication puts those of eight bytes side by side.
+/// Gathers the lowest bits of 64 bytes in one word. The multiplication puts the bits of eight bytes side by side.
 fn bits(flags: [u8; BLOCK_BYTES]) -> u64 {
     const GATHER: u64 = 0x0102_0408_1020_4080;
     let (groups, _) = flags.as_chunks::<GROUP_BYTES>();
@@ -177,7 +175,7 @@ fn bits(flags: [u8; BLOCK_BYTES]) -> u64 {
     groups.iter().rev().fold(0, |word, group| word << GROUP_BYTES | gather(group))
 }
 
-/// Each bit the parity of all bits up to it.
+/// Computes for each bit the parity of all bits up to and including it.
 fn running_parity(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;
@@ -193,7 +191,7 @@ mod tests {
 
     const TOKENS: [&str; 12] = ["{", "}", "[", "]", "\"", "\"", "\\", "\\\\", "\\\"", "abc", ": 12,\n ", "é"];
 
-    /// Where a value ends that is given in pieces of this length, and where the string began in which the text ended.
+    /// Returns where a value ends that arrives in pieces of this length, and where the string starts that the text ends in.
     fn end(text: &[u8], length: usize, go: fn(&mut Lexer, &[u8]) -> Option<usize>) -> (Option<usize>, Option<usize>) {
         let mut lexer = Lexer::default();
         let mut opened = None;
@@ -210,7 +208,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(3000))]
 
         #[test]
-        fn blocks_and_bytes_say_the_same(
+        fn blocks_and_single_bytes_give_the_same_end(
             tokens in prop::collection::vec(prop::sample::select(&TOKENS[..]), 0..150),
             deep in 0..80_usize,
             length in 64..200_usize,

@@ -1,7 +1,7 @@
-//! JSON elements with exact positions and a cap on their length, and what a JSON entry looks like.
+//! JSON elements with exact positions and a limit on their length; detects where the elements of a JSON entry are.
 //!
 //! ```text
-//! AsyncRead ─► JsonReader (keeps, caps) ─► RawRecord
+//! AsyncRead ─► JsonReader (holds, limits) ─► RawRecord
 //!                   │ bytes    ▲ bounds
 //!                   ▼          │
 //!                 Splitter ─► Lexer (strings, nesting)

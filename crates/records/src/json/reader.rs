@@ -1,4 +1,4 @@
-//! JSON elements, one after the other.
+//! Reads JSON elements one after the other.
 
 use std::mem;
 
@@ -8,17 +8,16 @@ use super::splitter::{Element, Splitter};
 use crate::error::{Place, ReadError};
 use crate::record::{BOM, Content, Position, RawRecord, Shape};
 
-/// Bytes that an element may have. The largest NF-e, 990 items in 500 KB of XML, is under 3 MB
-/// as indented JSON.
+/// The most bytes of an element. The largest NF-e, 990 items in 500 KB of XML, has under 3 MB as indented JSON.
 pub const ELEMENT_LIMIT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Bytes read at once, as by the CSV reader.
+/// Bytes of one read, the same as in the CSV reader.
 const READ_BYTES: usize = 128 * 1024;
 
-/// Reads elements one after the other. Of an element only its bounds are found: whether it is JSON, its parser says.
+/// Reads elements one after the other. Finds only the bounds of an element; its parser validates the content.
 ///
-/// An element over [`ELEMENT_LIMIT_BYTES`] is given as [`Content::TooLong`], and reading goes on behind it. A byte order mark
-/// at byte 0 is left out. Of lines, blank ones are no records, and spaces at both ends belong to none.
+/// An element over [`ELEMENT_LIMIT_BYTES`] is returned as [`Content::TooLong`], and reading continues after it. A byte order mark
+/// at byte 0 is skipped. In NDJSON, blank lines and white space at both ends of a line are skipped.
 ///
 /// Memory is bounded by twice the sum of the limit and a buffer of 128 KiB.
 #[derive(Debug)]
@@ -26,23 +25,24 @@ pub struct JsonReader<R> {
     inner: R,
     splitter: Splitter,
     limit_bytes: usize,
-    /// What was read: the element in the making, or what of it is kept, and what comes behind.
+    /// Bytes read: the current element, or the part of it that is kept, and the bytes after it.
     buffer: Vec<u8>,
-    /// Bytes of the buffer that the splitter has seen.
+    /// Bytes of the buffer that the splitter has processed.
     scanned: usize,
-    /// Whether the element in the making begins where the buffer does, and has been read more than once for.
+    /// Whether the current element starts at the start of the buffer and needed more than one read.
     spans: bool,
     position: Position,
-    /// Whether a byte order mark may come.
+    /// Whether a byte order mark may follow.
     mark: bool,
     name: Place,
-    /// Set while an element is being read, and left so by an error or by a read that was dropped.
+    /// Set while an element is being read. Stays set after an error, or after a read that was dropped.
     busy: bool,
 }
 
 impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
-    /// Reads from `reader`, whose first byte stands at `start`: where the data begins (of an array, behind its `[`) if
-    /// `is_beginning`, else where an element begins, or what [`RawRecord::next`] or [`JsonReader::position`] gave.
+    /// Reads from `reader`, whose first byte is at `start`: the beginning of the data (in an array, after its `[`) if
+    /// `is_beginning`, or else the beginning of an element, or a position returned by [`RawRecord::next`] or
+    /// [`JsonReader::position`].
     #[must_use]
     pub fn new(reader: R, shape: Shape, start: Position, is_beginning: bool) -> Self {
         Self::with_limit(reader, shape, start, is_beginning, ELEMENT_LIMIT_BYTES)
@@ -63,21 +63,21 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         }
     }
 
-    /// Names object and entry for errors.
+    /// Sets the object and entry for errors.
     #[must_use]
     pub fn called(mut self, name: &Place) -> Self {
         self.name = name.clone();
         self
     }
 
-    /// The next element; none at the end.
+    /// Reads the next element; returns `None` at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call gives [`ReadError::UsedAfterError`], because
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns [`ReadError::UsedAfterError`], because
     /// part of an element may be lost. So does every call after an error.
     ///
     /// # Errors
-    /// What JSON does not have between elements; an end within an element or before that of the array; a second list of
-    /// objects in the objects that an array lies in; whatever the reader gives.
+    /// Bytes that JSON does not allow between elements; an end of the input within an element or an array; a second list of
+    /// objects in the objects around an array; the errors of the underlying reader.
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         if mem::replace(&mut self.busy, true) {
             return Err(ReadError::UsedAfterError);
@@ -97,13 +97,13 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         Ok(Some(RawRecord { content, byte: first.byte, end, line: first.line, unclosed_quote: false, raw: text, next }))
     }
 
-    /// Where the next element's search begins: behind the last one given, or at the end behind all.
+    /// Returns where the search for the next element starts: after the last returned element, or at the end of the data.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// The reader it reads from, which is ahead of the elements by up to a buffer.
+    /// Returns the underlying reader, which is ahead of the elements by up to one buffer.
     #[must_use]
     pub fn reader(&self) -> &R {
         &self.inner
@@ -141,7 +141,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         Ok(())
     }
 
-    /// Drops what is done with: all of the buffer but for the element in the making, of which no more than the limit is kept.
+    /// Drops the bytes before the current element, and keeps of that element no more than the limit.
     fn forget(&mut self) {
         match self.splitter.open() {
             None => self.buffer.clear(),
@@ -156,7 +156,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         self.scanned = self.buffer.len();
     }
 
-    /// Bytes that the splitter has seen from here on.
+    /// Returns the number of bytes that the splitter has processed since `first`.
     fn seen_since(&self, first: Position) -> usize {
         usize::try_from(self.splitter.position().byte - first.byte).unwrap_or(usize::MAX)
     }

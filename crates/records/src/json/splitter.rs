@@ -1,4 +1,4 @@
-//! Where the elements of a JSON text begin and end. Pure: bytes in, in pieces of any length, bounds out.
+//! Finds where the elements of a JSON text start and end. Does no I/O: takes bytes in pieces of any length, returns bounds.
 
 use memchr::{memchr, memchr_iter};
 
@@ -9,54 +9,54 @@ use crate::record::{Position, Shape};
 /// The bounds of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Element {
-    /// Its first byte.
+    /// First byte of the element.
     pub(super) first: Position,
-    /// Behind its last byte.
+    /// The byte after the last byte.
     pub(super) end: u64,
-    /// Where the search for the next one begins.
+    /// Where the search for the next element starts.
     pub(super) next: Position,
 }
 
-/// Finds the elements of a JSON text. Holds none of its bytes, and a number for all of its nesting.
+/// Finds the elements of a JSON text. Holds none of its bytes, and only a number for its nesting.
 #[derive(Debug)]
 pub(super) struct Splitter {
     shape: Shape,
     start: Position,
-    /// What comes next.
+    /// Position of the next byte.
     at: Position,
     state: State,
     lexer: Lexer,
-    /// Where the element in the making begins, or the value in the tail.
+    /// Start of the current element, or of the current value in the tail.
     first: Position,
-    /// Behind the last byte of the line in the making that is no space.
+    /// The byte after the last byte of the current line that is not white space.
     line_end: u64,
-    /// Where the string begins in which it stands.
+    /// Start of the current string.
     string: Position,
-    /// Objects around the array that are still open.
+    /// Number of objects around the array that are still open.
     levels: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Gap(Gap),
-    Element(Kind),
+    Element(ValueKind),
     Tail(Tail),
 }
 
-/// What may stand between elements.
+/// What may follow between elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gap {
     /// A line.
     Line,
     /// A value.
     Value,
-    /// A value or `]`: the array has just begun.
+    /// A value or `]`, at the beginning of the array.
     First,
-    /// A value: a comma stood before.
+    /// A value, after a comma.
     Next,
     /// `,` or `]`.
-    Behind,
-    /// Reading begins in the middle of the array, at an element or behind one.
+    After,
+    /// Reading starts in the middle of the array, at an element or after one.
     Resumed,
     /// Another root array.
     Array,
@@ -65,40 +65,39 @@ enum Gap {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ValueKind {
     Line,
     Nested,
     Text,
     Scalar,
 }
 
-/// What may stand behind an array in the objects that it lies in.
+/// What may follow after an array in the objects around it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Tail {
     /// `,` or `}`.
-    Behind,
+    After,
     /// The name of a member.
     Name,
-    Within(Part),
+    Within(TailItem),
     /// `:`
     Colon,
     /// The value of a member.
     Value,
-    /// What an array has between its values.
+    /// A value, `,` or `]` of an array.
     List,
     /// A value of an array.
-    ListPart(Part),
+    ListItem(TailItem),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum TailItem {
     Name,
-    Value(Kind),
+    Value(ValueKind),
 }
 
 impl Splitter {
-    /// Splits what stands from `start` on: at the beginning of the data (of an array, behind its `[`), or else where an element
-    /// begins or behind one.
+    /// Splits the text from `start`: the beginning of the data (in an array, after its `[`), or else the start or end of an element.
     pub(super) fn new(shape: Shape, start: Position, is_beginning: bool) -> Self {
         let (gap, levels) = match shape {
             Shape::Lines => (Gap::Line, 0),
@@ -110,33 +109,33 @@ impl Splitter {
         Self { shape, start, at: start, state, lexer, first: start, line_end: 0, string: start, levels }
     }
 
-    /// What comes next.
+    /// Returns the position of the next byte.
     pub(super) fn position(&self) -> Position {
         self.at
     }
 
-    /// Leaves out a byte order mark that stands before all.
+    /// Skips a byte order mark at the start of the text.
     pub(super) fn skip_mark(&mut self, mark: &[u8]) {
         self.pass(mark);
         self.start = self.at;
     }
 
-    /// Where the element in the making begins.
+    /// Returns the start of the current element, if the splitter is within one.
     pub(super) fn open(&self) -> Option<Position> {
         matches!(self.state, State::Element(_)).then_some(self.first)
     }
 
-    /// Goes over bytes, up to the end of an element. Gives how many it took, and the element that has ended.
+    /// Processes bytes up to the end of an element. Returns how many bytes it took, and the element if it has ended.
     ///
     /// # Errors
-    /// What JSON does not have there; a second list of objects.
+    /// A byte that JSON does not allow there; a second list of objects.
     pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<(usize, Option<Element>), ReadError> {
         let mut taken = 0;
         while let Some(rest) = bytes.get(taken..).filter(|rest| !rest.is_empty()) {
             let before = self.at.byte;
             let element = match self.state {
                 State::Gap(gap) => self.gap(gap, rest).map(|()| None)?,
-                State::Element(Kind::Line) => self.line(rest),
+                State::Element(ValueKind::Line) => self.line(rest),
                 State::Element(kind) => self.value(kind, rest).then(|| self.element()),
                 State::Tail(tail) => self.tail(tail, rest).map(|()| None)?,
             };
@@ -148,26 +147,26 @@ impl Splitter {
         Ok((taken, None))
     }
 
-    /// Says that nothing more comes. Gives the element that this ends.
+    /// Ends the text. Returns the element that ends with it.
     ///
     /// # Errors
-    /// An element, an array or an object around it that has no end.
+    /// An element, an array or an object around it without an end.
     pub(super) fn finish(&mut self) -> Result<Option<Element>, ReadError> {
         let (place, expected) = match self.state {
             State::Gap(Gap::Line | Gap::Value | Gap::Array | Gap::Over) => return Ok(None),
-            // Whoever read up to here has seen the end.
+            // The reader that stopped here has already seen the end.
             State::Gap(Gap::Resumed) if self.at == self.start => return Ok(None),
-            State::Element(Kind::Line) => {
+            State::Element(ValueKind::Line) => {
                 self.state = State::Gap(Gap::Line);
                 return Ok(Some(Element { first: self.first, end: self.line_end, next: self.at }));
             }
-            State::Element(Kind::Scalar) if self.shape == Shape::Values => return Ok(Some(self.element())),
-            State::Gap(_) | State::Element(Kind::Scalar) => (self.at, "the end of the array"),
+            State::Element(ValueKind::Scalar) if self.shape == Shape::Values => return Ok(Some(self.element())),
+            State::Gap(_) | State::Element(ValueKind::Scalar) => (self.at, "the end of the array"),
             _ if self.lexer.is_quoted() => (self.string, "the end of the string that begins here"),
-            State::Element(_) | State::Tail(Tail::Within(_) | Tail::ListPart(_)) => {
+            State::Element(_) | State::Tail(Tail::Within(_) | Tail::ListItem(_)) => {
                 (self.first, "the end of the value that begins here")
             }
-            State::Tail(_) => (self.at, "the end of the object that the array lies in"),
+            State::Tail(_) => (self.at, "the end of the object around the array"),
         };
         Err(ReadError::truncated(here(place), expected))
     }
@@ -177,12 +176,12 @@ impl Splitter {
         self.at.line += line_feeds(bytes);
     }
 
-    /// Takes so many bytes.
+    /// Consumes this number of bytes.
     fn take(&mut self, bytes: &[u8], count: usize) {
         self.pass(bytes.get(..count).unwrap_or(bytes));
     }
 
-    /// Passes over spaces. Gives the byte behind them, not yet taken.
+    /// Skips white space. Returns the next byte without consuming it.
     fn skip_blank(&mut self, bytes: &[u8]) -> Option<u8> {
         let blank = bytes.iter().position(|byte| !is_space(*byte));
         self.take(bytes, blank.unwrap_or(bytes.len()));
@@ -192,18 +191,18 @@ impl Splitter {
     fn gap(&mut self, gap: Gap, bytes: &[u8]) -> Result<(), ReadError> {
         let Some(byte) = self.skip_blank(bytes) else { return Ok(()) };
         let kind = match gap {
-            Gap::Line => Some(Kind::Line),
+            Gap::Line => Some(ValueKind::Line),
             Gap::Value | Gap::First | Gap::Next | Gap::Resumed => kind_of(byte),
-            Gap::Behind | Gap::Array | Gap::Over => None,
+            Gap::After | Gap::Array | Gap::Over => None,
         };
         if let Some(kind) = kind {
             (self.first, self.state, self.lexer) = (self.at, State::Element(kind), Lexer::default());
             return Ok(());
         }
         let next = match (gap, byte) {
-            (Gap::First | Gap::Behind | Gap::Resumed, b']') if self.levels > 0 => State::Tail(Tail::Behind),
-            (Gap::First | Gap::Behind | Gap::Resumed, b']') => State::Gap(Gap::Array),
-            (Gap::Behind | Gap::Resumed, b',') => State::Gap(Gap::Next),
+            (Gap::First | Gap::After | Gap::Resumed, b']') if self.levels > 0 => State::Tail(Tail::After),
+            (Gap::First | Gap::After | Gap::Resumed, b']') => State::Gap(Gap::Array),
+            (Gap::After | Gap::Resumed, b',') => State::Gap(Gap::Next),
             (Gap::Array, b'[') => State::Gap(Gap::First),
             _ => return Err(self.unexpected(gap.expected(), byte)),
         };
@@ -225,12 +224,12 @@ impl Splitter {
         Some(Element { first: self.first, end: self.line_end, next: self.at })
     }
 
-    /// Goes on with a value. Gives whether it has ended.
-    fn value(&mut self, kind: Kind, bytes: &[u8]) -> bool {
+    /// Processes bytes of a value. Returns whether the value has ended.
+    fn value(&mut self, kind: ValueKind, bytes: &[u8]) -> bool {
         let end = match kind {
-            Kind::Nested => self.lexer.nested(bytes),
-            Kind::Text => self.lexer.string(bytes),
-            Kind::Scalar | Kind::Line => bytes.iter().position(|byte| ends_scalar(*byte)),
+            ValueKind::Nested => self.lexer.nested(bytes),
+            ValueKind::Text => self.lexer.string(bytes),
+            ValueKind::Scalar | ValueKind::Line => bytes.iter().position(|byte| ends_scalar(*byte)),
         };
         if let Some(opened) = self.lexer.opened() {
             let before = bytes.get(..opened).unwrap_or_default();
@@ -240,34 +239,34 @@ impl Splitter {
         end.is_some()
     }
 
-    /// The element that has ended.
+    /// Returns the element that has ended.
     fn element(&mut self) -> Element {
-        self.state = State::Gap(if self.shape == Shape::Values { Gap::Value } else { Gap::Behind });
+        self.state = State::Gap(if self.shape == Shape::Values { Gap::Value } else { Gap::After });
         Element { first: self.first, end: self.at.byte, next: self.at }
     }
 
     fn tail(&mut self, tail: Tail, bytes: &[u8]) -> Result<(), ReadError> {
-        if let Tail::Within(part) | Tail::ListPart(part) = tail {
-            let kind = if let Part::Value(kind) = part { kind } else { Kind::Text };
+        if let Tail::Within(item) | Tail::ListItem(item) = tail {
+            let kind = if let TailItem::Value(kind) = item { kind } else { ValueKind::Text };
             if self.value(kind, bytes) {
-                self.state = State::Tail(match (tail, part) {
-                    (Tail::ListPart(_), _) => Tail::List,
-                    (_, Part::Name) => Tail::Colon,
-                    (_, Part::Value(_)) => Tail::Behind,
+                self.state = State::Tail(match (tail, item) {
+                    (Tail::ListItem(_), _) => Tail::List,
+                    (_, TailItem::Name) => Tail::Colon,
+                    (_, TailItem::Value(_)) => Tail::After,
                 });
             }
             return Ok(());
         }
         let Some(byte) = self.skip_blank(bytes) else { return Ok(()) };
-        if let Some(part) = self.part(tail, byte) {
-            self.begin_in_tail(tail, part);
+        if let Some(item) = self.item(tail, byte) {
+            self.begin_in_tail(tail, item);
             return Ok(());
         }
         let next = match (tail, byte) {
-            (Tail::Behind, b',') => State::Tail(Tail::Name),
-            (Tail::Behind, b'}') => {
+            (Tail::After, b',') => State::Tail(Tail::Name),
+            (Tail::After, b'}') => {
                 self.levels = self.levels.saturating_sub(1);
-                if self.levels == 0 { State::Gap(Gap::Over) } else { State::Tail(Tail::Behind) }
+                if self.levels == 0 { State::Gap(Gap::Over) } else { State::Tail(Tail::After) }
             }
             (Tail::Colon, b':') => State::Tail(Tail::Value),
             (Tail::Value, b'[') => {
@@ -279,7 +278,7 @@ impl Splitter {
                 return Err(ReadError::unsupported(here(self.first), "a second list of objects", remedy));
             }
             (Tail::List, b',') => State::Tail(Tail::List),
-            (Tail::List, b']') => State::Tail(Tail::Behind),
+            (Tail::List, b']') => State::Tail(Tail::After),
             _ => return Err(self.unexpected(tail.expected(), byte)),
         };
         self.at.byte += 1;
@@ -287,26 +286,26 @@ impl Splitter {
         Ok(())
     }
 
-    /// What begins in the tail with this byte; none if nothing may, or if it has to be looked into.
-    fn part(&self, tail: Tail, byte: u8) -> Option<Part> {
+    /// Returns what starts in the tail with this byte; `None` if nothing may, or if a list must be checked for objects.
+    fn item(&self, tail: Tail, byte: u8) -> Option<TailItem> {
         let looks_into_lists = !matches!(self.shape, Shape::Array { alone: true, .. });
         match (tail, byte) {
-            (Tail::Name, b'"') => Some(Part::Name),
+            (Tail::Name, b'"') => Some(TailItem::Name),
             (Tail::Value, b'[') if looks_into_lists => None,
             (Tail::List, b'{') => None,
-            (Tail::Value | Tail::List, _) => kind_of(byte).map(Part::Value),
+            (Tail::Value | Tail::List, _) => kind_of(byte).map(TailItem::Value),
             _ => None,
         }
     }
 
-    /// Begins a part of the tail. That of a list leaves standing where the list begins.
-    fn begin_in_tail(&mut self, tail: Tail, part: Part) {
+    /// Starts an item of the tail. An item of a list keeps the start of the list in `first`.
+    fn begin_in_tail(&mut self, tail: Tail, item: TailItem) {
         self.lexer = Lexer::default();
         if tail == Tail::List {
-            self.state = State::Tail(Tail::ListPart(part));
+            self.state = State::Tail(Tail::ListItem(item));
         } else {
             self.first = self.at;
-            self.state = State::Tail(Tail::Within(part));
+            self.state = State::Tail(Tail::Within(item));
         }
     }
 
@@ -324,7 +323,7 @@ impl Gap {
         match self {
             Self::Line | Self::Value | Self::Next => "a value",
             Self::First => "a value or \"]\"",
-            Self::Behind => "\",\" or \"]\"",
+            Self::After => "\",\" or \"]\"",
             Self::Resumed => "a value, \",\" or \"]\"",
             Self::Array => "the end or another \"[\"",
             Self::Over => "the end",
@@ -335,11 +334,11 @@ impl Gap {
 impl Tail {
     fn expected(self) -> &'static str {
         match self {
-            Self::Behind => "\",\" or \"}\"",
+            Self::After => "\",\" or \"}\"",
             Self::Name => "the name of a member",
             Self::Colon => "\":\"",
             Self::Value | Self::Within(_) => "a value",
-            Self::List | Self::ListPart(_) => "a value, \",\" or \"]\"",
+            Self::List | Self::ListItem(_) => "a value, \",\" or \"]\"",
         }
     }
 }
@@ -348,12 +347,12 @@ fn here(at: Position) -> Place {
     Place { line: Some(at.line), byte: Some(at.byte), ..Place::default() }
 }
 
-/// What a value is that begins with this byte; none if none does.
-fn kind_of(byte: u8) -> Option<Kind> {
+/// Returns the kind of value that starts with this byte; `None` if no value does.
+fn kind_of(byte: u8) -> Option<ValueKind> {
     match byte {
-        b'{' | b'[' => Some(Kind::Nested),
-        b'"' => Some(Kind::Text),
-        b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Some(Kind::Scalar),
+        b'{' | b'[' => Some(ValueKind::Nested),
+        b'"' => Some(ValueKind::Text),
+        b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => Some(ValueKind::Scalar),
         _ => None,
     }
 }

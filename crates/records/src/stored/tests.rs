@@ -10,8 +10,8 @@ use super::super::error::Place;
 use super::super::testing::run;
 use super::*;
 
-/// Chunks of these lengths, numbered byte by byte, each of which is there only when asked for twice if `waits`; then an error
-/// if it `fails`.
+/// Makes chunks of these lengths with counted bytes. If `waits`, each chunk is ready only at the second poll. If `fails`, an
+/// error follows.
 fn stored(lengths: &[usize], waits: bool, fails: bool) -> (Vec<u8>, Stored) {
     let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(lengths.iter().sum()).collect();
     let mut rest = Bytes::from(bytes.clone());
@@ -34,7 +34,7 @@ fn stored(lengths: &[usize], waits: bool, fails: bool) -> (Vec<u8>, Stored) {
 
 proptest! {
     #[test]
-    fn it_gives_the_bytes_of_the_stream_and_counts_them(
+    fn the_bytes_of_the_stream_are_read_and_counted(
         lengths in prop::collection::vec(prop_oneof![0..20_usize, 50_000..300_000_usize], 0..9),
         steps in prop::collection::vec((1..200_000_usize, any::<bool>()), 1..9),
         waits in any::<bool>(),
@@ -79,11 +79,11 @@ fn small_chunks_are_gathered_and_large_ones_are_not_copied() {
         assert_eq!(run(stored.fill_buf()).map_or(0, <[u8]>::len), expected);
     }
     let (_, mut waiting) = stored(&[1000, 1000], true, false);
-    assert_eq!(run(waiting.fill_buf()).unwrap().len(), 1000, "it does not wait for more than there is");
+    assert_eq!(run(waiting.fill_buf()).unwrap().len(), 1000, "it does not wait for bytes that have not arrived");
 }
 
 #[test]
-fn a_chunk_that_is_taken_is_not_held() {
+fn a_consumed_chunk_is_released() {
     let chunk = Bytes::from(vec![1; 2 * GATHER_BYTES]);
     let other = chunk.clone();
     let mut stored = Stored::new(SourceStream::of(stream::iter([Ok(chunk)])), 0..2 * GATHER_BYTES as u64);

@@ -11,7 +11,7 @@ use crate::file;
 use super::super::container::{Container, Contents};
 use super::*;
 
-/// A file to be put into a zip, right unless a field says otherwise.
+/// A file for a zip. It is valid unless a test changes a field.
 #[derive(Clone)]
 pub(in super::super) struct Packed {
     pub(in super::super) name: Vec<u8>,
@@ -20,7 +20,7 @@ pub(in super::super) struct Packed {
     pub(in super::super) crc32: u32,
     pub(in super::super) method: u16,
     pub(in super::super) flags: u16,
-    /// Whether its sizes and its offset stand in a zip64 field.
+    /// Whether its sizes and its offset are in a zip64 field.
     pub(in super::super) wide: bool,
     pub(in super::super) disk: u16,
 }
@@ -49,7 +49,7 @@ fn numbers(out: &mut Vec<u8>, shorts: &[u16], longs: &[u32]) {
     out.extend(longs.iter().flat_map(|number| number.to_le_bytes()));
 }
 
-/// A zip of these files; with zip64 end records if `wide`.
+/// Builds a zip of these files, with zip64 end records if `wide`.
 pub(in super::super) fn archive(files: &[Packed], comment: &[u8], wide: bool) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for file in files {
@@ -57,7 +57,7 @@ pub(in super::super) fn archive(files: &[Packed], comment: &[u8], wide: bool) ->
         let size = u32::try_from(file.stored.len()).unwrap();
         out.extend(LOCAL_SIGNATURE);
         numbers(&mut out, &[20, file.flags | 8, file.method, 0, 0], &[0, 0, 0]);
-        // The local header says less than the directory: as where a data descriptor follows the data.
+        // The local header has no sizes, as when a data descriptor follows the data.
         numbers(&mut out, &[u16::try_from(file.name.len()).unwrap(), 4], &[]);
         out.extend([&file.name[..], &[9, 9, 0, 0], &file.stored].concat());
         out.extend(b"PK\x07\x08");
@@ -100,7 +100,7 @@ fn finish(mut out: Vec<u8>, directory: &[u8], count: usize, comment: &[u8], wide
     out
 }
 
-/// These bytes as a file.
+/// Writes the bytes to a temporary file and opens it as a source.
 pub(in super::super) async fn source(bytes: &[u8]) -> (TempDir, Source) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("object");
@@ -140,19 +140,19 @@ async fn the_directory_is_read() {
 }
 
 #[tokio::test]
-async fn names_without_the_utf8_flag_are_of_code_page_437() {
+async fn names_without_the_utf8_flag_use_code_page_437() {
     let file = Packed { name: b"NOTA\x80\x87\xc6O.csv".to_vec(), flags: 0, ..stored("", b"x") };
     assert_eq!(entries(&archive(&[file], b"", false)).await[0].name.as_deref(), Some("NOTAÇç╞O.csv"));
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_listed_with_the_reason() {
+async fn unsupported_entries_are_listed_with_the_reason() {
     let file = deflated("a.csv", b"abcabc");
     let cases = [
         (Packed { flags: FLAG_ENCRYPTED, ..file.clone() }, "encrypted"),
         (Packed { method: 9, ..file.clone() }, "deflate64"),
         (Packed { method: 95, ..file.clone() }, "method 95"),
-        (Packed { method: 0, size: 1000, ..file.clone() }, "shall decode to 1000"),
+        (Packed { method: 0, size: 1000, ..file.clone() }, "1000 bytes decoded"),
         (Packed { disk: 3, ..file.clone() }, "split zip"),
     ];
     for (bad, reason) in cases {
@@ -163,10 +163,10 @@ async fn what_cannot_be_read_is_listed_with_the_reason() {
 }
 
 #[tokio::test]
-async fn cut_anywhere_it_is_an_error() {
+async fn a_zip_cut_at_any_byte_is_an_error() {
     for wide in [false, true] {
         let whole = archive(&[deflated("a.csv", b"abcabc"), stored("b.csv", b"hello")], b"comment", wide);
-        // Of fewer than four bytes nobody can say what they were to become.
+        // Fewer than four bytes do not identify a zip.
         for length in 4..whole.len() {
             let error = inspect(&whole[..length]).await.unwrap_err();
             assert!(matches!(&error, ReadError::Truncated { .. }), "{length}: {error:?}");
@@ -176,7 +176,7 @@ async fn cut_anywhere_it_is_an_error() {
 }
 
 #[tokio::test]
-async fn a_directory_that_lies_is_told() {
+async fn a_wrong_directory_is_an_error() {
     let whole = archive(&[deflated("a.csv", b"abcabc"), stored("b.csv", b"hello")], b"", false);
     let end = whole.len() - END_BYTES;
     let change = |at: usize, byte: u8| {
@@ -203,7 +203,7 @@ async fn a_directory_that_lies_is_told() {
 }
 
 #[tokio::test]
-async fn no_byte_of_it_can_break_the_reader() {
+async fn no_changed_byte_makes_the_reader_panic() {
     for wide in [false, true] {
         let whole = archive(&[deflated("a.csv", b"abcabc"), stored("b.csv", b"hello")], b"c", wide);
         for at in 4..whole.len() {
@@ -219,7 +219,7 @@ async fn no_byte_of_it_can_break_the_reader() {
 }
 
 #[tokio::test]
-async fn a_zip64_field_that_is_missing_is_told() {
+async fn a_missing_zip64_field_is_an_error() {
     let mut bytes = archive(&[Packed { wide: true, ..stored("a.csv", b"x") }], b"", false);
     let extra = bytes.windows(4).rposition(|window| window == [1, 0, 24, 0]).unwrap();
     bytes[extra] = 2;
@@ -228,7 +228,7 @@ async fn a_zip64_field_that_is_missing_is_told() {
 }
 
 #[tokio::test]
-async fn a_directory_over_the_limits_is_told() {
+async fn a_directory_over_the_limits_is_an_error() {
     let many: Vec<Packed> = (0..=ENTRIES_LIMIT).map(|n| stored(&format!("{n}.csv"), b"")).collect();
     assert_eq!(entries(&archive(&many[..ENTRIES_LIMIT], b"", false)).await.len(), ENTRIES_LIMIT);
     let error = inspect(&archive(&many, b"", false)).await.unwrap_err();

@@ -105,7 +105,7 @@ fn the_end_has_a_position() {
 }
 
 #[test]
-fn quotes_are_told() {
+fn quotes_are_detected() {
     let text = "TUBO 1/2\" PVC;\"a;\"\"b\"\"\"\n\"x\"y;z\n";
     let fields: Vec<_> = read(text.as_bytes()).into_iter().map(|record| record.fields).collect();
     let expected: [Vec<Vec<u8>>; 2] =
@@ -149,7 +149,7 @@ fn raw_text_is_capped() {
 const HUGE_BYTES: usize = 300_000_000;
 
 #[test]
-fn a_quote_never_closed_is_told_with_its_place_and_memory_stays_flat() {
+fn a_quote_never_closed_is_an_error_with_its_place_and_memory_stays_flat() {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: RECORD_LIMIT_BYTES };
     for byte in [b'x', b';', b'\n'] {
         let endless = Endless::new(b"a;b\nc;\"d", byte, HUGE_BYTES);
@@ -213,7 +213,7 @@ fn errors_of_the_input_come_out_whole_and_named() {
 }
 
 #[test]
-fn a_read_that_was_dropped_is_not_gone_over() {
+fn a_dropped_read_makes_the_reader_unusable() {
     let options = CsvOptions { delimiter: b';', record_limit_bytes: 100 };
     let split = Split::new(b"abc;def\nghi\n", &[5]);
     let mut reader = CsvReader::new(split, options, Position::START);
@@ -230,7 +230,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(prop::sample::select(&["a", "bc;d", "\"e;\nf\"", ";", "\n", "\r\n", "\"\""][..]), 0..40);
     let wild = prop::collection::vec(prop::sample::select(&TOKENS[..]), 0..60);
     let text = prop_oneof![tame, wild].prop_map(|tokens| tokens.concat());
-    // What matters must also stand where one block of the scanner ends and the next begins.
+    // Special bytes must also occur where one block of the scanner ends and the next begins.
     let before = prop_oneof![Just(0), 56..66_usize, 120..130_usize];
     (before, any::<bool>(), text).prop_map(|(before, quoted, text)| {
         let quote = if quoted { "\"" } else { "" };
@@ -243,7 +243,7 @@ fn lengths() -> impl Strategy<Value = Vec<usize>> {
     prop_oneof![Just(vec![1]), Just(vec![usize::MAX]), prop::collection::vec(1..9_usize, 1..6)]
 }
 
-/// What the `csv` crate makes of it, for which a line feed before all keeps its own idea of a byte order mark out.
+/// Parses with the `csv` crate. The line feed at the start keeps that crate from dropping a byte order mark.
 fn oracle(text: &[u8]) -> Vec<Vec<Vec<u8>>> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let text = [b"\n", text].concat();
@@ -263,7 +263,7 @@ proptest! {
     }
 
     #[test]
-    fn however_it_is_split_it_is_the_same(text in text(), lengths in lengths()) {
+    fn the_split_of_the_input_does_not_change_the_records(text in text(), lengths in lengths()) {
         let (records, end) = read_with(&text, Position::START, 1000, &lengths);
         let (whole, whole_end) = read_with(&text, Position::START, 1000, ALL);
         prop_assert_eq!(records, whole);
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn it_goes_on_after_any_record(text in text(), lengths in lengths()) {
+    fn reading_resumes_after_any_record(text in text(), lengths in lengths()) {
         let (whole, _) = read_with(&text, Position::START, 1000, ALL);
         for (nth, record) in whole.iter().enumerate() {
             let from = usize::try_from(record.next.byte).unwrap();

@@ -11,7 +11,7 @@ fn head(text: &[u8]) -> Option<JsonHead> {
     run(read_json_head(Split::new(text, ALL))).unwrap()
 }
 
-/// What was found, in short: shape or path, byte and line of the data, and the elements or that it is empty.
+/// Shows the candidates in short: shape or path, byte and line of the data, and the elements or `empty`.
 fn shown(head: &JsonHead) -> Vec<String> {
     let show = |candidate: &Candidate| {
         let kind = match candidate.shape {
@@ -30,7 +30,7 @@ fn shown(head: &JsonHead) -> Vec<String> {
 }
 
 #[test]
-fn the_shape_is_told() {
+fn the_shape_is_detected() {
     let cases: [(&str, &[&str]); 27] = [
         ("[{\"a\":1},{\"a\":2}]", &["[] 1/1: {\"a\":1} {\"a\":2}"]),
         ("\u{feff} \n[ 1,\"x\" ]\n[true]", &["[] 6/2: 1 \"x\" true"]),
@@ -73,7 +73,7 @@ fn the_shape_is_told() {
 }
 
 #[test]
-fn it_reads_on_until_an_element_is_whole_and_no_further_than_the_limit() {
+fn reading_continues_until_an_element_is_complete_or_the_limit_is_reached() {
     let long = |bytes: usize| format!("{{\"n\":1,\"notas\":[{{\"x\":\"{}\"}},{{}}]}}", "x".repeat(bytes)).into_bytes();
     for (bytes, read, elements) in [
         (1000, 1029, 2),
@@ -98,7 +98,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
-    fn whatever_it_is_given_its_ranges_are_values_of_the_text(
+    fn ranges_are_values_of_the_text_for_any_input(
         tokens in prop::collection::vec(prop::sample::select(&TOKENS[..]), 0..30),
         root in prop::sample::select(&["{\"a\":", "[", ""][..]),
     ) {

@@ -12,7 +12,7 @@ use crate::testing::{Endless, Split, run};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Owned {
-    /// None if it is too long.
+    /// `None` if the element is too long.
     text: Option<Vec<u8>>,
     byte: u64,
     end: u64,
@@ -57,17 +57,17 @@ const ALL: &[usize] = &[usize::MAX];
 const ROOT: Shape = Shape::Array { levels: 0, alone: false };
 const WRAPPED: Shape = Shape::Array { levels: 1, alone: false };
 
-/// Reads a text from a byte of it on.
+/// Reads a text from a position.
 fn read_from(text: &[u8], shape: Shape, from: Position, is_beginning: bool, lengths: &[usize]) -> Outcome {
     let tail = &text[usize::try_from(from.byte).unwrap()..];
     run(drain(&mut JsonReader::new(Split::new(tail, lengths), shape, from, is_beginning)))
 }
 
-fn behind(text: &[u8], byte: usize) -> Position {
+fn position_of(text: &[u8], byte: usize) -> Position {
     Position { byte: byte as u64, line: 1 + line_feeds(&text[..byte]) }
 }
 
-/// A text, where its data begins, and what its elements are.
+/// A text, the position of its data and its elements.
 #[derive(Debug, Clone)]
 struct Document {
     shape: Shape,
@@ -82,12 +82,12 @@ impl Document {
     }
 }
 
-/// Writes JSON with these spaces wherever there may be some, in turn.
+/// Writes JSON with this white space in turn, wherever JSON allows it.
 struct Writer<'a> {
     out: String,
     blanks: &'a [&'static str],
     turn: usize,
-    /// Whether letters beyond ASCII are escaped.
+    /// Whether letters outside ASCII are escaped.
     ascii: bool,
 }
 
@@ -195,7 +195,7 @@ fn arrays() -> impl Strategy<Value = Document> {
             writer.blank();
         }
         let text = writer.out.into_bytes();
-        Document { shape: ROOT, data: behind(&text, data), text, values: lists.concat() }
+        Document { shape: ROOT, data: position_of(&text, data), text, values: lists.concat() }
     })
 }
 
@@ -226,7 +226,7 @@ fn wrapped() -> impl Strategy<Value = Document> {
             writer.sign('}');
         }
         let text = writer.out.into_bytes();
-        Document { shape: Shape::Array { levels, alone: true }, data: behind(&text, data), text, values }
+        Document { shape: Shape::Array { levels, alone: true }, data: position_of(&text, data), text, values }
     })
 }
 
@@ -267,22 +267,22 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1500))]
 
     #[test]
-    fn elements_are_the_values_and_stand_where_they_say(document in document(), lengths in lengths()) {
+    fn elements_are_the_values_at_their_positions(document in document(), lengths in lengths()) {
         let (records, end) = document.read(&lengths);
         let text = &document.text;
-        prop_assert_eq!(end.unwrap(), behind(text, text.len()));
+        prop_assert_eq!(end.unwrap(), position_of(text, text.len()));
         prop_assert_eq!(records.iter().map(Owned::value).collect::<Vec<_>>(), document.values);
         for record in records {
             let (byte, end) = (usize::try_from(record.byte).unwrap(), usize::try_from(record.end).unwrap());
             prop_assert_eq!(record.text.as_deref(), Some(&text[byte..end]));
-            prop_assert_eq!(record.line, behind(text, byte).line);
-            prop_assert_eq!(record.next, behind(text, usize::try_from(record.next.byte).unwrap()));
+            prop_assert_eq!(record.line, position_of(text, byte).line);
+            prop_assert_eq!(record.next, position_of(text, usize::try_from(record.next.byte).unwrap()));
             prop_assert_eq!(record.raw, &text[byte..end.min(byte + RAW_LIMIT_BYTES)]);
         }
     }
 
     #[test]
-    fn it_goes_on_at_every_element_and_behind_it(document in document(), lengths in lengths()) {
+    fn reading_resumes_at_every_element_and_after_it(document in document(), lengths in lengths()) {
         let (whole, end) = document.read(ALL);
         let end = end.unwrap();
         for (nth, record) in whole.iter().enumerate() {
@@ -304,13 +304,13 @@ proptest! {
         for cut in data..document.text.len() {
             let (mut records, end) = read_from(&document.text[..cut], document.shape, document.data, true, ALL);
             if document.shape == Shape::Lines {
-                // Whether a line is all there, its parser says.
+                // The parser checks whether a line is complete.
                 records.pop();
             }
             prop_assert!(whole.starts_with(&records), "cut at {}", cut);
             match end {
                 Ok(end) => {
-                    prop_assert_eq!(end, behind(&document.text, cut));
+                    prop_assert_eq!(end, position_of(&document.text, cut));
                     let whole_values = serde_json::Deserializer::from_slice(&document.text[..cut]).into_iter::<Value>();
                     prop_assert!(document.shape == Shape::Lines || whole_values.into_iter().all(|value| value.is_ok()));
                 }
@@ -318,7 +318,7 @@ proptest! {
                     prop_assert!(matches!(&error, ReadError::Truncated { .. }), "{}", error);
                     let place = error.position().unwrap();
                     let byte = usize::try_from(place.byte.unwrap()).unwrap();
-                    prop_assert!(byte <= cut && place.line == Some(behind(&document.text, byte).line), "{}", error);
+                    prop_assert!(byte <= cut && place.line == Some(position_of(&document.text, byte).line), "{}", error);
                 }
             }
         }
@@ -331,7 +331,7 @@ proptest! {
         let split = Split::new(tail, &lengths);
         let mut reader = JsonReader::with_limit(split, document.shape, document.data, true, limit);
         let (records, end) = run(drain(&mut reader));
-        prop_assert_eq!(end.unwrap(), behind(&document.text, document.text.len()));
+        prop_assert_eq!(end.unwrap(), position_of(&document.text, document.text.len()));
         prop_assert_eq!(records.len(), whole.len());
         for (mut record, whole) in records.into_iter().zip(whole) {
             let text = whole.text.as_ref().unwrap();
@@ -344,7 +344,7 @@ proptest! {
 }
 
 #[test]
-fn what_json_does_not_have_is_told_with_its_place() {
+fn invalid_json_is_an_error_with_its_place() {
     let alone = Shape::Array { levels: 1, alone: true };
     let deep = Shape::Array { levels: 2, alone: false };
     let list = "a second list of objects is not supported: name the list in the layout (records = …), or take the other one out";
@@ -373,7 +373,7 @@ fn what_json_does_not_have_is_told_with_its_place() {
         (ROOT, "{},{\"a\":[{}", 1, "line 1, byte 3: cut short: expected the end of the value that begins here"),
         (ROOT, "\n{\"a\":\n\"b}", 0, "line 3, byte 7: cut short: expected the end of the string that begins here"),
         (ROOT, "\"a", 0, "line 1, byte 0: cut short: expected the end of the string that begins here"),
-        (WRAPPED, "{}]", 1, "line 1, byte 3: cut short: expected the end of the object that the array lies in"),
+        (WRAPPED, "{}]", 1, "line 1, byte 3: cut short: expected the end of the object around the array"),
         (WRAPPED, "{}]}}", 1, "line 1, byte 4: invalid JSON: expected the end, found \"}\""),
         (WRAPPED, "{}]}[{}]", 1, "line 1, byte 4: invalid JSON: expected the end, found \"[\""),
         (WRAPPED, "{}],}", 1, "line 1, byte 4: invalid JSON: expected the name of a member, found \"}\""),
@@ -407,7 +407,7 @@ fn what_json_does_not_have_is_told_with_its_place() {
 }
 
 #[test]
-fn whatever_stands_in_a_line_is_given() {
+fn any_text_in_a_line_is_returned() {
     let text = "\u{feff}\n {\"a\": 1 \r\n\r\n\t\n]x,\u{a0}\n\"open\nnull";
     let (records, end) = read_from(text.as_bytes(), Shape::Lines, Position::START, true, &[2]);
     end.unwrap();
@@ -449,7 +449,7 @@ fn an_element_over_the_limit_takes_no_memory_and_the_next_one_is_whole() {
 }
 
 #[test]
-fn errors_are_named_and_a_read_that_was_dropped_is_not_gone_over() {
+fn errors_are_named_and_a_dropped_read_makes_the_reader_unusable() {
     let name = Place { entry: Some("x.json".to_owned()), ..Place::of("s3://b/k") };
     let mut reader = JsonReader::new(&b"{} x"[..], Shape::Values, Position::START, true).called(&name);
     let (records, end) = run(drain(&mut reader));
