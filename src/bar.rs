@@ -1,11 +1,11 @@
-//! The progress of an ingestion on standard error.
+//! Shows the events of an engine as progress on standard error.
 
 use std::sync::Arc;
 
-use crate::progress::{Display, Progress, Step};
+use crate::progress::{Display, PhaseProgress, Progress};
 use notaflux_engine::{Observer, ProgressEvent};
 
-/// Shows what an engine tells.
+/// The progress of one ingestion.
 pub(super) struct Bar {
     progress: Arc<Progress>,
 }
@@ -15,20 +15,22 @@ impl Bar {
         Self { progress: Arc::new(Progress::new(title, display)) }
     }
 
-    /// What the engine tells.
+    /// Returns an observer that shows the events of an engine.
     pub(super) fn observer(&self) -> Observer {
         let progress = self.progress.clone();
-        Arc::new(move |told| match told {
+        Arc::new(move |event| match event {
             ProgressEvent::Progress { phase, done_bytes, total_bytes, records } => {
-                progress.update(&Step { phase, done_bytes, total_bytes, records, ..Step::default() });
+                progress.update(&PhaseProgress { phase, done_bytes, total_bytes, records });
             }
             ProgressEvent::Resumed { phase, entry, record, byte } => {
                 let entry = entry.map(|entry| format!(" of {entry}")).unwrap_or_default();
-                progress.note(&format!("goes on with the {phase}{entry} behind record {record}, at byte {byte}"));
+                progress.note(&format!("resumes the {phase}{entry} after record {record}, at byte {byte}"));
             }
             ProgressEvent::Waiting { ms } => {
                 let seconds = ms.div_ceil(1000);
-                progress.note(&format!("another worker is at it, or died at it: waiting for its lease, {seconds} s"));
+                progress.note(&format!(
+                    "another worker holds the lease, or died with it; waiting {seconds} s until it ends"
+                ));
             }
         })
     }

@@ -1,4 +1,4 @@
-//! The key of the cursors: one that outlasts the process, so that they do.
+//! The keys of cursors. They are stored, so that cursors stay valid after a restart.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -8,19 +8,19 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::Failure;
+use crate::failure::Failure;
 use notaflux_api::CursorKeys;
 use notaflux_api::cursor::{KEY_BYTES, KeyError};
 
-/// Its file, which nobody but its owner may read: the key, and in a second line, where there is one, the key before it.
+/// The file with the key; an optional second line holds the previous key. Only its owner may read it.
 const FILE: &str = "cursor.key";
 
-/// What the key of queries of a table in AWS is made of. It is no secret: whoever asks from here can read the table
-/// itself, and all that is wanted is that a cursor holds for the next command, in whatever folder. The deployed API has
-/// a key of its own: neither takes the other's cursors.
+/// The text from which the key for tables in AWS is derived. It is not secret: a user of this command can read the
+/// table itself. The key only makes a cursor valid for the next command, in any folder. The deployed API has another
+/// key, and neither accepts cursors of the other.
 const OF_TABLES: &str = "notaflux query --table: cursors of the command line";
 
-/// The key in `folder`, made if there is none. The caller holds the folder's lock.
+/// Returns the key in `folder`, and creates it if it does not exist. The caller holds the folder's lock.
 pub(super) fn in_folder(folder: &Path) -> Result<CursorKeys, Failure> {
     let path = folder.join(FILE);
     match read(&path) {
@@ -30,33 +30,36 @@ pub(super) fn in_folder(folder: &Path) -> Result<CursorKeys, Failure> {
     .map_err(|error| failed(&path, &error))
 }
 
-/// The keys in the lines of the file.
+/// Parses the lines of the file.
 fn keys(text: &str) -> Result<CursorKeys, KeyError> {
     let (current, previous) = text.trim().split_once('\n').unwrap_or((text, ""));
     let keys = CursorKeys::from_base64(current)?;
     if previous.is_empty() { Ok(keys) } else { Ok(keys.or_previous(&CursorKeys::from_base64(previous)?)) }
 }
 
-/// The key in `folder`, whose lock another process holds. That process has read or made the file before it told where it
-/// is: another key would not be its own.
+/// Returns the key in `folder`, whose lock another process holds. That process read or created the file before it
+/// published its endpoints. So this function only reads: a new key would differ from the one of that process.
 pub(super) fn of_server_in(folder: &Path) -> Result<CursorKeys, Failure> {
     let path = folder.join(FILE);
     read(&path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
-            format!("{}: it is gone; start the server of this folder again, which makes it", path.display()).into()
+            format!("{}: the file is missing; restart the server of this folder, which creates it", path.display())
+                .into()
         }
         _ => failed(&path, &error),
     })
 }
 
-/// The key of queries of a table in AWS.
+/// Returns the key for tables in AWS.
 pub(super) fn of_tables() -> Result<CursorKeys, Failure> {
     Ok(CursorKeys::from_secret(OF_TABLES)?)
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {
     let what_to_do = match error.kind() {
-        io::ErrorKind::InvalidData => "; stop what uses the folder and remove the file, and a new one is made",
+        io::ErrorKind::InvalidData => {
+            "; stop the server of this folder and remove the file: the next start creates a new one"
+        }
         _ => "",
     };
     format!("{}: {error}{what_to_do}", path.display()).into()
@@ -71,7 +74,8 @@ fn make(path: &Path) -> io::Result<()> {
     let mut key = [0; KEY_BYTES];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let text = STANDARD.encode(key);
-    // A key that is cut by a crash would be refused at the next start: it gets its name when it is whole.
+    // The file gets its name only when it is complete. After a crash, an incomplete key would be an error at the next
+    // start.
     let draft = path.with_extension("key.new");
     let mut file: File = File::options().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
     file.write_all(text.as_bytes())?;
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_stays_and_is_its_owners_alone() {
+    fn the_key_is_kept_and_only_its_owner_may_read_it() {
         let folder = tempfile::tempdir().unwrap();
         let cursor = in_folder(folder.path()).unwrap().seal("a", b"query").unwrap();
         assert_eq!(in_folder(folder.path()).unwrap().open(&cursor, b"query").unwrap(), "a");
@@ -97,7 +101,7 @@ mod tests {
         let new = STANDARD.encode([7; KEY_BYTES]);
         fs::write(folder.path().join(FILE), format!("{new}\n{old}\n")).unwrap();
         let rotated = in_folder(folder.path()).unwrap();
-        assert_eq!(rotated.open(&cursor, b"query").unwrap(), "a", "the key before it is still taken");
+        assert_eq!(rotated.open(&cursor, b"query").unwrap(), "a", "the previous key is still accepted");
         assert!(CursorKeys::new(&[7; KEY_BYTES]).open(&rotated.seal("a", b"query").unwrap(), b"query").is_ok());
         fs::write(folder.path().join(FILE), "short").unwrap();
         for keys in [in_folder(folder.path()), of_server_in(folder.path())] {
@@ -106,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_another_process_is_only_read() {
+    fn the_key_of_another_process_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(of_server_in(folder.path()).unwrap_err().to_string().contains("start the server of this folder again"));
+        assert!(of_server_in(folder.path()).unwrap_err().to_string().contains("restart the server of this folder"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
         let cursor = in_folder(folder.path()).unwrap().seal("a", b"query").unwrap();
         assert_eq!(of_server_in(folder.path()).unwrap().open(&cursor, b"query").unwrap(), "a");

@@ -1,38 +1,35 @@
-//! `notaflux generate`
+//! `notaflux generate`: writes realistic invoices for tests.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
-
-use super::{Cli, Failure, WRONG_USE};
+use crate::failure::{Failure, WrongUse};
 use notaflux_generate::{GenerateOptions, Generator, JsonForm, LayoutVersion, PortalFile, write_archive};
 
-/// Level of zstd: its own default.
+/// Compression level of zstd: its default.
 const ZSTD_LEVEL: i32 = 3;
 
 /// Arguments of `notaflux generate`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Rows of the invoice file, duplicates and bad ones included
+    /// Number of invoices, including duplicates and bad ones, whatever the layout
     #[arg(long, value_name = "N")]
     records: u64,
-    /// The same seed gives the same bytes
+    /// Seed of the random numbers; the same seed gives the same bytes
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
-    /// File of the Portal, or NF-e documents; those of the same records, seed and shares belong together
+    /// Which file to write; files with the same records, seed and shares belong together
     #[arg(long, value_name = "NAME", default_value = "portal-v1")]
     layout: Layout,
-    /// How records are written: csv unless the layout is nfe, which comes as ndjson
+    /// Format of the records [default: csv; ndjson with --layout nfe]
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
-    /// Share of rows that repeat one of before, as it was or changed, from 0 to 1
+    /// Share of rows that repeat an earlier invoice, unchanged or changed, from 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
     duplicates: f64,
-    /// Share of rows that must be rejected, from 0 to 1
+    /// Share of rows that notaflux must reject, from 0 to 1
     #[arg(long, value_name = "F", default_value_t = 0.0, value_parser = share)]
     bad: f64,
     /// Compress with gzip
@@ -41,7 +38,7 @@ pub(super) struct Args {
     /// Compress with zstd
     #[arg(long)]
     zstd: bool,
-    /// Write a zip of all three CSV files: invoices, events and lines
+    /// Write a zip of three CSV files: invoices, events and lines
     #[arg(long, conflicts_with_all = ["gzip", "zstd", "format"])]
     zip: bool,
     /// Write to this file instead of standard output
@@ -49,7 +46,7 @@ pub(super) struct Args {
     output: Option<PathBuf>,
 }
 
-/// What `--layout` takes.
+/// The values of `--layout`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
     /// Invoices, 21 columns
@@ -62,23 +59,23 @@ enum Layout {
     PortalLinesV2,
     /// Events of invoices, 10 columns
     PortalEvents,
-    /// NF-e as xmltodict makes JSON of it, a document an invoice
+    /// NF-e with their lines as JSON, as xmltodict converts them from XML
     Nfe,
 }
 
-/// What `--format` takes.
+/// The values of `--format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
     /// Rows of columns
     Csv,
-    /// A JSON object a line
+    /// One JSON object per line
     Ndjson,
     /// One JSON array, on one line
     Json,
 }
 
 impl Layout {
-    /// None for that of the documents, which the Portal does not have.
+    /// Returns the file of the Portal that has this layout. `None` for NF-e, which the Portal does not publish.
     const fn file(self) -> Option<PortalFile> {
         match self {
             Self::PortalV1 | Self::PortalV2 => Some(PortalFile::Invoices),
@@ -104,10 +101,13 @@ fn share(text: &str) -> Result<f64, String> {
 impl Args {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         if self.zip && self.layout.file() != Some(PortalFile::Invoices) {
-            return wrong_use("--zip holds all three files: choose their version with --layout portal-v1 or portal-v2");
+            return Err(WrongUse(
+                "--zip writes all three files: choose their version with --layout portal-v1 or portal-v2".to_owned(),
+            )
+            .into());
         }
         let Some(generator) = self.generator() else {
-            return wrong_use("an NF-e has no columns for csv: use --layout nfe with --format ndjson or json");
+            return Err(WrongUse("--layout nfe has no CSV format: use --format ndjson or json".to_owned()).into());
         };
         let (name, mut target): (String, Box<dyn Write>) = match &self.output {
             Some(path) => {
@@ -143,7 +143,7 @@ impl Args {
         }
     }
 
-    /// None where the layout does not come in the format.
+    /// Returns `None` if the layout does not exist in the format.
     fn generator(&self) -> Option<Generator> {
         let form = match self.format {
             Some(Format::Csv) => None,
@@ -158,11 +158,6 @@ impl Args {
             (None, None) => None,
         }
     }
-}
-
-fn wrong_use(message: &str) -> Result<ExitCode, Failure> {
-    Cli::command().error(ErrorKind::ArgumentConflict, message).print()?;
-    Ok(ExitCode::from(WRONG_USE))
 }
 
 fn write(mut generator: Generator, target: &mut dyn Write) -> io::Result<()> {
@@ -199,11 +194,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("output");
         args(words).map(|args| Args { output: Some(path.clone()), ..args }).unwrap().run().unwrap();
-        std::fs::read(&path).unwrap_or_default()
+        std::fs::read(&path).unwrap()
     }
 
     #[test]
-    fn what_is_compressed_is_what_would_have_been_written() {
+    fn compressed_output_decompresses_to_the_plain_output() {
         for words in ["", "--layout nfe --format json", "--layout portal-lines-v2 --format ndjson"] {
             let (plain, mut gzip) = (output(words), Vec::new());
             let packed = output(&format!("{words} --gzip"));
@@ -214,12 +209,12 @@ mod tests {
             let mut zstd = Vec::new();
             frame.read_to_end(&mut zstd).unwrap();
             assert!(zstd == plain && packed.len() < plain.len());
-            assert_eq!(frame.finish().buffer(), b"", "one frame is all");
+            assert_eq!(frame.finish().buffer(), b"", "there is one frame");
         }
     }
 
     #[test]
-    fn the_format_is_that_of_the_layout_unless_it_is_named() {
+    fn the_layout_determines_the_default_format() {
         for (words, start) in [
             ("", &b"\"CHAVE"[..]),
             ("--format ndjson", b"{\"CHAVE"),
@@ -232,12 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_go_together_is_wrong_use_and_writes_nothing() {
+    fn conflicting_options_are_wrong_use_and_write_nothing() {
         for words in ["--gzip --zstd", "--zip --zstd", "--zip --gzip", "--zip --format json", "--format xml"] {
             assert!(args(words).is_err(), "{words}");
         }
         for words in ["--layout nfe --format csv", "--layout nfe --zip", "--layout portal-events --zip"] {
-            assert_eq!(output(words), b"", "{words}");
+            let path = tempfile::tempdir().unwrap().path().join("output");
+            let failed = args(words).map(|args| Args { output: Some(path.clone()), ..args }).unwrap().run();
+            assert!(failed.unwrap_err().is::<WrongUse>() && !path.exists(), "{words}");
         }
     }
 }

@@ -1,18 +1,18 @@
-//! A plain GET, for the demo's queries.
+//! A GET request over plain HTTP, for the queries of the demo.
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 
-use super::Failure;
+use crate::failure::Failure;
 
-/// What was answered.
+/// Status and body of an answer.
 pub(super) struct Answer {
     pub(super) status: u16,
     pub(super) body: bytes::Bytes,
 }
 
-/// Gets `url`, which must be plain HTTP.
+/// Requests `url`, which must begin with `http://`.
 pub(super) async fn get(url: &str) -> Result<Answer, Failure> {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
     let response = client.get(url.parse()?).await?;

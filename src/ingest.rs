@@ -1,4 +1,4 @@
-//! `notaflux ingest`
+//! `notaflux ingest`: ingests a file, an S3 object or standard input.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -8,73 +8,57 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
+use super::backend::{Backend, BackendArgs};
 use super::bar::Bar;
-use super::place::{Place, PlaceArgs};
-use super::{Failure, layouts, say, stop, summary};
+use super::{arguments, layouts, stop, summary};
+use crate::failure::Failure;
+use crate::output::print_line;
 use crate::progress::Display;
-use notaflux_aws as aws;
 use notaflux_engine::{Error, Outcome, RejectLimit, Settings, StopSignal};
 
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A path, `s3://bucket/key`, or - for standard input
-    #[arg(value_parser = source_name)]
+    /// A path, s3://bucket/key, or - for standard input
+    #[arg(value_parser = arguments::source_name)]
     source: String,
     #[command(flatten)]
-    place: PlaceArgs,
+    backend: BackendArgs,
     #[command(flatten)]
     layouts: layouts::ChoiceArgs,
-    /// Write the report as JSON to this file, or to standard output (-)
+    /// Write the report as JSON to this file, or to standard output with -
     #[arg(long, value_name = "FILE")]
     report: Option<String>,
-    /// Never exceed this many write units a second
+    /// Never use more than this many write units per second
     #[arg(long, value_name = "N")]
     max_write_units: Option<NonZeroU32>,
     /// Write nothing if more records than this are rejected: a number or a percentage
-    #[arg(long, value_name = "N|P%", value_parser = reject_limit)]
+    #[arg(long, value_name = "N|P%", value_parser = arguments::reject_limit)]
     max_rejects: Option<RejectLimit>,
-    /// Exit with 1 if any record was rejected
+    /// Exit with code 1 if any record was rejected
     #[arg(long)]
     fail_on_reject: bool,
-    /// Ingest again what has been ingested
+    /// Ingest again a source that has been ingested
     #[arg(long)]
     force: bool,
-    /// Stop after so many seconds, as a function does; the same command goes on from there
+    /// Stop after this many seconds; the same command resumes
     #[arg(long, value_name = "SECONDS")]
     deadline: Option<u32>,
-    /// No progress
+    /// Show no progress
     #[arg(long)]
     quiet: bool,
 }
 
-pub(super) fn source_name(text: &str) -> Result<String, String> {
-    match aws::object_of(text) {
-        Some((bucket, key)) if bucket.is_empty() || key.is_empty() => Err("expected s3://bucket/key".to_owned()),
-        _ => Ok(text.to_owned()),
-    }
-}
-
-pub(super) fn reject_limit(text: &str) -> Result<RejectLimit, String> {
-    RejectLimit::parse(text).ok_or_else(|| "expected a number like 100 or a percentage like 0.5%".to_owned())
-}
-
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        // Opened first: to find out after hours that it cannot be written would be late.
-        let report: Option<(String, Box<dyn Write>)> = match self.report.as_deref() {
-            None => None,
-            Some("-") => Some(("standard output".to_owned(), Box::new(io::stdout()))),
-            Some(path) => {
-                let file = File::create(path).map_err(|error| format!("{path}: {error}"))?;
-                Some((path.to_owned(), Box::new(file)))
-            }
-        };
+        // Opened first, so that an unwritable file is an error now and not after hours of work.
+        let report = self.open_report()?;
         let layouts = self.layouts.choice()?;
         let stop = stop::on_signal()?;
-        let place = Place::open(&self.place).await?;
-        let source = match place.source(&self.source, &stop).await {
+        let backend = Backend::open(&self.backend).await?;
+        let source = match backend.source(&self.source, &stop).await {
             Err(_) if stop.is_cancelled() => return self.interrupted(),
             source => source?,
         };
@@ -86,46 +70,65 @@ impl Args {
             ..Settings::default()
         };
         let bar = Bar::new(&source.to_string(), Display::for_stderr(self.quiet));
-        let halt = match self.deadline {
-            Some(seconds) => StopSignal::on(stop.clone()).at(Instant::now() + Duration::from_secs(seconds.into())),
-            None => StopSignal::on(stop.clone()),
-        };
-        let engine = place.engine(settings).observed(bar.observer()).halted(halt);
+        let stop_signal = self.stop_signal(&stop);
+        let engine = backend.engine(settings).with_observer(bar.observer()).with_stop_signal(stop_signal);
         let outcome = Box::pin(engine.ingest(&source)).await;
         bar.finish();
         let outcome = outcome?;
         if let Some(Error::Interrupted { .. }) = outcome.error {
             if self.source == "-" {
-                // Nobody can name it again.
+                // Standard input has no name, so no command can resume it.
                 engine.cancel(&outcome.report.ingestion).await?;
-                place.remove_spooled(&source).await?;
+                backend.remove_spooled(&source).await?;
             }
             return self.interrupted();
         }
-        // What would fail again needs the spooled input no more.
+        // A retry of a permanent failure would fail again, so the spooled input is not needed any more.
         if self.source == "-" && outcome.error.as_ref().is_none_or(Error::is_permanent) {
-            place.remove_spooled(&source).await?;
+            backend.remove_spooled(&source).await?;
         }
-        let told = self.tell(&outcome, report, place.work_folder().as_deref());
+        let printed = self.print_report(&outcome, report, backend.work_folder().as_deref());
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
         if self.fail_on_reject && outcome.report.rejected > 0 {
             return Err(format!("{} records were rejected (--fail-on-reject)", outcome.report.rejected).into());
         }
-        told.map(|()| ExitCode::SUCCESS)
+        printed.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Opens the file for the report, if the user asked for one. Returns it with its name.
+    fn open_report(&self) -> Result<Option<(String, Box<dyn Write>)>, Failure> {
+        Ok(match self.report.as_deref() {
+            None => None,
+            Some("-") => Some(("standard output".to_owned(), Box::new(io::stdout()))),
+            Some(path) => {
+                let file = File::create(path).map_err(|error| format!("{path}: {error}"))?;
+                Some((path.to_owned(), Box::new(file)))
+            }
+        })
+    }
+
+    /// Returns the signal that stops the work on Ctrl-C and at the deadline.
+    fn stop_signal(&self, stop: &CancellationToken) -> StopSignal {
+        let on_ctrl_c = StopSignal::on(stop.clone());
+        match self.deadline {
+            Some(seconds) => on_ctrl_c.at(Instant::now() + Duration::from_secs(seconds.into())),
+            None => on_ctrl_c,
+        }
     }
 
     fn interrupted(&self) -> Result<ExitCode, Failure> {
         let again = match self.source.as_str() {
-            "-" => "feed the same input in again, and the table ends up the same",
-            _ => "the same command goes on where it stopped",
+            "-" => "feed in the same input again from its beginning",
+            _ => "run the same command again to resume",
         };
         writeln!(io::stderr(), "notaflux: interrupted; {again}")?;
         Ok(stop::interrupted())
     }
 
-    fn tell(
+    /// Writes the JSON report if the user asked for one, and prints the summary.
+    fn print_report(
         &self,
         outcome: &Outcome,
         report: Option<(String, Box<dyn Write>)>,
@@ -142,9 +145,9 @@ impl Args {
             }
         }
         if outcome.error.is_none() && !asked_for_json {
-            say(summary::of(outcome))?;
+            print_line(summary::of(outcome))?;
             if let Some(folder) = work.filter(|_| outcome.report.rejected > 0) {
-                say(format!("  {:<16}{}", "in the folder", folder.display()))?;
+                print_line(format!("  {:<16}{}", "rejects folder", folder.display()))?;
             }
         }
         Ok(())

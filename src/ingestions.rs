@@ -1,12 +1,13 @@
-//! `notaflux ingestions`: the ledger.
+//! `notaflux ingestions`: lists, shows and cancels ingestions.
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::place::TableArgs;
+use super::backend::TableArgs;
 use super::summary::{self, grouped};
-use super::{Failure, say};
+use crate::failure::Failure;
+use crate::output::print_line;
 use notaflux_aws as aws;
 use notaflux_engine::claim;
 use notaflux_engine::ledger::{Ledger, Meta};
@@ -15,10 +16,10 @@ use notaflux_engine::progress::Progress;
 use notaflux_table::ingestion::IngestionState;
 use notaflux_table::{Table, keys};
 
-/// Ingestions that are listed if nothing else is asked for.
-const LISTED: i32 = 50;
+/// Ingestions that are listed by default.
+const DEFAULT_LIMIT: i32 = 50;
 
-/// Months that are looked through for them, the current one first.
+/// Months that are searched, from the current month backwards.
 const MONTHS: usize = 24;
 
 /// Arguments of `notaflux ingestions`.
@@ -27,40 +28,40 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    place: TableArgs,
+    target: TableArgs,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The newest ingestions
+    /// List the newest ingestions (the default)
     List {
         #[command(flatten)]
-        place: TableArgs,
-        /// At most so many
-        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        target: TableArgs,
+        /// List at most this many
+        #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
         limit: i32,
     },
-    /// The report of one ingestion, and how far its work is
+    /// Show the report of one ingestion and the progress of its work
     Show {
-        /// Its id
+        /// Id of the ingestion
         id: String,
         #[command(flatten)]
-        place: TableArgs,
+        target: TableArgs,
     },
-    /// End an ingestion that is not over; what it has put stays
+    /// Cancel an ingestion that has not ended; records that it has written stay
     Cancel {
-        /// Its id
+        /// Id of the ingestion
         id: String,
         #[command(flatten)]
-        place: TableArgs,
+        target: TableArgs,
     },
 }
 
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let command = self.command.unwrap_or(Command::List { place: self.place, limit: LISTED });
-        let (Command::List { place, .. } | Command::Show { place, .. } | Command::Cancel { place, .. }) = &command;
-        let (services, name) = place.open().await?;
+        let command = self.command.unwrap_or(Command::List { target: self.target, limit: DEFAULT_LIMIT });
+        let (Command::List { target, .. } | Command::Show { target, .. } | Command::Cancel { target, .. }) = &command;
+        let (services, name) = target.open().await?;
         let table = Table::open_to_read(aws::dynamodb_worker(&services.dynamodb), name).await?;
         match &command {
             Command::List { limit, .. } => list(&table, *limit).await?,
@@ -69,9 +70,9 @@ impl Args {
                 let closed = claim::close(&Ledger::new(table), id, IngestionState::Cancelled).await?;
                 let meta = closed.ok_or_else(|| unknown(id))?;
                 if meta.report.state != IngestionState::Cancelled {
-                    return Err(format!("ingestion {id} is {} already", meta.report.state.as_str()).into());
+                    return Err(format!("ingestion {id} is already {}", meta.report.state.as_str()).into());
                 }
-                say(format!("ingestion {id} is cancelled: its workers stop at their next checkpoint"))?;
+                print_line(format!("ingestion {id} is cancelled; its workers stop at their next checkpoint"))?;
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -79,29 +80,29 @@ impl Args {
 }
 
 fn unknown(id: &str) -> Failure {
-    format!("no ingestion has the id {id:?}; see notaflux ingestions list").into()
+    format!("no ingestion has the id {id:?}; list the ids with notaflux ingestions").into()
 }
 
 async fn list(table: &Table, limit: i32) -> Result<(), Failure> {
     if !table.schema.indexes.month {
         return Err(
-            "this table has no month index to list ingestions by; notaflux ingestions show ID does without".into()
+            "the table has no month index, so its ingestions cannot be listed; use notaflux ingestions show ID".into(),
         );
     }
     let ledger = Ledger::new(table.clone());
     let mut left = limit;
     for month in keys::months_back_from(&jiff::Timestamp::now().strftime("%Y%m").to_string()).take(MONTHS) {
         let found = ledger.of_month(&month, left).await?;
-        left -= i32::try_from(found.len()).unwrap_or(left);
+        left = left.saturating_sub_unsigned(u32::try_from(found.len())?);
         for meta in found {
-            say(line(&meta))?;
+            print_line(line(&meta))?;
         }
         if left <= 0 {
             break;
         }
     }
     if left == limit {
-        say("no ingestions yet; notaflux ingest FILE begins one")?;
+        print_line("no ingestions yet; start one with notaflux ingest FILE")?;
     }
     Ok(())
 }
@@ -115,11 +116,11 @@ fn line(meta: &Meta) -> String {
 async fn show(table: &Table, id: &str) -> Result<(), Failure> {
     let ledger = Ledger::new(table.clone());
     let meta = ledger.meta(id).await?.ok_or_else(|| unknown(id))?;
-    say(summary::of_report(&meta.report))?;
+    print_line(summary::of_report(&meta.report))?;
     if let Some(cause) = &meta.report.cause {
-        say(format!("  {:<16}{cause}", "cause"))?;
+        print_line(format!("  {:<16}{cause}", "cause"))?;
     }
-    say(format!("  {:<16}{}", "attempt", meta.attempt))?;
+    print_line(format!("  {:<16}{}", "attempt", meta.attempt))?;
     if meta.report.state.is_end() {
         return Ok(());
     }
@@ -132,10 +133,14 @@ async fn show(table: &Table, id: &str) -> Result<(), Failure> {
                     format!("{} records, byte {}", grouped(cursor.record), grouped(cursor.byte))
                 }
                 Progress::Merge(found) => format!("{} keys", grouped(found.written)),
-                Progress::Settle { block } => format!("{} blocks", grouped(block)),
+                Progress::Finalize { block } => format!("{} blocks", grouped(block)),
             };
             let done = if unit.done { ", done" } else { "" };
-            say(format!("  {:<16}{at}{done}, worker {}", format!("{} {}", phase.as_str(), id.number), unit.hop))?;
+            print_line(format!(
+                "  {:<16}{at}{done}, worker {}",
+                format!("{} {}", phase.as_str(), id.number),
+                unit.hop
+            ))?;
         }
     }
     Ok(())

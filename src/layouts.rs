@@ -1,13 +1,14 @@
-//! `notaflux layouts`, and how commands are told which layout to use.
+//! `notaflux layouts`, and the arguments that choose a layout.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::{Failure, say};
+use crate::failure::Failure;
+use crate::output::print_line;
 use notaflux_engine::Choice;
 use notaflux_engine::choice::Named;
 use notaflux_layout::{self as layout, Layout, Yields};
@@ -21,11 +22,11 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the built-in layouts (what is done without a word)
+    /// List the built-in layouts (the default)
     List,
-    /// Print a layout: to read, or to begin one of your own with
+    /// Print a layout, to read it or to start your own
     Show {
-        /// Name of a built-in layout, or a layout file, which is then checked
+        /// Name of a built-in layout, or a layout file, which is also checked
         #[arg(value_name = "NAME|FILE")]
         name: String,
     },
@@ -34,12 +35,12 @@ enum Command {
 impl Args {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self.command {
-            None | Some(Command::List) => say(list())?,
+            None | Some(Command::List) => print_line(list()?)?,
             Some(Command::Show { name }) => match named(&name)? {
-                Named::File(layout) => say(layout.text().trim_end())?,
+                Named::File(layout) => print_line(layout.text().trim_end())?,
                 Named::Name(name) => {
                     let layout = layout::by_name(&name).ok_or_else(|| unknown(&name))?;
-                    say(layout.text().trim_end())?;
+                    print_line(layout.text().trim_end())?;
                 }
             },
         }
@@ -47,7 +48,7 @@ impl Args {
     }
 }
 
-fn list() -> String {
+fn list() -> Result<String, fmt::Error> {
     let mut out = String::new();
     for layout in layout::built_in() {
         let row = match layout.yields() {
@@ -58,35 +59,36 @@ fn list() -> String {
             Yields::InvoiceWithLines => "an invoice with its lines",
         };
         let newline = if out.is_empty() { "" } else { "\n" };
-        // Writing to a String cannot fail.
-        write!(out, "{newline}{:<16}  {row:<20}  {}", layout.name(), layout.title()).unwrap_or_default();
+        write!(out, "{newline}{:<16}  {row:<32}  {}", layout.name(), layout.title())?;
     }
-    out
+    Ok(out)
 }
 
-/// How a source's layout is chosen.
+/// Arguments that choose the layout of a source.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ChoiceArgs {
-    /// Read everything by this layout: a built-in one or a file (see docs/layouts.md); told by the header if not given
+    /// Read every entry with this layout: a built-in one, or a file (see docs/layouts.md) [default: detected from the
+    /// header]
     #[arg(long, value_name = "NAME|FILE")]
     layout: Option<String>,
-    /// Reject what is odd, such as a wrong check digit, instead of storing it with a warning
+    /// Reject a record that has a warning, such as a wrong check digit, instead of storing it with the warning
     #[arg(long)]
     strict: bool,
 }
 
 impl ChoiceArgs {
-    /// What they say.
+    /// Returns the choice.
     ///
     /// # Errors
-    /// A file that cannot be read or is no layout.
+    /// The layout file cannot be read or is not valid.
     pub(super) fn choice(&self) -> Result<Choice, Failure> {
         let named = self.layout.as_deref().map(named).transpose()?;
         Ok(Choice { named, strict: self.strict, ..Choice::default() })
     }
 }
 
-/// A layout by its name, or by its file: whatever has a `.` or `/` in it is a file, since no name has.
+/// Returns a layout by its name or by its file. A text with `.`, `/` or `\` is a file, because no name has these
+/// characters.
 fn named(text: &str) -> Result<Named, Failure> {
     if !text.contains(['.', '/', '\\']) {
         return Ok(Named::Name(text.to_owned()));
@@ -98,5 +100,5 @@ fn named(text: &str) -> Result<Named, Failure> {
 
 fn unknown(name: &str) -> Failure {
     let all: Vec<&str> = layout::built_in().iter().map(|layout| layout.name()).collect();
-    format!("there is no built-in layout {name:?}; there are {}", all.join(", ")).into()
+    format!("there is no built-in layout {name:?}; the built-in layouts are {}", all.join(", ")).into()
 }

@@ -1,18 +1,34 @@
-//! The command line: arguments, what each command composes, and what it prints.
+//! The command line: parses the arguments, runs a command and prints its result.
 //!
-//! Results go to standard output, progress and errors to standard error. Exit codes: 0 done, 1 failed, 2 wrong use,
+//! Results go to standard output. Progress and errors go to standard error. Exit codes: 0 done, 1 failed, 2 wrong use,
 //! 130 interrupted.
+//!
+//! | file | what it holds |
+//! | --- | --- |
+//! | `demo`, `serve`, `ingest`, `check`, `generate`, `table`, `query`, `ingestions`, `layouts` | one command each |
+//! | `backend` | the services, the table and the work store that a command uses |
+//! | `worker` | a worker of `serve` |
+//! | `bar`, `progress` | progress on standard error |
+//! | `summary` | reports as text |
+//! | `arguments` | argument values that several commands parse |
+//! | `cursor_key` | the keys of cursors |
+//! | `http` | a GET request |
+//! | `stop` | Ctrl-C and SIGTERM |
+//! | `output`, `failure` | how commands print and fail |
 
+mod arguments;
+mod backend;
 mod bar;
 mod check;
 mod cursor_key;
 mod demo;
+mod failure;
 mod generate;
 mod http;
 mod ingest;
 mod ingestions;
 mod layouts;
-mod place;
+mod output;
 mod progress;
 mod query;
 mod serve;
@@ -21,8 +37,6 @@ mod summary;
 mod table;
 mod worker;
 
-use std::error::Error;
-use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -30,14 +44,13 @@ use clap::{Parser, Subcommand};
 
 use notaflux_logs as logs;
 
-/// What a command ends with when it fails: one line for people.
-pub type Failure = Box<dyn Error + Send + Sync>;
+use crate::failure::{Failure, WRONG_USE_CODE, WrongUse};
 
 /// Streams invoice dumps into DynamoDB and serves them page by page.
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 pub struct Cli {
-    /// How log lines look on standard error: text for people, or json, which tells more
+    /// Format of the log lines on standard error; json has more details
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text", env = "NOTAFLUX_LOG_FORMAT")]
     log_format: LogFormat,
     #[command(subcommand)]
@@ -52,19 +65,19 @@ enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Show the whole thing on this machine: embedded S3 and DynamoDB, a generated sample, queries
+    /// Run everything once on this machine, with a generated sample
     Demo(demo::Args),
-    /// Serve embedded S3 and DynamoDB and the API; ingest what is put into the uploads bucket
+    /// Run embedded S3, DynamoDB and the API; ingest every object uploaded to the bucket "uploads"
     Serve(serve::Args),
     /// Ingest a file, an S3 object or standard input
     Ingest(ingest::Args),
-    /// Say what a file is, what would become of it and what that would cost; writes nothing
+    /// Show what a file contains, what would be written and what that costs; writes nothing
     Check(check::Args),
-    /// Write seeded, realistic invoices
+    /// Write realistic invoices for tests; the same seed gives the same bytes
     Generate(generate::Args),
     /// Create, show or delete the table
     Table(table::Args),
-    /// Ask for invoices, their lines and events, ingestions and rejects, as the API answers
+    /// List and show invoices, lines, events, ingestions and rejects, as the API does
     Query(query::Args),
     /// List, show or cancel ingestions
     Ingestions(ingestions::Args),
@@ -72,40 +85,27 @@ enum Command {
     Layouts(layouts::Args),
 }
 
-/// Exit code of wrong use, as the parser of arguments has it.
-const WRONG_USE: u8 = 2;
-
-/// A failure for which the arguments are to blame.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct WrongUse(String);
-
-/// Prints a line of a result on standard output.
-fn say(line: impl fmt::Display) -> io::Result<()> {
-    writeln!(io::stdout(), "{line}")
-}
-
 impl Cli {
-    /// Runs the command and says on standard error why it failed, if it did. Whoever reads its results may stop
-    /// reading: that is no failure.
+    /// Runs the command. Prints the cause of a failure on standard error. If the reader of the results closes the pipe,
+    /// that is not a failure.
     pub async fn run(self) -> ExitCode {
         match self.log_format {
             LogFormat::Text => logs::for_people(),
             LogFormat::Json => logs::as_json_on_stderr(),
         }
-        let unread = |error: &Failure| {
+        let is_closed_pipe = |error: &Failure| {
             error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         };
         match self.command.run().await {
             Ok(code) => code,
-            Err(error) if unread(&error) => ExitCode::SUCCESS,
+            Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 match self.log_format {
-                    // With nobody at the other end the exit code has to do.
+                    // If standard error is closed, only the exit code reports the failure.
                     LogFormat::Text => writeln!(logs::Masked(io::stderr()), "notaflux: {error}").unwrap_or_default(),
                     LogFormat::Json => tracing::error!("{error}"),
                 }
-                if error.is::<WrongUse>() { ExitCode::from(WRONG_USE) } else { ExitCode::FAILURE }
+                if error.is::<WrongUse>() { ExitCode::from(WRONG_USE_CODE) } else { ExitCode::FAILURE }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The command line.
+//! The program `notaflux`.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         }
     };
     let code = runtime.block_on(cli.run());
-    // Not dropped, which would wait for a read of standard input that nobody wants any more.
+    // Dropping the runtime would wait for a pending read of standard input.
     runtime.shutdown_background();
     code
 }

@@ -1,4 +1,4 @@
-//! How far the work is, on stderr: a bar on a terminal, a line every few seconds elsewhere, nothing when quiet.
+//! Progress on standard error: a bar on a terminal, a line every few seconds elsewhere, nothing with `--quiet`.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::mem;
@@ -8,25 +8,25 @@ use std::time::{Duration, Instant};
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use notaflux_logs as logs;
 
-/// Time between two lines where there is no terminal.
+/// Time between two progress lines.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Drawings of the bar per second: enough to look alive, too few to cost anything.
+/// Updates of the bar per second: smooth for the eye, and too few to cost time.
 const DRAWS_PER_SECOND: u8 = 5;
 
-/// Where progress goes.
+/// How progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Display {
-    /// A bar that is drawn over.
+    /// A bar that is redrawn in place.
     Bar,
     /// A line every few seconds, for logs.
     Lines,
-    /// Nowhere.
+    /// Not at all.
     Quiet,
 }
 
 impl Display {
-    /// What suits stderr as it is.
+    /// Returns `Bar` if standard error is a terminal, otherwise `Lines`.
     #[must_use]
     pub(crate) fn for_stderr(is_quiet: bool) -> Self {
         match (is_quiet, io::stderr().is_terminal()) {
@@ -37,38 +37,37 @@ impl Display {
     }
 }
 
-/// How far a phase is.
+/// The progress of one phase.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Step<'a> {
+pub(crate) struct PhaseProgress<'a> {
     /// `survey`, `merge` or `write`. When it changes, the bar starts again.
     pub phase: &'a str,
-    /// Done in this phase, in bytes of the source.
+    /// Bytes of the source done in this phase.
     pub done_bytes: u64,
-    /// All there is to do in this phase, in bytes, where known.
+    /// All bytes of this phase, if known.
     pub total_bytes: Option<u64>,
     /// Records done in this phase.
     pub records: u64,
-    /// What goes to the table each second, where it is the table that sets the pace.
-    pub write_units_per_second: Option<f64>,
 }
 
-/// The progress of one piece of work. Dropping it clears the bar.
+/// The progress of one ingestion. Dropping it clears the bar.
 pub(crate) struct Progress {
     title: String,
     display: Display,
     bar: ProgressBar,
-    state: Mutex<State>,
+    state: Mutex<Shown>,
 }
 
-struct State {
+/// What has been shown so far.
+struct Shown {
     phase: String,
     phase_started: Instant,
     last_line: Option<Instant>,
-    noted: String,
+    note: String,
 }
 
 impl Progress {
-    /// Progress of what `title` names, a file or an object.
+    /// Creates the progress of the source that `title` names.
     #[must_use]
     pub(crate) fn new(title: impl Into<String>, display: Display) -> Self {
         let target = match display {
@@ -76,58 +75,57 @@ impl Progress {
             Display::Lines | Display::Quiet => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        let state =
-            State { phase: String::new(), phase_started: Instant::now(), last_line: None, noted: String::new() };
+        let state = Shown { phase: String::new(), phase_started: Instant::now(), last_line: None, note: String::new() };
         Self { title: title.into(), display, bar, state: Mutex::new(state) }
     }
 
-    /// Shows how far it is. Cheap enough to be called often.
-    pub(crate) fn update(&self, step: &Step<'_>) {
+    /// Shows the progress of the current phase. Cheap enough for frequent calls.
+    pub(crate) fn update(&self, progress: &PhaseProgress<'_>) {
         match self.display {
             Display::Quiet => {}
-            Display::Bar => self.draw(step),
+            Display::Bar => self.draw(progress),
             Display::Lines => {
-                if let Some(line) = self.line(step, Instant::now()) {
-                    // A closed stderr is no reason to stop working.
+                if let Some(line) = self.line(progress, Instant::now()) {
+                    // The work continues even if standard error is closed.
                     writeln!(io::stderr(), "{}", logs::without_cpfs(&line)).unwrap_or_default();
                 }
             }
         }
     }
 
-    /// Says something once, above the bar; what was said last is not said again.
+    /// Prints a note above the bar. The same note is not printed twice in a row.
     pub(crate) fn note(&self, text: &str) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.display == Display::Quiet || mem::replace(&mut state.noted, text.to_owned()) == text {
+        if self.display == Display::Quiet || mem::replace(&mut state.note, text.to_owned()) == text {
             return;
         }
         drop(state);
-        // A closed stderr is no reason to stop working.
+        // The work continues even if standard error is closed.
         self.bar.suspend(|| writeln!(io::stderr(), "{}: {text}", self.title).unwrap_or_default());
     }
 
-    /// Clears the bar; the report says the rest.
+    /// Clears the bar.
     pub(crate) fn finish(&self) {
         self.bar.finish_and_clear();
     }
 
-    fn draw(&self, step: &Step<'_>) {
-        if self.enter(step.phase, Instant::now()) {
-            self.bar.set_style(style(step.total_bytes.is_some()));
+    fn draw(&self, progress: &PhaseProgress<'_>) {
+        if self.enter(progress.phase, Instant::now()) {
+            self.bar.set_style(style(progress.total_bytes.is_some()));
             self.bar.reset();
-            self.bar.set_prefix(step.phase.to_owned());
+            self.bar.set_prefix(progress.phase.to_owned());
         }
-        match step.total_bytes {
+        match progress.total_bytes {
             Some(total_bytes) => self.bar.set_length(total_bytes),
             None => self.bar.unset_length(),
         }
-        self.bar.set_position(step.done_bytes);
-        self.bar.set_message(counts(step));
+        self.bar.set_position(progress.done_bytes);
+        self.bar.set_message(counts(progress));
     }
 
-    /// The line that is due at `now`, if one is: the first of a phase, and then one each interval.
-    fn line(&self, step: &Step<'_>, now: Instant) -> Option<String> {
-        let is_new = self.enter(step.phase, now);
+    /// Returns the line that is due at `now`: at the beginning of a phase, and then once per [`LINE_INTERVAL`].
+    fn line(&self, progress: &PhaseProgress<'_>, now: Instant) -> Option<String> {
+        let is_new = self.enter(progress.phase, now);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_due = state.last_line.is_none_or(|last| now.duration_since(last) >= LINE_INTERVAL);
         if !is_new && !is_due {
@@ -135,10 +133,10 @@ impl Progress {
         }
         state.last_line = Some(now);
         let elapsed = now.duration_since(state.phase_started);
-        Some(format!("{}: {} {}, {}", self.title, step.phase, amount(step, elapsed), counts(step)))
+        Some(format!("{}: {} {}, {}", self.title, progress.phase, amount(progress, elapsed), counts(progress)))
     }
 
-    /// Notes the phase and tells whether it is a new one.
+    /// Stores the phase. Returns whether it is new.
     fn enter(&self, phase: &str, now: Instant) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = state.phase != phase;
@@ -162,30 +160,26 @@ fn style(is_total_known: bool) -> ProgressStyle {
     } else {
         "{prefix:>7} {spinner} {binary_bytes} {binary_bytes_per_sec}, {msg}, {elapsed}"
     };
-    // The templates are ours and tested; the plain style stands in for one that indicatif would not take.
+    // A test shows that indicatif accepts both templates. The default style would replace a template that it refuses.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
 }
 
-fn counts(step: &Step<'_>) -> String {
-    let records = format!("{} records", HumanCount(step.records));
-    match step.write_units_per_second {
-        Some(rate) => format!("{records}, {rate:.0} write units/s"),
-        None => records,
-    }
+fn counts(progress: &PhaseProgress<'_>) -> String {
+    format!("{} records", HumanCount(progress.records))
 }
 
-fn amount(step: &Step<'_>, elapsed: Duration) -> String {
-    let done = HumanBytes(step.done_bytes);
-    let Some(total_bytes) = step.total_bytes.filter(|total| *total > 0) else { return done.to_string() };
-    let percent = u128::from(step.done_bytes.min(total_bytes)) * 100 / u128::from(total_bytes);
-    let left = left(step.done_bytes, total_bytes, elapsed);
+fn amount(progress: &PhaseProgress<'_>, elapsed: Duration) -> String {
+    let done = HumanBytes(progress.done_bytes);
+    let Some(total_bytes) = progress.total_bytes.filter(|total| *total > 0) else { return done.to_string() };
+    let percent = u128::from(progress.done_bytes.min(total_bytes)) * 100 / u128::from(total_bytes);
+    let left = remaining(progress.done_bytes, total_bytes, elapsed);
     let left = left.map(|left| format!(", about {} s left", left.as_secs())).unwrap_or_default();
     format!("{percent} % ({done} of {}){left}", HumanBytes(total_bytes))
 }
 
-/// The time left if it goes on as so far; untold while too little is done to say.
+/// Returns the remaining time at the current speed. `None` during the first second, and before the first byte.
 #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-fn left(done_bytes: u64, total_bytes: u64, elapsed: Duration) -> Option<Duration> {
+fn remaining(done_bytes: u64, total_bytes: u64, elapsed: Duration) -> Option<Duration> {
     if done_bytes == 0 || elapsed < Duration::from_secs(1) {
         return None;
     }
@@ -199,12 +193,12 @@ mod tests {
 
     use super::*;
 
-    fn step(phase: &str, done_bytes: u64) -> Step<'_> {
-        Step { phase, done_bytes, total_bytes: Some(1000), records: 1234, write_units_per_second: None }
+    fn step(phase: &str, done_bytes: u64) -> PhaseProgress<'_> {
+        PhaseProgress { phase, done_bytes, total_bytes: Some(1000), records: 1234 }
     }
 
     #[test]
-    fn a_line_comes_each_interval_and_with_each_phase() {
+    fn a_line_is_due_each_interval_and_at_each_new_phase() {
         let progress = Progress::new("a.csv", Display::Lines);
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
@@ -222,14 +216,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_total_is_not_guessed() {
-        let step = Step { total_bytes: None, write_units_per_second: Some(999.6), ..step("write", 2048) };
+    fn without_a_total_a_line_has_no_percentage() {
+        let step = PhaseProgress { total_bytes: None, ..step("write", 2048) };
         let line = Progress::new("-", Display::Lines).line(&step, Instant::now()).unwrap();
-        assert_eq!(line, "-: write 2.00 KiB, 1,234 records, 1000 write units/s");
+        assert_eq!(line, "-: write 2.00 KiB, 1,234 records");
     }
 
     #[test]
-    fn the_templates_are_taken() {
+    fn both_templates_are_valid() {
         for is_total_known in [true, false] {
             let bar = ProgressBar::hidden();
             bar.set_style(style(is_total_known));

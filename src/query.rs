@@ -1,20 +1,20 @@
-//! `notaflux query`: what the API answers, for people and for pipes.
+//! `notaflux query`: prints what the API answers.
 //!
 //! | file | what it does |
 //! | --- | --- |
-//! | `request` | arguments as a path and parameters of the API |
-//! | `client` | asks the API's own router, in this process |
-//! | `refusal` | what the API refuses, in the words of the command line |
-//! | `form` | answers as NDJSON, JSON and CSV |
-//! | `columns` | which columns lists have as tables |
-//! | `table` | rows that line up and fit a terminal |
-//! | `readable` | one thing as indented lines |
-//! | `json` | JSON for eyes |
+//! | `request` | turns arguments into a path and parameters of the API |
+//! | `client` | sends requests to the API's router in this process |
+//! | `refusal` | turns errors of the API into messages of the command line |
+//! | `printer` | prints lists as NDJSON, JSON, CSV and tables |
+//! | `columns` | the columns of tables |
+//! | `table` | aligns rows and fits them to a terminal |
+//! | `readable` | prints a single resource as indented lines |
+//! | `json` | JSON for a terminal |
 
 mod client;
 mod columns;
-mod form;
 mod json;
+mod printer;
 mod readable;
 mod refusal;
 mod request;
@@ -26,60 +26,61 @@ use std::process::ExitCode;
 use clap::{Subcommand, ValueEnum};
 use console::Term;
 
-use super::place::{Services, TableArgs};
-use super::{Failure, cursor_key};
+use super::backend::{Services, TableArgs};
+use super::cursor_key;
+use crate::failure::Failure;
 use client::Client;
-use form::Form;
 use notaflux_api::{Api, CursorKeys};
 use notaflux_aws as aws;
 use notaflux_table::Table;
-use request::{IngestionArgs, InvoiceArgs, Kind, Request};
+use printer::Printer;
+use request::{IngestionArgs, InvoiceArgs, Request, Resource};
 
-/// Elements of a page when all are wanted: as many as the API gives at once.
+/// Elements per page with `--all`: the limit of the API.
 const LIMIT_OF_ALL: usize = notaflux_api::parameters::LIMIT_MOST;
 
 /// Arguments of `notaflux query`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]
-    what: What,
+    query: Query,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
-    /// A list of invoices; at least one of --issuer, --recipient, --month or --status is needed, and all that is given must hold
+enum Query {
+    /// List invoices that match all given options; give --issuer, --recipient, --month or --status
     Invoices {
         #[command(flatten)]
         which: Box<InvoiceArgs>,
         #[command(flatten)]
         list: ListArgs,
     },
-    /// One invoice, with the first 100 of its lines and of its events
+    /// Show an invoice with its first 100 lines and its first 100 events
     Invoice(OneArgs),
-    /// The lines of an invoice
+    /// List the lines of an invoice
     Lines {
         #[command(flatten)]
         of: IdArgs,
         #[command(flatten)]
         list: ListArgs,
     },
-    /// The events of an invoice
+    /// List the events of an invoice
     Events {
         #[command(flatten)]
         of: IdArgs,
         #[command(flatten)]
         list: ListArgs,
     },
-    /// A list of ingestions, the newest first
+    /// List ingestions, the newest first
     Ingestions {
         #[command(flatten)]
         which: IngestionArgs,
         #[command(flatten)]
         list: ListArgs,
     },
-    /// The report of one ingestion
+    /// Show the report of an ingestion
     Ingestion(OneArgs),
-    /// The records that an ingestion rejected, in their order
+    /// List the records that an ingestion rejected, in the order of the source
     Rejects {
         #[command(flatten)]
         of: IdArgs,
@@ -88,72 +89,72 @@ enum What {
     },
 }
 
-/// Whose.
+/// The argument that names an invoice or an ingestion.
 #[derive(Debug, clap::Args)]
 struct IdArgs {
-    /// Its id
+    /// Id of the invoice or the ingestion
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     id: String,
 }
 
-/// How much of a list, and in which form.
+/// Arguments of a list.
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// Elements of a page, 1 to 1000 [default: 50; with --all 1000]
+    /// Elements per page, from 1 to 1000 [default: 50; with --all 1000]
     #[arg(long, value_name = "N")]
     limit: Option<String>,
-    /// Go on where a page ended: its cursor, with the options that it was given for (--limit may change)
+    /// Print the page at this cursor; the other options must be those that gave the cursor, except --limit
     #[arg(long, value_name = "C")]
     cursor: Option<String>,
-    /// All pages to the end, one after the other
+    /// Print all pages
     #[arg(long)]
     all: bool,
-    /// How it is printed [default: table on a terminal, ndjson elsewhere]
+    /// Output format [default: table on a terminal, ndjson elsewhere]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<ListFormat>,
     #[command(flatten)]
-    place: TableArgs,
+    target: TableArgs,
 }
 
-/// One thing, and in which form.
+/// Arguments of a single resource.
 #[derive(Debug, clap::Args)]
 struct OneArgs {
     #[command(flatten)]
     of: IdArgs,
-    /// How it is printed [default: table on a terminal, json elsewhere]
+    /// Output format [default: table on a terminal, json elsewhere]
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<OneFormat>,
     #[command(flatten)]
-    place: TableArgs,
+    target: TableArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ListFormat {
-    /// Columns that line up; on a terminal, those that fit
+    /// Aligned columns; on a terminal, only those that fit
     Table,
-    /// One object with the elements in `items`, and `next_cursor` where more follow
+    /// One object with the elements in "items", and "next_cursor" if more follow
     Json,
-    /// An element a line
+    /// One JSON object per line
     Ndjson,
-    /// A row an element, below a header row
+    /// A header row, then one row per element
     Csv,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OneFormat {
-    /// Indented lines, its lists as tables
+    /// Indented lines, with lists as tables
     Table,
     /// Indented JSON
     Json,
-    /// JSON in one line
+    /// JSON on one line
     Ndjson,
 }
 
-/// What standard output is.
+/// Properties of standard output.
 #[derive(Debug, Clone, Copy)]
 struct Screen {
     is_terminal: bool,
-    /// Columns of the terminal; none where lines may have any length.
+    /// Columns of the terminal. `None` if lines may have any length.
     width: Option<usize>,
 }
 
@@ -168,14 +169,14 @@ impl Screen {
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let screen = Screen::of_stdout();
-        match self.what {
-            What::Invoices { which, list } => list.run(Request::invoices(&which), screen).await,
-            What::Lines { of, list } => list.run(Request::of_id(Kind::Lines, &of.id), screen).await,
-            What::Events { of, list } => list.run(Request::of_id(Kind::Events, &of.id), screen).await,
-            What::Ingestions { which, list } => list.run(Request::ingestions(&which), screen).await,
-            What::Rejects { of, list } => list.run(Request::of_id(Kind::Rejects, &of.id), screen).await,
-            What::Invoice(one) => one.run(Kind::Invoices, screen).await,
-            What::Ingestion(one) => one.run(Kind::Ingestions, screen).await,
+        match self.query {
+            Query::Invoices { which, list } => list.run(Request::invoices(&which), screen).await,
+            Query::Lines { of, list } => list.run(Request::of_id(Resource::Lines, &of.id), screen).await,
+            Query::Events { of, list } => list.run(Request::of_id(Resource::Events, &of.id), screen).await,
+            Query::Ingestions { which, list } => list.run(Request::ingestions(&which), screen).await,
+            Query::Rejects { of, list } => list.run(Request::of_id(Resource::Rejects, &of.id), screen).await,
+            Query::Invoice(one) => one.run(Resource::Invoices, screen).await,
+            Query::Ingestion(one) => one.run(Resource::Ingestions, screen).await,
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -187,30 +188,30 @@ impl ListArgs {
         let format = self.format.unwrap_or(default);
         let limit = self.limit.or_else(|| self.all.then(|| LIMIT_OF_ALL.to_string()));
         let request = request.with("limit", limit.as_deref()).with("cursor", self.cursor.as_deref());
-        let form: Box<dyn Form> = match format {
-            ListFormat::Table => Box::new(form::Rows::new(request.kind.columns(), screen.width)),
-            ListFormat::Json => Box::new(form::Document::default()),
-            ListFormat::Ndjson => Box::new(form::Ndjson::new(screen.is_terminal)),
-            ListFormat::Csv => Box::new(form::Csv::new(screen.is_terminal)),
+        let printer: Box<dyn Printer> = match format {
+            ListFormat::Table => Box::new(printer::Rows::new(request.resource.columns(), screen.width)),
+            ListFormat::Json => Box::new(printer::Document::default()),
+            ListFormat::Ndjson => Box::new(printer::Ndjson::new(screen.is_terminal)),
+            ListFormat::Csv => Box::new(printer::Csv::new(screen.is_terminal)),
         };
-        // The services have to live for as long as they are asked.
-        let (client, _services) = open(&self.place).await?;
-        let is_told = format == ListFormat::Table || io::stderr().is_terminal();
-        walk(&client, request, self.all, form, is_told).await
+        // The services must live until the last request.
+        let (client, _services) = open(&self.target).await?;
+        let with_remarks = format == ListFormat::Table || io::stderr().is_terminal();
+        walk(&client, request, self.all, printer, with_remarks).await
     }
 }
 
 impl OneArgs {
-    async fn run(self, kind: Kind, screen: Screen) -> Result<(), Failure> {
+    async fn run(self, resource: Resource, screen: Screen) -> Result<(), Failure> {
         let default = if screen.is_terminal { OneFormat::Table } else { OneFormat::Json };
-        let (client, _services) = open(&self.place).await?;
-        let answer = client.get(&Request::of_id(kind, &self.of.id), form::JSON).await?;
+        let (client, _services) = open(&self.target).await?;
+        let answer = client.get(&Request::of_id(resource, &self.of.id), printer::JSON).await?;
         let text = str::from_utf8(&answer.body)?;
         match self.format.unwrap_or(default) {
             OneFormat::Table => {
                 let value = serde_json::from_str(text)?;
                 print(&readable::text(&value, screen.width))?;
-                tell(&readable::remarks(&value, &self.of.id))
+                print_remarks(&readable::remarks(&value, &self.of.id))
             }
             OneFormat::Json => print(&(json::indented(text, 0)? + "\n")),
             OneFormat::Ndjson if screen.is_terminal => print(&format!("{}\n", json::shown(text))),
@@ -219,65 +220,66 @@ impl OneArgs {
     }
 }
 
-/// The API on the table that is meant.
-async fn open(place: &TableArgs) -> Result<(Client, Services), Failure> {
-    let (services, name) = place.open().await?;
+/// Opens the API on the table that the user named.
+async fn open(target: &TableArgs) -> Result<(Client, Services), Failure> {
+    let (services, name) = target.open().await?;
     let table = Table::open_to_read(aws::dynamodb_reader(&services.dynamodb), name).await?;
-    let api = Api::new(table, aws::s3_reader(&services.s3), cursor_keys(place, &services)?);
+    let api = Api::new(table, aws::s3_reader(&services.s3), cursor_keys(target, &services)?);
     Ok((Client::new(notaflux_api::router(api)), services))
 }
 
-/// The key of the API that serves the same folder, so that each takes the other's cursors.
-fn cursor_keys(place: &TableArgs, services: &Services) -> Result<CursorKeys, Failure> {
+/// Returns the keys of the API that serves the same folder, so that each accepts the cursors of the other.
+fn cursor_keys(target: &TableArgs, services: &Services) -> Result<CursorKeys, Failure> {
     match &services.stack {
-        _ if place.table.is_some() => cursor_key::of_tables(),
+        _ if target.table.is_some() => cursor_key::of_tables(),
         Some(stack) => cursor_key::in_folder(stack.folder()),
-        None => cursor_key::of_server_in(&place.data),
+        None => cursor_key::of_server_in(&target.data),
     }
 }
 
-/// Prints a page, or with `all` that one and all that follow, each before the next one is asked for.
+/// Prints a page; with `all`, also all following pages. Each page is printed before the next one is requested.
 async fn walk(
     client: &Client,
     mut request: Request,
     all: bool,
-    mut form: Box<dyn Form>,
-    is_told: bool,
+    mut printer: Box<dyn Printer>,
+    with_remarks: bool,
 ) -> Result<(), Failure> {
     let mut is_first = true;
     let next = loop {
-        let answer = match client.get(&request, form.media_type()).await {
-            Err(failure) if !is_first => return Err(go_on(&failure, &request).into()),
+        let answer = match client.get(&request, printer.media_type()).await {
+            Err(failure) if !is_first => return Err(interrupted(&failure, &request).into()),
             answer => answer?,
         };
-        print(&form.page(&answer.body)?)?;
+        print(&printer.page(&answer.body)?)?;
         is_first = false;
         match answer.next {
             Some(next) if all => request = request.with("cursor", Some(&next)),
             next => break next,
         }
     };
-    print(&form.end(next.as_deref())?)?;
-    let mut remarks = form.remarks();
-    remarks.extend(next.map(|cursor| format!("more may follow: add --cursor {cursor}, or --all for all of it")));
-    if is_told { tell(&remarks) } else { Ok(()) }
+    print(&printer.end(next.as_deref())?)?;
+    let mut remarks = printer.remarks();
+    remarks.extend(next.map(|cursor| format!("more may follow: add --cursor {cursor}, or --all for all pages")));
+    if with_remarks { print_remarks(&remarks) } else { Ok(()) }
 }
 
-/// Says what goes with a result and is none. A cursor is no secret, and would not stand being masked.
-fn tell(remarks: &[String]) -> Result<(), Failure> {
+/// Prints remarks on standard error. They are not masked: a masked cursor would not work, and cursors are not secret.
+fn print_remarks(remarks: &[String]) -> Result<(), Failure> {
     for remark in remarks {
         writeln!(io::stderr(), "notaflux: {remark}")?;
     }
     Ok(())
 }
 
-/// A walk that is broken off can be gone on with.
-fn go_on(failure: &Failure, request: &Request) -> String {
+/// Adds to a failure how to resume the output.
+fn interrupted(failure: &Failure, request: &Request) -> String {
+    // Every page except the first one has a cursor.
     let cursor = request.parameter("cursor").unwrap_or_default();
-    format!("{failure}; what is printed is complete up to there, and --cursor {cursor} goes on")
+    format!("{failure}; the printed pages are complete, and --cursor {cursor} resumes after them")
 }
 
-/// Prints a part of a result as it is.
+/// Prints a part of a result without changes.
 fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

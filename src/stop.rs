@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the work is asked to end, and the process ends when it has.
+//! Ctrl-C and SIGTERM: both ask the work to stop. The process ends when the work has stopped.
 
 use std::io;
 use std::process::ExitCode;
@@ -6,14 +6,13 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What a command exits with that was asked to end before it was done, by custom of the shells: 128 and the number of
-/// SIGINT.
+/// Exit code of an interrupted command. As in shells, it is 128 plus the number of SIGINT.
 const INTERRUPTED: u8 = 130;
 
-/// A token that the first Ctrl-C or SIGTERM cancels. The second one ends the process at once.
+/// Returns a token that the first Ctrl-C or SIGTERM cancels. The second one ends the process at once.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The system refuses the signal handlers.
 pub(super) fn on_signal() -> io::Result<CancellationToken> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let token = CancellationToken::new();
@@ -33,7 +32,7 @@ pub(super) fn on_signal() -> io::Result<CancellationToken> {
     Ok(token)
 }
 
-/// The exit code of what was interrupted and can be taken up again.
+/// Returns the exit code of an interrupted command.
 pub(super) fn interrupted() -> ExitCode {
     ExitCode::from(INTERRUPTED)
 }

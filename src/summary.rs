@@ -1,20 +1,18 @@
-//! An outcome as people read it.
-
-use std::fmt::Write as _;
+//! Reports of ingestions as text for people.
 
 use notaflux_engine::{Outcome, Report};
 
-/// Some lines that say what became of a source.
+/// Returns the outcome of an ingestion in some lines.
 #[must_use]
 pub(super) fn of(outcome: &Outcome) -> String {
     if outcome.repeated {
         let begin = begin(&outcome.report);
-        return format!("{begin} before: nothing was done (--force ingests again){}", lines(&outcome.report, false));
+        return format!("{begin} earlier: nothing to do (--force ingests it again){}", lines(&outcome.report, false));
     }
     of_report(&outcome.report)
 }
 
-/// Some lines that say how an ingestion stands.
+/// Returns the report of an ingestion in some lines.
 #[must_use]
 pub(super) fn of_report(report: &Report) -> String {
     format!("{}{}", begin(report), lines(report, true))
@@ -26,12 +24,9 @@ fn begin(report: &Report) -> String {
 
 fn lines(report: &Report, with_effort: bool) -> String {
     let mut out = String::new();
-    let mut line = |name: &str, value: String| {
-        // Writing to a String cannot fail.
-        write!(out, "\n  {name:<16}{value}").unwrap_or_default();
-    };
+    let mut line = |name: &str, value: String| out.extend([format!("\n  {name:<16}"), value]);
     for entry in &report.entries {
-        let name = entry.name.as_deref().unwrap_or("whole object");
+        let name = entry.name.as_deref().unwrap_or("the whole object");
         line("entry", format!("{name}: {} records, layout {}", grouped(entry.records_read), entry.layout));
     }
     for skipped in &report.skipped {
@@ -45,7 +40,7 @@ fn lines(report: &Report, with_effort: bool) -> String {
     line("superseded", grouped(report.superseded));
     line("rejected", grouped(report.rejected));
     if report.trailers > 0 {
-        line("no records", format!("{} rows, such as totals", grouped(report.trailers)));
+        line("not records", format!("{} rows, such as totals", grouped(report.trailers)));
     }
     if let Some(location) = &report.rejects_location {
         line("rejects", location.clone());
@@ -57,14 +52,14 @@ fn lines(report: &Report, with_effort: bool) -> String {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "write units are positive and few")]
         let units = report.write_units.ceil() as u64;
         let calls =
-            format!("{} in {} calls, {} sent again", grouped(units), grouped(report.calls), grouped(report.retried));
+            format!("{} in {} calls, {} items retried", grouped(units), grouped(report.calls), grouped(report.retried));
         line("write units", calls);
         line("time", format!("{} s ({})", seconds(report.elapsed_ms), rate(report.records_read, report.elapsed_ms)));
     }
     out
 }
 
-/// One line that says what became of an object.
+/// Returns the outcome of an ingestion in one line.
 #[must_use]
 pub(super) fn line(name: &str, report: &Report) -> String {
     format!(
@@ -87,7 +82,7 @@ fn seconds(ms: u64) -> String {
     format!("{}.{}", ms / 1000, ms % 1000 / 100)
 }
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 #[must_use]
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();

@@ -1,13 +1,15 @@
-//! `notaflux table`
+//! `notaflux table`: creates, shows and deletes the table.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::place::TableArgs;
+use super::arguments;
+use super::backend::TableArgs;
 use super::summary::grouped;
-use super::{Failure, say};
+use crate::failure::Failure;
+use crate::output::print_line;
 use notaflux_aws as aws;
 use notaflux_table::{self as table, IndexSet, Schema};
 
@@ -20,72 +22,75 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make the table with its indexes
+    /// Create the table with its indexes
     Create {
         #[command(flatten)]
-        place: TableArgs,
-        /// Partitions that each index key is spread over; cannot be changed later
+        target: TableArgs,
+        /// Number of partitions over which each index key is spread; cannot be changed later
         #[arg(long, value_name = "S", default_value_t = Schema::default().shards, value_parser = clap::value_parser!(u16).range(1..=256))]
         shards: u16,
-        /// Indexes to make, each a write unit an invoice: issuer, recipient, month, state, or none
-        #[arg(long, value_name = "LIST", default_value = "issuer,recipient,month,state", value_parser = index_set)]
+        /// Indexes to create: issuer, recipient, month, state, or none; each index that an invoice appears in costs
+        /// write units
+        #[arg(long, value_name = "LIST", default_value = "issuer,recipient,month,state", value_parser = arguments::index_set)]
         indexes: IndexSet,
     },
-    /// Show its state, indexes and size
+    /// Show the status, the indexes and the size of the table
     Show {
         #[command(flatten)]
-        place: TableArgs,
+        target: TableArgs,
     },
-    /// Delete it with all that is in it
+    /// Delete the table with all its items
     Delete {
         #[command(flatten)]
-        place: TableArgs,
-        /// Do not ask
+        target: TableArgs,
+        /// Delete without asking
         #[arg(long)]
         yes: bool,
     },
 }
 
-pub(super) fn index_set(text: &str) -> Result<IndexSet, String> {
-    IndexSet::parse(text).ok_or_else(|| "expected a list like issuer,month, or none".to_owned())
-}
-
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
-        let (Command::Create { place, .. } | Command::Show { place } | Command::Delete { place, .. }) = &self.command;
-        let (services, name) = place.open().await?;
+        let (Command::Create { target, .. } | Command::Show { target } | Command::Delete { target, .. }) =
+            &self.command;
+        let (services, name) = target.open().await?;
         let client = aws::dynamodb_worker(&services.dynamodb);
         match &self.command {
             Command::Create { shards, indexes, .. } => {
                 let schema = Schema { shards: *shards, indexes: *indexes, ..Schema::default() };
                 let table = table::create(client, name, schema).await?;
-                say(format!("table {} is ready: {} shards, indexes {}", table.name, shards, indexes))?;
+                print_line(format!("table {} is ready: {} shards, indexes {}", table.name, shards, indexes))?;
             }
             Command::Show { .. } => {
                 let found = table::describe(&client, &name).await?;
-                say(format!("table {name}\n  status   {}\n  items    {}", found.status, grouped(found.items)))?;
-                say(format!(
+                print_line(format!("table {name}\n  status   {}\n  items    {}", found.status, counted(found.items)))?;
+                print_line(format!(
                     "  bytes    {}\n  shards   {}\n  indexes  {}",
-                    grouped(found.size_bytes),
+                    counted(found.size_bytes),
                     found.schema.shards,
                     found.schema.indexes
                 ))?;
             }
             Command::Delete { yes, .. } if *yes || confirmed(&name)? => {
                 table::delete(&client, &name).await?;
-                say(format!("table {name} is deleted"))?;
+                print_line(format!("table {name} is deleted"))?;
             }
-            Command::Delete { .. } => return Err(format!("table {name} was not deleted: confirm with --yes").into()),
+            Command::Delete { .. } => return Err(format!("table {name} was not deleted; confirm with --yes").into()),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Formats a number that `DynamoDB` may leave out.
+fn counted(number: Option<u64>) -> String {
+    number.map_or_else(|| "unknown".to_owned(), grouped)
 }
 
 fn confirmed(name: &str) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Ok(false);
     }
-    eprint!("Delete table {name} with all that is in it? Type its name: ");
+    eprint!("Delete table {name} with all its items? Type the name of the table: ");
     io::stderr().flush()?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;

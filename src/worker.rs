@@ -1,4 +1,4 @@
-//! A worker of `notaflux serve`: does what the queue says, as a function does in the cloud.
+//! A worker of `notaflux serve`. It does the tasks of the queue, like the ingest function in AWS.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -8,9 +8,11 @@ use aws_sdk_s3::Client as S3;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
 
+use super::backend::{Backend, Services};
 use super::bar::Bar;
-use super::place::{Place, Services};
-use super::{Failure, say, summary};
+use super::summary;
+use crate::failure::Failure;
+use crate::output::print_line;
 use crate::progress::Display;
 use notaflux_engine::consume;
 use notaflux_engine::local_queue::{LocalQueue, Message, Received};
@@ -20,10 +22,10 @@ use notaflux_local::Endpoints;
 use notaflux_records::source::printable;
 use notaflux_table::ingestion::IngestionState;
 
-/// Pause before a message that could not be done with comes again.
-const AGAIN_PAUSE: Duration = Duration::from_secs(15);
+/// Delay before a failed message is received again.
+const RETRY_DELAY: Duration = Duration::from_secs(15);
 
-/// One worker, on a thread and a runtime of its own: parsing holds up neither the API nor the other workers.
+/// A worker with its own thread and runtime, so that its parsing blocks neither the API nor other workers.
 #[derive(Clone)]
 pub(super) struct Worker {
     pub(super) endpoints: Endpoints,
@@ -34,32 +36,32 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Works until it is told to stop.
+    /// Starts the worker. It works until `stop`.
     pub(super) fn start(self) -> std::io::Result<JoinHandle<Result<(), Failure>>> {
         thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
             let worked = runtime.block_on(self.work());
-            // A server of which a worker has failed must not look as if it ingested what is put there.
+            // If a worker fails, the server stops, because it would ingest no further uploads.
             self.stop.cancel();
             worked
         })
     }
 
     async fn work(&self) -> Result<(), Failure> {
-        let place = Place::embedded(Services::at(&self.endpoints)).await?;
-        let s3 = place.s3();
+        let backend = Backend::embedded(Services::at(&self.endpoints)).await?;
+        let s3 = backend.s3();
         while let Some(received) = self.stop.run_until_cancelled(self.queue.receive()).await {
-            if Box::pin(self.handle(&place, &s3, &received)).await {
+            if Box::pin(self.handle(&backend, &s3, &received)).await {
                 self.queue.delete(&received.receipt);
             } else {
-                self.queue.keep_invisible(&received.receipt, AGAIN_PAUSE).await?;
+                self.queue.keep_invisible(&received.receipt, RETRY_DELAY).await?;
             }
         }
         Ok(())
     }
 
-    /// Does what a message says. Gives whether it is done with.
-    async fn handle(&self, place: &Place, s3: &S3, received: &Received) -> bool {
+    /// Handles a message. Returns whether the message is done and can be deleted.
+    async fn handle(&self, backend: &Backend, s3: &S3, received: &Received) -> bool {
         let name = match &received.message {
             Message::Created(object) | Message::Task(Task::Ingest(object)) => {
                 printable(&format!("s3://{}/{}", object.bucket, object.key)).into_owned()
@@ -67,8 +69,8 @@ impl Worker {
             Message::Task(Task::Resume { ingestion } | Task::Join { ingestion }) => format!("ingestion {ingestion}"),
         };
         let bar = Bar::new(&name, if self.quiet { Display::Quiet } else { Display::Lines });
-        let engine = place.engine(self.settings.clone());
-        let engine = engine.observed(bar.observer()).halted(StopSignal::on(self.stop.clone()));
+        let engine = backend.engine(self.settings.clone());
+        let engine = engine.with_observer(bar.observer()).with_stop_signal(StopSignal::on(self.stop.clone()));
         let delivery = Some(Delivery { queue: &*self.queue, receipt: &received.receipt });
         let delivered = match &received.message {
             Message::Created(object) => consume::created(&engine, s3, object, delivery).await,
@@ -76,11 +78,11 @@ impl Worker {
         };
         bar.finish();
         match delivered {
-            Ok(Some(outcome)) => tell(&outcome),
+            Ok(Some(outcome)) => log(&outcome),
             Ok(None) => {}
             Err(error) => {
-                // What is wrong is wrong with the place, not with the object.
-                tracing::error!("{name}: not ingested yet, will be tried again: {error}");
+                // The failure concerns the services or the table, not the object.
+                tracing::error!("{name}: not ingested yet, retried in {} s: {error}", RETRY_DELAY.as_secs());
                 return false;
             }
         }
@@ -88,16 +90,21 @@ impl Worker {
     }
 }
 
-/// Says what became of an object.
-fn tell(outcome: &Outcome) {
+/// Logs the outcome of an object, and prints it if it was ingested.
+fn log(outcome: &Outcome) {
     let report = &outcome.report;
     let (ingestion, object) = (report.ingestion.as_str(), report.source.to_string());
     match &outcome.error {
-        _ if outcome.repeated => tracing::debug!(ingestion, object, state = report.state.as_str(), "it is over"),
+        _ if outcome.repeated => tracing::debug!(ingestion, object, state = report.state.as_str(), "already ended"),
         None => {
-            tracing::info!(ingestion, object, report = serde_json::to_string(report).unwrap_or_default(), "ingested");
-            // Nobody has to listen: what is put here is ingested all the same.
-            say(summary::line(&object, report)).unwrap_or_default();
+            match serde_json::to_string(report) {
+                Ok(report) => tracing::info!(ingestion, object, report, "ingested"),
+                Err(error) => {
+                    tracing::error!(ingestion, object, %error, "ingested, but the report cannot be written as JSON")
+                }
+            }
+            // The worker works even if standard output is closed.
+            print_line(summary::line(&object, report)).unwrap_or_default();
         }
         Some(_) if report.state == IngestionState::Superseded => {
             tracing::info!(ingestion, object, "superseded by a newer version");

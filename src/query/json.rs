@@ -1,20 +1,19 @@
-//! JSON for eyes. It means what it meant: only what stands between values changes, and how characters are written.
+//! JSON for a terminal. Only white space and the escapes of characters change, never a value.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use serde_json::Value;
 
-/// What the steps of an indentation are.
+/// One step of indentation.
 const STEP: &str = "  ";
 
-/// Whether JSON may hold this character as it is although a terminal takes it for a command: DEL and the controls of C1.
-/// All others are escaped in any JSON.
+/// Returns whether a character is DEL or a control character of C1. JSON may contain them unescaped, but a terminal
+/// takes them for commands. JSON always escapes all other control characters.
 fn is_command(c: char) -> bool {
     c.is_control() && c > ' '
 }
 
-/// JSON with the controls escaped that a terminal would obey.
+/// Escapes the control characters that a terminal takes for commands.
 pub(super) fn shown(json: &str) -> Cow<'_, str> {
     if !json.contains(is_command) {
         return Cow::Borrowed(json);
@@ -26,20 +25,20 @@ pub(super) fn shown(json: &str) -> Cow<'_, str> {
 
 fn push(out: &mut String, c: char) {
     if is_command(c) {
-        // Writing to a String cannot fail.
-        write!(out, "\\u{:04x}", u32::from(c)).unwrap_or_default();
+        out.push_str(&format!("\\u{:04x}", u32::from(c)));
     } else {
         out.push(c);
     }
 }
 
-/// JSON with a line for each member and element, all but the first indented by `depth` steps and more.
+/// Formats JSON with one line per member and element. All lines except the first are indented by at least `depth`
+/// steps.
 ///
 /// # Errors
-/// What is no JSON.
+/// The text is not JSON.
 pub(super) fn indented(json: &str, depth: usize) -> serde_json::Result<String> {
     let value: Value = serde_json::from_str(json)?;
-    // Within texts line breaks are escaped: these are between lines.
+    // JSON escapes line breaks within texts, so these separate lines.
     let lines = serde_json::to_string_pretty(&value)?.replace('\n', &format!("\n{}", STEP.repeat(depth)));
     Ok(shown(&lines).into_owned())
 }
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_have_a_line_each() {
+    fn each_member_has_a_line() {
         let json = r#"{"z":"a\"{,: \\","a":[1,{"b":2.5}],"e":[ ],"o":{}}"#;
         let expected = "{\n    \"z\": \"a\\\"{,: \\\\\",\n    \"a\": [\n      1,\n      {\n        \"b\": 2.5\n      }\n    ],\
                         \n    \"e\": [],\n    \"o\": {}\n  }";
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn control_characters_are_escaped() {
         let json = serde_json::to_string("é\u{1b}[2J\u{9b}2J\u{7f}").unwrap();
         for shown in [shown(&json).into_owned(), indented(&json, 0).unwrap()] {
             assert_eq!(shown, r#""é\u001b[2J\u009b2J\u007f""#);
@@ -84,7 +83,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_means_what_it_meant(value in any_json()) {
+        fn values_do_not_change(value in any_json()) {
             let json = value.to_string();
             let (indented, shown) = (indented(&json, 0).unwrap(), shown(&json).into_owned());
             prop_assert!(!indented.replace('\n', "").contains(char::is_control));

@@ -1,4 +1,4 @@
-//! One thing as indented lines.
+//! Prints a single resource as indented lines.
 
 use console::{Alignment, measure_text_width, pad_str};
 use serde_json::{Map, Value};
@@ -7,10 +7,10 @@ use super::columns;
 use super::table::{self, Layout};
 use notaflux_records::source::printable;
 
-/// What the steps of an indentation are.
+/// One step of indentation.
 const STEP: &str = "  ";
 
-/// A line for each member, its lists as tables of lines that fit into `width`.
+/// Returns one line per member. Lists are tables that fit into `width` columns.
 pub(super) fn text(value: &Value, width: Option<usize>) -> String {
     let mut out = String::new();
     match value {
@@ -20,7 +20,7 @@ pub(super) fn text(value: &Value, width: Option<usize>) -> String {
     out
 }
 
-/// How to go on with what does not lie in it whole.
+/// Returns the commands that print the rest of incomplete lists.
 pub(super) fn remarks(value: &Value, id: &str) -> Vec<String> {
     let more = |(member, list)| match value.get(member)? {
         Value::String(cursor) => {
@@ -72,7 +72,7 @@ fn write_elements(name: &str, elements: &[Value], depth: usize, width: Option<us
     }
 }
 
-/// Whether a value has lines of its own: an object, or a list of objects.
+/// Returns whether a value needs its own lines: an object, or a list of objects.
 fn is_block(value: &Value) -> bool {
     match value {
         Value::Object(members) => !members.is_empty(),
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_invoice_reads_well() {
+    fn an_invoice_is_indented_lines_and_tables() {
         let invoice = r#"{"id":"N1","issued_at":"2019-11-12","issuer":{"tax_id":"1","name":"a\u001b"},"extra":{},
             "warnings":[],"lines":[{"number":"1","description":"chá","total":"2.00"}],"events":[],
             "skipped":[{"name":"b","reason":"c"}],"next_lines_cursor":"x"}"#;

@@ -1,57 +1,57 @@
-//! What the API refuses, in the words of the command line.
+//! Turns errors of the API into messages of the command line.
 
 use serde::Deserialize;
 
-use crate::{Failure, WrongUse};
+use crate::failure::{Failure, WrongUse};
 
-/// A problem as the API tells it.
+/// The body of an error of the API.
 #[derive(Debug, Deserialize)]
 struct Problem {
     r#type: String,
     title: String,
     detail: String,
     #[serde(default)]
-    errors: Vec<Wrong>,
+    errors: Vec<InvalidParameter>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Wrong {
+struct InvalidParameter {
     parameter: String,
     message: String,
 }
 
-/// Why there is no answer: `problem` as the API tells it. `lister` is the command that tells which ids there are.
+/// Returns the failure for an error of the API. `lister` is the command that lists valid ids.
 pub(super) fn refusal(problem: &[u8], lister: &str) -> Failure {
     let problem: Problem = match serde_json::from_slice(problem) {
         Ok(problem) => problem,
         Err(error) => return error.into(),
     };
-    let name = problem.r#type.rsplit('/').next().unwrap_or_default();
+    let name = problem.r#type.rsplit_once('/').map_or(problem.r#type.as_str(), |(_, name)| name);
     match name {
         "invalid-parameter" => {
-            let told = problem.errors.iter().map(|wrong| format!("{}: {}", flag(&wrong.parameter), wrong.message));
-            WrongUse(told.collect::<Vec<_>>().join("; ")).into()
+            let messages = problem.errors.iter().map(|wrong| format!("{}: {}", flag(&wrong.parameter), wrong.message));
+            WrongUse(messages.collect::<Vec<_>>().join("; ")).into()
         }
         "invalid-cursor" => WrongUse(
-            "--cursor: it is not one of this query; give it as it was told, with the options that it was told for, or \
-             leave it out to begin anew"
+            "--cursor: the cursor does not belong to this query; repeat the options that gave the cursor, or omit \
+             --cursor to start at the first page"
                 .to_owned(),
         )
         .into(),
-        "not-found" => format!("{}; {lister} tells ids", clause(&problem.detail)).into(),
+        "not-found" => format!("{}; {lister} lists the ids", clause(&problem.detail)).into(),
         "throttled" | "unavailable" => format!("{}; try again in a second", clause(&problem.title)).into(),
-        // The table's own error has been logged.
-        _ => format!("{}; what was logged before this line says what is wrong", clause(&problem.title)).into(),
+        // The API has logged the error of the table.
+        _ => format!("{}; the log line above has the cause", clause(&problem.title)).into(),
     }
 }
 
-/// A sentence as the beginning of a longer one.
+/// Returns a sentence without its full stop and capital letter, to continue it.
 fn clause(sentence: &str) -> String {
     let mut rest = sentence.trim_end_matches('.').chars();
     rest.next().into_iter().flat_map(char::to_lowercase).chain(rest).collect()
 }
 
-/// The flag that gives a parameter.
+/// Returns the option of a parameter.
 fn flag(parameter: &str) -> String {
     format!("--{}", parameter.replace('_', "-"))
 }
@@ -60,7 +60,7 @@ fn flag(parameter: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told(kind: &str, errors: &serde_json::Value) -> (bool, String) {
+    fn failure_of(kind: &str, errors: &serde_json::Value) -> (bool, String) {
         let problem = serde_json::json!({"type": format!("/problems/{kind}"), "title": "T", "status": 400,
             "detail": "No such.", "request_id": "r", "errors": errors});
         let failure = refusal(problem.to_string().as_bytes(), "notaflux query invoices");
@@ -68,25 +68,25 @@ mod tests {
     }
 
     #[test]
-    fn wrong_parameters_are_wrong_flags() {
+    fn invalid_parameters_are_wrong_use() {
         let errors = serde_json::json!([
             {"parameter": "from", "message": "expected a date"}, {"parameter": "min_total", "message": "too much"}
         ]);
-        let (is_wrong_use, message) = told("invalid-parameter", &errors);
+        let (is_wrong_use, message) = failure_of("invalid-parameter", &errors);
         assert_eq!((is_wrong_use, message.as_str()), (true, "--from: expected a date; --min-total: too much"));
-        let (is_wrong_use, message) = told("invalid-cursor", &serde_json::json!([]));
+        let (is_wrong_use, message) = failure_of("invalid-cursor", &serde_json::json!([]));
         assert!(is_wrong_use && message.starts_with("--cursor: "), "{message}");
     }
 
     #[test]
-    fn anything_else_is_a_failure() {
+    fn every_other_problem_is_a_failure() {
         for (kind, expected) in [
-            ("not-found", "no such; notaflux query invoices tells ids"),
+            ("not-found", "no such; notaflux query invoices lists the ids"),
             ("throttled", "t; try again in a second"),
             ("unavailable", "t; try again in a second"),
-            ("internal", "t; what was logged before this line says what is wrong"),
+            ("internal", "t; the log line above has the cause"),
         ] {
-            assert_eq!(told(kind, &serde_json::json!([])), (false, expected.to_owned()));
+            assert_eq!(failure_of(kind, &serde_json::json!([])), (false, expected.to_owned()));
         }
     }
 }

@@ -1,32 +1,32 @@
-//! Arguments as a path and parameters of the API. What they may be, the API says: they are passed on as they are.
+//! Turns arguments into a path and parameters of the API. The values pass unchanged, and the API validates them.
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::columns::{self, Column};
 use notaflux_api::parameters;
 
-/// Which invoices.
+/// Arguments that select invoices.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct InvoiceArgs {
-    /// Tax id of who issued them: CNPJ, CPF, masked CPF, or whatever stands there; punctuation may be left out
+    /// Tax id of the issuer: CNPJ, CPF, masked CPF or another id as stored; with or without punctuation
     #[arg(long, value_name = "TAX_ID")]
     issuer: Option<String>,
-    /// Tax id of whom they were issued to
+    /// Tax id of the recipient
     #[arg(long, value_name = "TAX_ID")]
     recipient: Option<String>,
-    /// Month in which they were issued, like 2024-05
+    /// Month of issue, like 2024-05
     #[arg(long, value_name = "YYYY-MM")]
     month: Option<String>,
-    /// authorized, cancelled, denied or unknown; authorized alone is no list
+    /// authorized, cancelled, denied or unknown; authorized needs another of these options
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
-    /// Issued then or later: 2024-05-01 or 2024-05-01T10:00:00, by the invoice's own clock
+    /// Issued at this local time or later: 2024-05-01 or 2024-05-01T10:00:00
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
-    /// Issued then or earlier: 2024-05-31, which is the whole day, or 2024-05-31T10:00:00
+    /// Issued at this local time or earlier: 2024-05-31 (the whole day) or 2024-05-31T10:00:00
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// By time of issue: asc, the oldest first, or desc [default: asc]
+    /// Order by time of issue: asc (oldest first) or desc [default: asc]
     #[arg(long, value_name = "ORDER")]
     order: Option<String>,
     /// Fiscal model, like 55
@@ -38,10 +38,10 @@ pub(super) struct InvoiceArgs {
     /// Number, exactly as shown
     #[arg(long, value_name = "TEXT")]
     number: Option<String>,
-    /// Least total, like 1234.56, in the invoice's currency; invoices without a total never match
+    /// Minimum total, like 1234.56, in the invoice's currency; invoices without a total never match
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     min_total: Option<String>,
-    /// Greatest total, like 1234.56
+    /// Maximum total, like 1234.56
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     max_total: Option<String>,
     /// State of the issuer: two letters
@@ -52,10 +52,10 @@ pub(super) struct InvoiceArgs {
     recipient_uf: Option<String>,
 }
 
-/// Which ingestions.
+/// Arguments that select ingestions.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct IngestionArgs {
-    /// Month in which they were first seen, in UTC, like 2026-11 [default: the last 24 months]
+    /// Month in which they started, in UTC, like 2026-11 [default: the last 24 months]
     #[arg(long, value_name = "YYYY-MM")]
     month: Option<String>,
     /// surveying, writing, completed, failed, superseded or cancelled
@@ -63,9 +63,9 @@ pub(super) struct IngestionArgs {
     state: Option<String>,
 }
 
-/// What is asked for.
+/// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Resource {
     Invoices,
     Lines,
     Events,
@@ -73,8 +73,8 @@ pub(super) enum Kind {
     Rejects,
 }
 
-impl Kind {
-    /// Columns of its list.
+impl Resource {
+    /// Returns the columns of its list.
     pub(super) const fn columns(self) -> &'static [Column] {
         match self {
             Self::Invoices => columns::INVOICES,
@@ -85,7 +85,7 @@ impl Kind {
         }
     }
 
-    /// The collection in which its id is found.
+    /// Returns the path of the collection that has the id.
     const fn collection(self) -> &'static str {
         match self {
             Self::Invoices | Self::Lines | Self::Events => "/v1/invoices",
@@ -93,8 +93,8 @@ impl Kind {
         }
     }
 
-    /// Where it lies below one of the collection.
-    const fn part(self) -> &'static str {
+    /// Returns the path below the id.
+    const fn suffix(self) -> &'static str {
         match self {
             Self::Invoices | Self::Ingestions => "",
             Self::Lines => "/lines",
@@ -103,7 +103,7 @@ impl Kind {
         }
     }
 
-    /// The command that tells ids.
+    /// Returns the command that lists the ids.
     pub(super) const fn lister(self) -> &'static str {
         match self {
             Self::Invoices | Self::Lines | Self::Events => "notaflux query invoices",
@@ -112,20 +112,20 @@ impl Kind {
     }
 }
 
-/// A path of the API and its parameters.
+/// A path of the API with its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
-    pub(super) kind: Kind,
+    pub(super) resource: Resource,
     path: String,
     parameters: Vec<(&'static str, String)>,
 }
 
 impl Request {
-    fn to(kind: Kind, path: String) -> Self {
-        Self { kind, path, parameters: Vec::new() }
+    fn to(resource: Resource, path: String) -> Self {
+        Self { resource, path, parameters: Vec::new() }
     }
 
-    /// A list of invoices.
+    /// Requests a list of invoices.
     pub(super) fn invoices(args: &InvoiceArgs) -> Self {
         let given = [
             ("issuer", &args.issuer),
@@ -143,26 +143,26 @@ impl Request {
             ("issuer_uf", &args.issuer_uf),
             ("recipient_uf", &args.recipient_uf),
         ];
-        Self::list(Kind::Invoices, given)
+        Self::list(Resource::Invoices, given)
     }
 
-    /// A list of ingestions.
+    /// Requests a list of ingestions.
     pub(super) fn ingestions(args: &IngestionArgs) -> Self {
-        Self::list(Kind::Ingestions, [("month", &args.month), ("state", &args.state)])
+        Self::list(Resource::Ingestions, [("month", &args.month), ("state", &args.state)])
     }
 
-    fn list<'a>(kind: Kind, given: impl IntoIterator<Item = (&'static str, &'a Option<String>)>) -> Self {
-        let request = Self::to(kind, kind.collection().to_owned());
+    fn list<'a>(resource: Resource, given: impl IntoIterator<Item = (&'static str, &'a Option<String>)>) -> Self {
+        let request = Self::to(resource, resource.collection().to_owned());
         given.into_iter().fold(request, |request, (name, value)| request.with(name, value.as_deref()))
     }
 
-    /// One of a collection, or what lies below it.
-    pub(super) fn of_id(kind: Kind, id: &str) -> Self {
+    /// Requests a single resource, or a list below it.
+    pub(super) fn of_id(resource: Resource, id: &str) -> Self {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
-        Self::to(kind, format!("{}/{id}{}", kind.collection(), kind.part()))
+        Self::to(resource, format!("{}/{id}{}", resource.collection(), resource.suffix()))
     }
 
-    /// The same with another value of a parameter, if there is a value.
+    /// Sets a parameter, if there is a value.
     pub(super) fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
         if let Some(value) = value {
             self.parameters.retain(|(each, _)| *each != name);
@@ -171,12 +171,12 @@ impl Request {
         self
     }
 
-    /// The value of a parameter.
+    /// Returns the value of a parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.iter().find(|(each, _)| *each == name).map(|(_, value)| value.as_str())
     }
 
-    /// Path and query.
+    /// Returns the path with the query.
     pub(super) fn uri(&self) -> String {
         let given = self.parameters.iter().map(|(name, value)| (*name, value.as_str()));
         format!("{}{}", self.path, parameters::query_string(given))
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_parameters_of_the_same_name() {
+    fn options_are_parameters_of_the_same_name() {
         let given = |text: &str| Some(text.to_owned());
         let args = InvoiceArgs {
             issuer: given("33.000.167/0001-01"),
@@ -218,20 +218,20 @@ mod tests {
     #[test]
     fn an_id_is_one_segment_of_the_path() {
         let paths = [
-            (Kind::Invoices, "/v1/invoices/a%2F%3Fb"),
-            (Kind::Lines, "/v1/invoices/a%2F%3Fb/lines"),
-            (Kind::Events, "/v1/invoices/a%2F%3Fb/events"),
-            (Kind::Ingestions, "/v1/ingestions/a%2F%3Fb"),
-            (Kind::Rejects, "/v1/ingestions/a%2F%3Fb/rejects"),
+            (Resource::Invoices, "/v1/invoices/a%2F%3Fb"),
+            (Resource::Lines, "/v1/invoices/a%2F%3Fb/lines"),
+            (Resource::Events, "/v1/invoices/a%2F%3Fb/events"),
+            (Resource::Ingestions, "/v1/ingestions/a%2F%3Fb"),
+            (Resource::Rejects, "/v1/ingestions/a%2F%3Fb/rejects"),
         ];
-        for (kind, path) in paths {
-            assert_eq!(Request::of_id(kind, "a/?b").uri(), path);
+        for (resource, path) in paths {
+            assert_eq!(Request::of_id(resource, "a/?b").uri(), path);
         }
     }
 
     #[test]
     fn the_next_page_has_another_cursor() {
-        let request = Request::of_id(Kind::Lines, "a").with("limit", Some("2")).with("cursor", Some("x"));
+        let request = Request::of_id(Resource::Lines, "a").with("limit", Some("2")).with("cursor", Some("x"));
         let next = request.with("cursor", Some("y"));
         assert_eq!(
             (next.uri().as_str(), next.parameter("cursor")),

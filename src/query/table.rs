@@ -1,4 +1,4 @@
-//! Rows that line up and fit a terminal.
+//! Aligns rows and fits them to a terminal.
 
 use console::{measure_text_width, pad_str};
 use serde_json::Value;
@@ -6,28 +6,28 @@ use serde_json::Value;
 use super::columns::Column;
 use notaflux_records::source::printable;
 
-/// Between two columns.
+/// Separates two columns.
 const GAP: &str = "  ";
 
-/// What ends a text that is cut.
+/// Ends a text that is cut.
 const CUT: &str = "…";
 
 /// Widths of columns, in columns of the terminal.
 #[derive(Debug)]
 pub(super) struct Layout {
-    /// None for a column that is left out.
+    /// Each column with its width; `None` for a column that is left out.
     columns: Vec<(Column, Option<usize>)>,
-    /// Whether what is wider is cut: where nothing bounds a line, nothing is.
+    /// Whether wider values are cut. They are not if lines may have any length.
     is_bounded: bool,
 }
 
-/// What an element has in these columns, as a terminal may show it.
+/// Returns the values of an element in these columns, with control characters escaped.
 pub(super) fn cells(columns: &[Column], element: &Value) -> Vec<String> {
     let at = |path: &&[&str]| path.iter().try_fold(element, |value, name| value.get(*name));
     columns.iter().map(|column| column.paths.iter().find_map(at).map_or_else(String::new, text)).collect()
 }
 
-/// A value as a text of one line.
+/// Returns a value as text on one line.
 pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => printable(text).into_owned(),
@@ -41,7 +41,8 @@ pub(super) fn text(value: &Value) -> String {
 }
 
 impl Layout {
-    /// As wide as the header and `rows` need, or as fits into `room`: texts give way first, then whole columns.
+    /// Creates a layout as wide as the header and `rows` need, but at most `room` columns wide. First texts are cut,
+    /// then whole columns are left out.
     pub(super) fn of(columns: &[Column], rows: &[Vec<String>], room: Option<usize>) -> Self {
         let wanted = columns.iter().enumerate().map(|(at, column)| {
             let cells = rows.iter().filter_map(|row| row.get(at)).map(String::as_str);
@@ -59,31 +60,31 @@ impl Layout {
         Self { columns: columns.iter().copied().zip(widths).collect(), is_bounded: room.is_some() }
     }
 
-    /// The line above all rows.
+    /// Returns the header line.
     pub(super) fn header(&self) -> String {
         let names: Vec<String> = self.columns.iter().map(|(column, _)| column.name.to_owned()).collect();
         self.row(&names)
     }
 
-    /// A line of these cells.
+    /// Returns the line of these cells.
     pub(super) fn row(&self, cells: &[String]) -> String {
         let shown =
             self.columns.iter().zip(cells).filter_map(|((column, width), cell)| Some((column, (*width)?, cell)));
         let cells = shown.map(|(column, width, cell)| {
-            let may_cut = self.is_bounded && column.least.is_some();
+            let may_cut = self.is_bounded && column.min_width.is_some();
             pad_str(cell, width, column.alignment, may_cut.then_some(CUT))
         });
         let line = cells.collect::<Vec<_>>().join(GAP);
         format!("{}\n", line.trim_end())
     }
 
-    /// Names of the columns for which there is no room.
+    /// Returns the names of the columns that are left out.
     pub(super) fn left_out(&self) -> Vec<&'static str> {
         self.columns.iter().filter(|(_, width)| width.is_none()).map(|(column, _)| column.name).collect()
     }
 }
 
-/// Takes the width of the column that is needed least.
+/// Leaves out the column with the highest rank.
 fn leave_one_out(columns: &[Column], widths: &mut [Option<usize>]) {
     let shown = columns.iter().zip(widths).filter(|(_, width)| width.is_some());
     if let Some((_, width)) = shown.max_by_key(|(column, _)| column.rank) {
@@ -91,7 +92,7 @@ fn leave_one_out(columns: &[Column], widths: &mut [Option<usize>]) {
     }
 }
 
-/// The widths, the widest of those that may be cut made narrower until a line fits; none if none of them gets it to fit.
+/// Narrows the widest column that may be cut until a line fits. Returns `None` if a line cannot fit.
 fn narrowed(columns: &[Column], mut widths: Vec<Option<usize>>, room: usize) -> Option<Vec<Option<usize>>> {
     let shown = widths.iter().flatten().count();
     let gaps = GAP.len() * shown.saturating_sub(1);
@@ -100,11 +101,11 @@ fn narrowed(columns: &[Column], mut widths: Vec<Option<usize>>, room: usize) -> 
         if excess == 0 {
             return Some(widths);
         }
-        let spare = |(column, width): (&Column, &Option<usize>)| Some(((*width)?, column.least?));
+        let spare = |(column, width): (&Column, &Option<usize>)| Some(((*width)?, column.min_width?));
         let spares = columns.iter().zip(&widths).map(spare);
         let candidates = spares.enumerate().filter_map(|(at, spare)| Some((at, spare?)));
         let (at, (width, _)) =
-            candidates.filter(|(_, (width, least))| width > least).max_by_key(|(_, (width, _))| *width)?;
+            candidates.filter(|(_, (width, min))| width > min).max_by_key(|(_, (width, _))| *width)?;
         *widths.get_mut(at)? = Some(width - 1);
     }
 }
@@ -116,7 +117,7 @@ mod tests {
 
     const ID: &str = "31191108676370000155550010000070831000062423";
 
-    /// An invoice with this issuer.
+    /// Returns the cells of an invoice with this issuer.
     fn invoice(issuer: &str) -> Vec<String> {
         let json = serde_json::json!({"id": ID, "number": "7083", "issued_at": "2019-11-12T00:00:00", "status": "authorized",
             "issuer": {"name": issuer}, "recipient": {"tax_id": "09579964000291"}, "total": "2040.00"});
@@ -130,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_by_what_is_seen_of_characters() {
-        // An accent of its own takes no room, an ideogram takes two columns.
+    fn columns_align_by_the_displayed_width_of_characters() {
+        // A combining accent has no width. An ideogram is two columns wide.
         let rows = ["São João", "Sa\u{303}o Joa\u{303}o", "日本", "x"].map(invoice);
         let (lines, left_out) = shown(&rows, None);
         assert_eq!(
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn names_give_way_first_and_then_whole_columns() {
+    fn first_names_are_cut_and_then_whole_columns_are_left_out() {
         let rows = [invoice("PETRÓLEO BRASILEIRO S.A."), invoice("x")];
         for (room, expected) in [
             (140, &[][..]),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn later_rows_are_cut_only_where_lines_are_bounded() {
+    fn later_rows_are_cut_only_if_the_width_is_limited() {
         let (first, later) = (invoice("x"), invoice("PETRÓLEO BRASILEIRO"));
         let row = |room| Layout::of(INVOICES, std::slice::from_ref(&first), room).row(&later);
         assert!(row(Some(200)).contains("  PETRÓ…  0957"), "{}", row(Some(200)));
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_one_line_without_commands() {
+    fn a_value_is_one_line_without_control_characters() {
         let value = serde_json::from_str(r#"{"a":"\u001b[2J\nb","c":["d",1]}"#).unwrap();
         assert_eq!(text(&value), "a: \\u{1b}[2J\\nb, c: d, 1");
     }

@@ -1,4 +1,4 @@
-//! Answers of lists as they are printed, page by page.
+//! Prints lists page by page, in several formats.
 
 use std::fmt::Write as _;
 
@@ -9,40 +9,40 @@ use serde_json::value::RawValue;
 use super::columns::Column;
 use super::table::Layout;
 use super::{json, table};
-use crate::Failure;
+use crate::failure::Failure;
 
 /// Media types of answers.
 pub(super) const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 const CSV: &str = "text/csv";
 
-/// How a list is printed.
-pub(super) trait Form {
-    /// In which form the API is asked.
+/// Prints the pages of a list in one format.
+pub(super) trait Printer {
+    /// Returns the media type to request from the API.
     fn media_type(&self) -> &'static str;
 
-    /// What is printed of a page.
+    /// Returns the text of a page.
     fn page(&mut self, body: &[u8]) -> Result<String, Failure>;
 
-    /// What is printed behind the last page, behind which another one begins at `next`.
+    /// Returns the text after the last printed page. `next` is the cursor of the page that follows it.
     fn end(&mut self, _next: Option<&str>) -> Result<String, Failure> {
         Ok(String::new())
     }
 
-    /// What there is to say about what was printed.
+    /// Returns remarks about the printed pages.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 }
 
-/// A page as JSON. Where the next one begins, its link says.
+/// A page as JSON.
 #[derive(Deserialize)]
 struct Page<'p> {
     #[serde(borrow)]
     items: Vec<&'p RawValue>,
 }
 
-/// NDJSON as the API gives it.
+/// Prints the API's NDJSON.
 #[derive(Debug)]
 pub(super) struct Ndjson {
     to_terminal: bool,
@@ -54,7 +54,7 @@ impl Ndjson {
     }
 }
 
-impl Form for Ndjson {
+impl Printer for Ndjson {
     fn media_type(&self) -> &'static str {
         NDJSON
     }
@@ -68,7 +68,7 @@ impl Form for Ndjson {
     }
 }
 
-/// CSV as the API gives it, with one header.
+/// Prints the API's CSV with one header.
 #[derive(Debug)]
 pub(super) struct Csv {
     to_terminal: bool,
@@ -81,19 +81,22 @@ impl Csv {
     }
 }
 
-impl Form for Csv {
+impl Printer for Csv {
     fn media_type(&self) -> &'static str {
         CSV
     }
 
     fn page(&mut self, body: &[u8]) -> Result<String, Failure> {
         let text = str::from_utf8(body)?;
-        // No column's name has a line break.
-        let header = if self.has_header { text.find('\n').map_or(text.len(), |end| end + 1) } else { 0 };
+        // The header is one line: no name of a column has a line break.
+        let rows = match (self.has_header, text.split_once('\n')) {
+            (false, _) => text,
+            (true, Some((_, rows))) => rows,
+            (true, None) => "",
+        };
         self.has_header = true;
-        let rows = text.get(header..).unwrap_or_default();
         if self.to_terminal {
-            // Line breaks and tabs stand in values, and do a terminal no harm.
+            // Values contain line breaks and tabs, which are harmless on a terminal.
             let is_harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
             let without_returns = rows.replace("\r\n", "\n");
             return Ok(without_returns.replace(|c| !is_harmless(c), "\u{fffd}"));
@@ -102,14 +105,14 @@ impl Form for Csv {
     }
 }
 
-/// One JSON object for all pages, written as they come.
+/// Prints one JSON object with the elements of all pages.
 #[derive(Debug, Default)]
 pub(super) struct Document {
     has_begun: bool,
     has_items: bool,
 }
 
-impl Form for Document {
+impl Printer for Document {
     fn media_type(&self) -> &'static str {
         JSON
     }
@@ -138,7 +141,7 @@ impl Form for Document {
     }
 }
 
-/// Rows below a header, laid out by what the first rows need.
+/// Prints aligned rows below a header. The first page determines the widths.
 #[derive(Debug)]
 pub(super) struct Rows {
     columns: &'static [Column],
@@ -153,7 +156,7 @@ impl Rows {
     }
 }
 
-impl Form for Rows {
+impl Printer for Rows {
     fn media_type(&self) -> &'static str {
         JSON
     }
@@ -184,7 +187,7 @@ impl Form for Rows {
         if left_out.is_empty() {
             return Vec::new();
         }
-        vec![format!("no room for {} on this terminal; --format ndjson has everything", left_out.join(", "))]
+        vec![format!("the terminal is too narrow for {}; --format ndjson prints everything", left_out.join(", "))]
     }
 }
 
@@ -193,20 +196,20 @@ mod tests {
     use super::super::columns;
     use super::*;
 
-    /// What is printed of these pages.
-    fn printed(mut form: impl Form, pages: &[&str], next: Option<&str>) -> String {
-        let pages: String = pages.iter().map(|page| form.page(page.as_bytes()).unwrap()).collect();
-        pages + &form.end(next).unwrap()
+    /// Returns everything that is printed for these pages.
+    fn printed(mut printer: impl Printer, pages: &[&str], next: Option<&str>) -> String {
+        let pages: String = pages.iter().map(|page| printer.page(page.as_bytes()).unwrap()).collect();
+        pages + &printer.end(next).unwrap()
     }
 
     #[test]
-    fn csv_has_its_header_once() {
+    fn csv_has_one_header() {
         let pages = ["id,text\n1,\"a\nb\"\n", "id,text\n", "id,text\n2,c\n"];
         assert_eq!(printed(Csv::new(false), &pages, None), "id,text\n1,\"a\nb\"\n2,c\n");
     }
 
     #[test]
-    fn nothing_that_a_terminal_would_obey_is_printed_there() {
+    fn no_control_characters_are_printed_on_a_terminal() {
         let row = "id\r\n\"\u{1b}[2J\n\u{9b}2J\té\"\r\n";
         assert_eq!(printed(Csv::new(true), &[row], None), "id\n\"\u{fffd}[2J\n\u{fffd}2J\té\"\n");
         assert_eq!(printed(Csv::new(false), &[row], None), row);
@@ -231,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_laid_out_by_the_first_ones() {
+    fn the_first_page_determines_the_widths() {
         let page =
             |number: &str, kind: &str| format!(r#"{{"items":[{{"at":"2024","kind":"{kind}","text":"{number}"}}]}}"#);
         let pages = [r#"{"items":[]}"#.to_owned(), page("1", "correction"), page("22", "other")];
