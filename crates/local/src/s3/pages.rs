@@ -6,6 +6,7 @@ use s3s::{S3ErrorCode, S3Result, s3_error};
 use super::listing::{Entry, Listing};
 use super::names::url_encode;
 use super::server::Server;
+use super::store::Record;
 
 /// Most entries in a page of a listing (S3's own limit).
 const PAGE_LIMIT: i32 = 1000;
@@ -35,6 +36,17 @@ impl ListPage {
     /// Percent-encodes a text if the client asked for it.
     pub(super) fn encode(&self, text: &str) -> String {
         if self.is_encoded { url_encode(text) } else { text.to_owned() }
+    }
+
+    fn add(&mut self, key: &str, record: &Record) {
+        self.objects.push(Object {
+            key: Some(self.encode(key)),
+            size: signed(record.size_bytes),
+            e_tag: Some(record.etag()),
+            last_modified: Some(record.modified()),
+            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+            ..Default::default()
+        });
     }
 }
 
@@ -67,14 +79,7 @@ impl Server {
                             Err(error) if *error.code() == S3ErrorCode::NoSuchKey => continue,
                             Err(error) => return Err(error),
                         };
-                        page.objects.push(Object {
-                            key: Some(page.encode(&key)),
-                            size: signed(record.size_bytes),
-                            e_tag: Some(record.etag()),
-                            last_modified: Some(record.modified()),
-                            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-                            ..Default::default()
-                        });
+                        page.add(&key, &record);
                     }
                     Entry::CommonPrefix(prefix) => {
                         page.prefixes.push(CommonPrefix { prefix: Some(page.encode(&prefix)) });
