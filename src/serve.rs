@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// repeated
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
     cors_origins: Vec<String>,
-    /// No progress
+    /// Show no progress
     #[arg(long)]
     quiet: bool,
 }

@@ -17,7 +17,7 @@ pub(super) struct InvoiceArgs {
     /// Month of issue, like 2024-05
     #[arg(long, value_name = "YYYY-MM")]
     month: Option<String>,
-    /// authorized, cancelled, denied or unknown; authorized needs another of these options
+    /// authorized, cancelled, denied or unknown; authorized also needs --issuer, --recipient or --month
     #[arg(long, value_name = "STATUS")]
     status: Option<String>,
     /// Issued at this local time or later: 2024-05-01 or 2024-05-01T10:00:00
