@@ -159,7 +159,7 @@ impl DecodedReader {
         }
         let before = buf.filled().len();
         let read = ready!(self.inner.poll_read(cx, buf));
-        let new = buf.filled().get(before..).unwrap_or_default();
+        let new = buf.filled().split_at(before).1;
         let new_bytes = new.len();
         self.decoded += new_bytes as u64;
         if let Some((hasher, _)) = &mut self.crc32 {

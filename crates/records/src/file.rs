@@ -101,6 +101,7 @@ impl Reader {
         };
         let wanted = CHUNK_BYTES.min(self.end - self.next);
         // Only the first allocation: a smaller one costs time and loses nothing.
+        // 0 only means that the buffer grows on demand.
         let mut bytes = Vec::with_capacity(usize::try_from(wanted).unwrap_or(0));
         let read = (&mut file).take(wanted).read_to_end(&mut bytes);
         let read = read.map_err(|source| ReadError::Io { place: Box::new(self.place()), source })? as u64;
@@ -147,6 +148,7 @@ fn describe(size_bytes: u64, modified: Option<jiff::Timestamp>) -> String {
     }
 }
 
+/// Returns the time of the last change. `None` if the file system keeps none: then only the size can show a change.
 fn modified(metadata: &Metadata) -> Option<jiff::Timestamp> {
     metadata.modified().ok().and_then(|time| jiff::Timestamp::try_from(time).ok())
 }

@@ -95,7 +95,7 @@ impl Stored {
     }
 
     fn gathered(&self) -> &[u8] {
-        self.gathered.get(self.taken..).unwrap_or_default()
+        self.gathered.split_at(self.taken).1
     }
 }
 
@@ -107,7 +107,7 @@ impl AsyncRead for Stored {
         let this = &mut *self;
         let next = if this.gathered().is_empty() { &this.chunk[..] } else { this.gathered() };
         let amount = next.len().min(buf.remaining());
-        buf.put_slice(next.get(..amount).unwrap_or_default());
+        buf.put_slice(next.split_at(amount).0);
         self.consume(amount);
         Poll::Ready(Ok(()))
     }

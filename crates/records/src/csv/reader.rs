@@ -97,7 +97,7 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
         if end.next == 0 {
             return Ok(None);
         }
-        let text = self.window.record().get(..end.record).unwrap_or_default();
+        let text = self.window.record().split_at(end.record).0;
         let quoting = self.scanner.quoting();
         match quoting {
             Quoting::Plain => {}

@@ -32,12 +32,12 @@ impl Unquoter {
     pub(super) fn undouble(&mut self, record: &[u8], fields: &mut [Range<usize>]) {
         self.undoubled.clear();
         for field in fields {
-            let mut rest = record.get(field.clone()).unwrap_or_default();
+            let mut rest = record.split_at(field.end).0.split_at(field.start).1;
             let start = self.undoubled.len();
             while let Some(quote) = memchr(b'"', rest) {
-                let (before, behind) = rest.split_at_checked(quote + 1).unwrap_or_default();
+                let (before, after) = rest.split_at(quote + 1);
                 self.undoubled.extend_from_slice(before);
-                rest = behind.get(1..).unwrap_or_default();
+                rest = after.split_at(1).1;
             }
             self.undoubled.extend_from_slice(rest);
             *field = start..self.undoubled.len();
@@ -94,9 +94,9 @@ impl Text {
 impl AsyncRead for Text {
     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let rest = this.bytes.get(this.given..).unwrap_or_default();
+        let rest = this.bytes.split_at(this.given).1;
         let length = rest.len().min(buf.remaining());
-        buf.put_slice(rest.get(..length).unwrap_or_default());
+        buf.put_slice(rest.split_at(length).0);
         this.given += length;
         Poll::Ready(Ok(()))
     }

@@ -39,7 +39,7 @@ impl Window {
 
     /// Returns the bytes from the start of the current record.
     pub(super) fn record(&self) -> &[u8] {
-        self.bytes.get(self.from..).unwrap_or_default()
+        self.bytes.split_at(self.from).1
     }
 
     /// Returns the least length of the current record while its end is unknown: a CR at the end may belong to a CRLF.
@@ -50,8 +50,9 @@ impl Window {
 
     /// Returns the text of the last consumed record.
     pub(super) fn before(&self, end: RecordEnd) -> &[u8] {
-        let start = self.from.saturating_sub(end.next);
-        self.bytes.get(start..start + end.record).unwrap_or_default()
+        let (consumed, _) = self.bytes.split_at(self.from);
+        let (_, record) = consumed.split_at(self.from - end.next);
+        record.split_at(end.record).0
     }
 
     /// Skips the line ends before a record, and a byte order mark. Returns false if it needs more bytes to decide.
@@ -75,7 +76,7 @@ impl Window {
             // A CR may be the first half of a CRLF.
             blank_bytes -= usize::from(come.last() == Some(&b'\r'));
         }
-        let lines = count_line_ends(come.get(..blank_bytes).unwrap_or_default());
+        let lines = count_line_ends(come.split_at(blank_bytes).0);
         self.from += blank_bytes;
         self.position = Position { byte: self.position.byte + blank_bytes as u64, line: self.position.line + lines };
         blank.is_some() || self.has_ended

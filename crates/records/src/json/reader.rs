@@ -91,7 +91,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         self.position = next;
         let length = usize::try_from(end - first.byte).unwrap_or(usize::MAX);
         let begins = if mem::take(&mut self.spans) { 0 } else { self.scanned - self.seen_since(first) };
-        let kept = self.buffer.get(begins..).unwrap_or_default();
+        let kept = self.buffer.split_at(begins).1;
         let text = kept.get(..length.min(self.limit_bytes)).unwrap_or(kept);
         let content = if length > self.limit_bytes { Content::TooLong } else { Content::Json(text) };
         Ok(Some(RawRecord { content, byte: first.byte, end, line: first.line, unclosed_quote: false, raw: text, next }))
@@ -119,7 +119,7 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
             self.skip_mark().await?;
         }
         loop {
-            let (taken, element) = self.splitter.advance(self.buffer.get(self.scanned..).unwrap_or_default())?;
+            let (taken, element) = self.splitter.advance(self.buffer.split_at(self.scanned).1)?;
             self.scanned += taken;
             if element.is_some() {
                 return Ok(element);

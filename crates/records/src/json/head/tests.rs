@@ -107,13 +107,13 @@ proptest! {
         prop_assert_eq!(&found.text[..], text.as_bytes());
         prop_assert!(!found.candidates.is_empty());
         for candidate in found.candidates {
-            let mut behind = usize::try_from(candidate.data.byte).unwrap();
+            let mut end = usize::try_from(candidate.data.byte).unwrap();
             prop_assert!(!candidate.is_empty || candidate.elements.is_empty());
             prop_assert!(candidate.path.len() <= LEVELS_LIMIT);
             for range in candidate.elements {
-                prop_assert!(behind <= range.start && range.start < range.end);
+                prop_assert!(end <= range.start && range.start < range.end);
                 prop_assert!(!is_space(text.as_bytes()[range.start]) && !is_space(text.as_bytes()[range.end - 1]));
-                behind = range.end;
+                end = range.end;
             }
         }
     }
