@@ -1,4 +1,4 @@
-//! Ingestions that are interrupted, run out of time, are overtaken by a newer version, or are worked on by many at once.
+//! Ingestions that are interrupted, run out of time, are superseded by a newer version, or have many workers.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use notaflux_aws as aws;
 use notaflux_engine::event::Created;
-use notaflux_engine::ledger::{Claim, Ledger, Patience, Swap};
+use notaflux_engine::ledger::{Claim, Ledger, Swap, WriteRetry};
 use notaflux_engine::local_queue::{LocalQueue, Message};
 use notaflux_engine::machine::{Lease, Phase, Unit, UnitId};
 use notaflux_engine::object;
 use notaflux_engine::progress::Progress;
 use notaflux_engine::queue::Delivery;
-use notaflux_engine::{Error, Settings, StopSignal, Worked, consume, plan};
+use notaflux_engine::{Error, Settings, StopSignal, Worked, consume, ingestion_id};
 use notaflux_local::stack::UPLOADS_BUCKET;
 use notaflux_records::file;
 use notaflux_records::source::Source;
@@ -27,7 +27,7 @@ use crate::support::proxy::Proxy;
 use crate::support::proxy::plan::Plan;
 use crate::support::rows;
 
-/// Short times, so that a dead worker's lease ends soon.
+/// Returns settings with short times, so that the lease of a dead worker ends soon.
 fn hasty() -> Settings {
     Settings {
         lease: Duration::from_millis(200),
@@ -38,7 +38,7 @@ fn hasty() -> Settings {
     }
 }
 
-/// The same with a lease that lives on a busy machine too, which does not renew one of 200 ms in time.
+/// Returns the same settings with a longer lease: a busy machine does not renew a lease of 200 ms in time.
 fn steady() -> Settings {
     Settings { lease: Duration::from_secs(30), ..hasty() }
 }
@@ -52,19 +52,19 @@ fn calls(operations: &[String]) -> usize {
     operations.iter().filter(|operation| *operation == "BatchWriteItem").count()
 }
 
-/// Most items that a call takes.
+/// Largest number of items in a call.
 const ITEMS_A_CALL: u64 = 25;
 
-/// Items that the ledger says are acknowledged.
+/// Returns the number of acknowledged items according to the ledger.
 async fn recorded_items(place: &Place, source: &Source) -> u64 {
-    let ingestion = plan::ingestion_id(source.identity());
+    let ingestion = ingestion_id(source.identity());
     let units = Ledger::new(place.table.clone()).units(&ingestion, 1, Phase::Write).await.unwrap();
     let items = |unit: &Unit| if let Progress::Write { put, .. } = unit.progress { put.items } else { 0 };
     units.values().map(items).sum()
 }
 
-/// Half of the interruptions are asked for, and repeat nothing; the others are sudden, and repeat what was sent since the
-/// last checkpoint and what was in flight at it.
+/// Half of the interruptions are requests to stop, after which nothing is repeated. The others are sudden: then the
+/// calls since the last checkpoint, and those in flight at it, are repeated.
 #[tokio::test]
 async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval() {
     let calm = Place::new().await;
@@ -82,9 +82,9 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
         let through = place.through(&proxy);
         let stop = CancellationToken::new();
         let is_asked = moment % 2 == 0;
-        // Of a process that is killed the lease has to end by itself.
+        // The lease of a killed process has to end by itself.
         let settings = if is_asked { steady() } else { hasty() };
-        let engine = through.engine(settings).halted(StopSignal::on(stop.clone()));
+        let engine = through.engine(settings).with_stop_signal(StopSignal::on(stop.clone()));
         let after = Duration::from_millis(dice.u64(1..lasts_ms.max(2)));
         let first = async {
             let ingest = engine.ingest(&source);
@@ -95,11 +95,11 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
                 });
                 return matches!(outcome.unwrap().error, Some(Error::Interrupted { .. }));
             }
-            // Dropped in the middle of whatever it was doing, as a process is that is killed.
+            // Dropping the future at any point is like killing a process.
             tokio::time::timeout(after, ingest).await.is_err()
         };
         let was_interrupted = Box::pin(first).await;
-        // What a process that is killed has sent still arrives.
+        // Calls that a killed process has sent still arrive.
         tokio::time::sleep(Duration::from_millis(50)).await;
         proxy.settle().await;
         let before = proxy.operations();
@@ -110,14 +110,14 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
         assert_eq!(outcome.report.items_written, outcome.report.written, "each item is counted once");
         let all = calls(&proxy.operations());
         let (made, left) = (all - calls(&before), outcome.report.written - recorded);
-        // Cut anew from another record, the rest may take a call more.
+        // The rest starts at another record, so it may need one more call.
         let allowed = usize::try_from(left.div_ceil(ITEMS_A_CALL)).unwrap() + 1;
         assert!(made <= allowed, "moment {moment}: {made} calls for the {left} items behind the checkpoint");
         if is_asked {
             assert!(all <= needed + 1, "moment {moment}: {all} calls, {needed} needed");
         } else {
             repeated += all.saturating_sub(needed);
-            // Every put of a single item is one of the ledger, and the last may not have come to its end.
+            // Every put of a single item belongs to the ledger, and the last one may not have completed.
             let checkpoints = before.iter().enumerate().rev().filter(|(_, operation)| *operation == "PutItem");
             let checkpoint = checkpoints.map(|(at, _)| at).nth(1).unwrap_or(0);
             in_an_interval += calls(&before[checkpoint..]) + 2 * hasty().calls_in_flight + 1;
@@ -125,13 +125,13 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
         interrupted += u32::from(was_interrupted);
         resumed_in_write += u32::from(was_interrupted && calls(&before) > 0);
     }
-    // In sum, since one call that the machine is slow to answer holds one checkpoint back.
+    // A bound on the sum, because one slow call delays one checkpoint.
     assert!(repeated <= in_an_interval, "{repeated} calls repeated, {in_an_interval} between two checkpoints");
     assert!(interrupted > 50 && resumed_in_write > 20, "{interrupted} interrupted, {resumed_in_write} while it wrote");
 }
 
 #[tokio::test]
-async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
+async fn remaining_work_is_queued_before_the_message_is_deleted() {
     let place = Place::new().await;
     let s3 = aws::s3_client(&place.config);
     let body = ByteStream::from(sample(2_000));
@@ -143,9 +143,9 @@ async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
     let (mut hops, mut completed) = (0, None);
     while completed.is_none() {
         let received = tokio::time::timeout(Duration::from_mins(1), queue.receive()).await;
-        let received = received.expect("what is left has a message");
+        let received = received.expect("the remaining work has a message");
         let engine =
-            place.engine(settings()).halted(StopSignal::default().at(Instant::now() + Duration::from_millis(700)));
+            place.engine(settings()).with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(700)));
         let delivery = Some(Delivery { queue: &queue, receipt: &received.receipt });
         completed = match &received.message {
             Message::Created(object) => consume::created(&engine, &s3, object, delivery).await.unwrap(),
@@ -160,16 +160,16 @@ async fn what_is_left_when_time_is_up_is_queued_before_the_message_goes() {
 }
 
 #[tokio::test]
-async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
+async fn a_source_with_too_little_time_fails_with_advice() {
     let place = Place::new().await;
     let source = place.file(&sample(120_000)).await;
-    // One block, which takes longer than a worker has, though it has time enough to begin.
+    // One block takes longer than the time of a worker, which is enough to begin.
     let settings = || Settings { block_bytes: 1 << 40, ..hasty() };
     let mut hops = 0;
     let outcome = loop {
         hops += 1;
         let engine =
-            place.engine(settings()).halted(StopSignal::default().at(Instant::now() + Duration::from_millis(150)));
+            place.engine(settings()).with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(150)));
         match engine.work_on(&source, None).await.unwrap() {
             Worked::Over(outcome) => break outcome,
             Worked::Paused { .. } | Worked::Busy { .. } if hops < 200 => {}
@@ -178,11 +178,11 @@ async fn a_source_that_no_worker_has_time_for_fails_with_the_remedy() {
     };
     let cause = outcome.report.cause.unwrap();
     assert_eq!(outcome.report.state, IngestionState::Failed);
-    assert!(hops >= 2, "one hop says nothing yet");
+    assert!(hops >= 2, "one hop without progress proves nothing");
     assert!(cause.contains("longer time limit") && cause.contains("notaflux ingest"), "{cause}");
 }
 
-/// Workers that do what the queue says, until they are stopped.
+/// Starts workers that handle the messages of the queue until they are stopped.
 fn workers(
     place: &Place,
     queue: &Arc<LocalQueue>,
@@ -227,7 +227,7 @@ async fn until(place: &Place, source: &Source, wanted: IngestionState) {
 }
 
 #[tokio::test]
-async fn twenty_objects_at_once_are_all_completed_by_four_workers() {
+async fn four_workers_complete_twenty_objects() {
     Box::pin(tokio::task::LocalSet::new().run_until(twenty_objects())).await;
 }
 
@@ -248,7 +248,7 @@ async fn twenty_objects() {
 }
 
 #[tokio::test]
-async fn of_an_object_that_is_overwritten_while_it_is_read_the_last_version_stands() {
+async fn the_last_version_of_an_object_overwritten_during_reading_is_ingested() {
     Box::pin(tokio::task::LocalSet::new().run_until(three_versions())).await;
 }
 
@@ -264,7 +264,7 @@ async fn three_versions() {
     let third = put(&place, &queue, "a.csv", version("333")).await;
     until(&place, &third, IngestionState::Completed).await;
     until(&place, &first, IngestionState::Superseded).await;
-    // Whether or not the one between was seen before it was overwritten, it is not completed.
+    // The version in between is not completed, whether or not a worker saw it in time.
     assert!(matches!(state(&place, &second).await, None | Some(IngestionState::Superseded)));
     workers.iter().for_each(tokio::task::JoinHandle::abort);
     let items = place.items().await;
@@ -273,7 +273,7 @@ async fn three_versions() {
 }
 
 #[tokio::test]
-async fn an_ingestion_that_is_cancelled_stops_and_the_next_one_begins_anew() {
+async fn a_cancelled_ingestion_stops_and_the_next_one_starts_from_the_beginning() {
     let place = Place::new().await;
     let source = place.file(&sample(2_000)).await;
     let settings = Settings { max_write_units: NonZeroU32::new(500), ..hasty() };
@@ -291,37 +291,38 @@ async fn an_ingestion_that_is_cancelled_stops_and_the_next_one_begins_anew() {
 }
 
 #[tokio::test]
-async fn a_write_to_the_ledger_over_another_revision_is_lost() {
+async fn a_ledger_write_over_another_revision_is_lost() {
     let place = Place::new().await;
     let ledger = Ledger::new(place.table.clone());
     let claim = |rev, ingestion: &str| Claim { rev, ingestion: ingestion.to_owned(), modified: None, previous: None };
     assert_eq!(ledger.swap_claim("a", &claim(0, "one")).await.unwrap(), Swap::Done);
     assert_eq!(ledger.swap_claim("a", &claim(0, "two")).await.unwrap(), Swap::Lost);
     assert_eq!(ledger.swap_claim("a", &claim(1, "three")).await.unwrap(), Swap::Done);
-    assert_eq!(ledger.swap_claim("a", &claim(1, "late")).await.unwrap(), Swap::Lost, "a late replay changes nothing");
+    assert_eq!(ledger.swap_claim("a", &claim(1, "late")).await.unwrap(), Swap::Lost, "a late retry changes nothing");
     assert_eq!(ledger.claim("a").await.unwrap(), Some(claim(2, "three")));
 
-    // Two workers lease a unit that both have read: one of them gets it, and the other's checkpoint changes nothing.
-    let id = UnitId { phase: Phase::Settle, number: 0 };
+    // Two workers try to lease a unit that both have read. One of them gets it, and the checkpoint of the other changes
+    // nothing.
+    let id = UnitId { phase: Phase::Finalize, number: 0 };
     let lease = |holder: &str| Lease { holder: holder.to_owned(), until_ms: u64::MAX };
-    let untouched = Unit::untouched(Progress::Settle { block: 0 });
+    let untouched = Unit::untouched(Progress::Finalize { block: 0 });
     let [first, second] = ["first", "second"].map(|holder| untouched.leased(lease(holder), 0).unwrap());
-    let swap = async |unit: &Unit| ledger.swap_unit("i", 1, id, unit, Patience::None).await.unwrap();
+    let swap = async |unit: &Unit| ledger.swap_unit("i", 1, id, unit, WriteRetry::Never).await.unwrap();
     assert_eq!(swap(&first).await, Swap::Done);
     assert_eq!(swap(&second).await, Swap::Lost);
-    assert_eq!(swap(&first.renewed(Progress::Settle { block: 5 }, u64::MAX)).await, Swap::Done);
-    assert_eq!(swap(&second.renewed(Progress::Settle { block: 9 }, u64::MAX)).await, Swap::Lost);
+    assert_eq!(swap(&first.renewed(Progress::Finalize { block: 5 }, u64::MAX)).await, Swap::Done);
+    assert_eq!(swap(&second.renewed(Progress::Finalize { block: 9 }, u64::MAX)).await, Swap::Lost);
     let there = ledger.unit("i", 1, id).await.unwrap().unwrap();
-    assert_eq!((there.progress, there.is_hop_of(&first)), (Progress::Settle { block: 5 }, true));
+    assert_eq!((there.progress, there.is_hop_of(&first)), (Progress::Finalize { block: 5 }, true));
 }
 
-/// A worker that was frozen past its lease sends nothing more: others may have written since.
+/// A worker that was frozen past its lease sends nothing more: other workers may have written since.
 #[tokio::test]
 async fn nothing_is_put_after_the_lease_has_ended() {
     let place = Place::new().await;
     let source = place.file(&sample(1_500)).await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
-    // A lease that is never renewed, and a table slow enough to outlast it.
+    // The lease is never renewed, and the table is so slow that the work takes longer.
     let settings = Settings {
         checkpoint_pace: Duration::from_hours(1),
         lease: Duration::from_millis(300),
@@ -331,16 +332,16 @@ async fn nothing_is_put_after_the_lease_has_ended() {
     let engine = place
         .through(&proxy)
         .engine(settings)
-        .halted(StopSignal::default().at(Instant::now() + Duration::from_secs(4)));
+        .with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_secs(4)));
     let outcome = engine.ingest(&source).await.unwrap();
     assert!(!matches!(outcome.error, Some(Error::Write(_))), "{:?}", outcome.error);
     let operations = proxy.operations();
-    // After each end of a lease comes the lease of the next hop, and never more calls than one lease lasts for.
+    // Each lease is followed by the lease of the next hop, and has no more calls than fit in its time.
     let longest = operations.split(|operation| operation == "PutItem").map(calls).max().unwrap();
     assert!(calls(&operations) > longest && longest < 25, "{longest} calls within one lease");
 }
 
-/// A newer version claims the object while the older one is still being planned: the older one finds out before it begins.
+/// A newer version claims the object while the older one is being planned: the older one notices this before it begins.
 #[tokio::test]
 async fn a_version_that_loses_its_claim_while_it_is_planned_does_not_begin() {
     let place = Place::new().await;
@@ -352,8 +353,8 @@ async fn a_version_that_loses_its_claim_while_it_is_planned_does_not_begin() {
     let (outcome, ()) = tokio::join!(engine.ingest(&source), async {
         let began = Instant::now();
         let held = loop {
-            assert!(began.elapsed() < Duration::from_mins(1), "nobody claims it");
-            // Its plan is being put just now.
+            assert!(began.elapsed() < Duration::from_mins(1), "no worker claims the object in time");
+            // At this point the plan is being stored.
             if proxy.counters().held > 0 {
                 break ledger.claim(&name).await.unwrap().unwrap();
             }
@@ -367,9 +368,10 @@ async fn a_version_that_loses_its_claim_while_it_is_planned_does_not_begin() {
     assert!(place.items().await.is_empty());
 }
 
-/// A file that is put back in an older version, with the time that it had, is ingested again: another was there meanwhile.
+/// An older version of a file that comes back with its old time is ingested again, because another version was there
+/// meanwhile.
 #[tokio::test]
-async fn a_version_that_is_back_is_ingested_again() {
+async fn a_version_that_comes_back_is_ingested_again() {
     let place = Place::new().await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("notas.csv");
@@ -389,23 +391,23 @@ async fn a_version_that_is_back_is_ingested_again() {
     assert!(again.repeated);
 }
 
-/// The command itself, interrupted by a signal and started again, and what the ledger's commands say of it.
+/// The command itself, interrupted by a signal and started again, and the output of the commands about ingestions.
 #[test]
-fn the_same_command_goes_on_where_it_stopped() {
+fn the_same_command_resumes_the_ingestion() {
     let folder = tempfile::tempdir().unwrap();
     let (file, data) = (folder.path().join("notas.csv"), folder.path().join("data"));
     std::fs::write(&file, sample(4_000)).unwrap();
     let (file, data) = (file.to_str().unwrap(), data.to_str().unwrap());
-    let told = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let output = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
     for (name, signal, code) in [("first", "INT", Some(130)), ("second", "KILL", None), ("third", "TERM", Some(130))] {
         let slow = ["ingest", file, "--data", data, "--max-write-units", "700"];
         let mut ingest = Program::start(program::notaflux(&slow, None), folder.path(), name);
-        program::wait_until("it writes", || told(&format!("{name}.err")).contains(": write "));
+        program::wait_until("it writes", || output(&format!("{name}.err")).contains(": write "));
         std::thread::park_timeout(Duration::from_millis(1_500));
         ingest.signal(signal);
         assert_eq!(ingest.ended().code(), code);
     }
-    assert!(told("third.err").contains("goes on with the write behind record "), "{}", told("third.err"));
+    assert!(output("third.err").contains("resumes the write after record "), "{}", output("third.err"));
 
     let listed = program::run(&["ingestions", "--data", data], None);
     let listed = String::from_utf8(listed.stdout).unwrap();
@@ -419,5 +421,5 @@ fn the_same_command_goes_on_where_it_stopped() {
     assert!(String::from_utf8(last.stdout).unwrap().contains("completed"));
     let over = program::run(&["ingestions", "cancel", id, "--data", data], None);
     assert_eq!(over.status.code(), Some(1));
-    assert!(String::from_utf8(over.stderr).unwrap().contains("completed already"));
+    assert!(String::from_utf8(over.stderr).unwrap().contains("already completed"));
 }

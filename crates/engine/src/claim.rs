@@ -1,53 +1,55 @@
-//! One version of an object at a time, the newest first.
+//! Claims: one version of an object is ingested at a time, the newest one.
 //!
-//! The ledger says of each object which version is being ingested. The newest version takes that place; the one whose place
-//! it takes is closed as superseded, and must have come to rest before the new one begins: its puts would undo newer ones.
+//! The ledger holds one claim per object, which names the version that is being ingested. The newest version takes the
+//! claim and closes the previous version as superseded. It begins only when no call of the previous version can be
+//! under way any more, because a late put would overwrite newer items.
 
 use std::time::Duration;
 
+use super::clock::millis;
 use super::error::Error;
+use super::ingestion_id::ingestion_id;
 use super::ledger::{Claim, Ledger, Meta, Swap};
 use super::machine::Phase;
-use super::plan::ingestion_id;
 use notaflux_records::source::Source;
 use notaflux_table::ingestion::IngestionState;
 
-/// How long after the end of a lease a call that its holder sent may still be under way: the time limits of a call, and
-/// some seconds by which clocks differ.
+/// How long after the end of a lease a call of its holder may still be under way: the time limits of a call, and some
+/// seconds for the difference between clocks.
 const GRACE: Duration = Duration::from_secs(25);
 
 /// Whether a version may be ingested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Claimed {
-    /// It may.
+    /// It may: it has the claim.
     Mine {
-        /// Whether it has taken the place of another version just now.
+        /// Whether it has just replaced another version.
         is_new: bool,
     },
-    /// A newer one is there.
+    /// It may not: a newer version has the claim.
     Older,
-    /// The one before it has not come to rest; not before this time, in milliseconds since 1970.
+    /// Not yet: calls of the previous version may still be under way.
     Wait {
-        /// When its last lease will have ended.
+        /// When the last of these calls has ended, in milliseconds since 1970.
         until_ms: u64,
     },
 }
 
-/// Claims its object for this version of it.
+/// Claims the object for this version of it.
 pub(super) async fn claim(ledger: &Ledger, source: &Source, now_ms: u64) -> Result<Claimed, Error> {
     let me = ingestion_id(source.identity());
     let name = source.identity().name();
     let mut is_new = false;
     loop {
-        // Read before the object is looked at: what is written over this revision was decided on what is newest now.
+        // Read the claim before the object: a write over this revision then rests on a later look at the object.
         let held = ledger.claim(&name).await?;
         if let Some(claim) = &held
             && let Some(previous) = &claim.previous
         {
-            if let Some(until_ms) = at_rest(ledger, previous, now_ms).await? {
+            if let Some(until_ms) = quiet_after(ledger, previous, now_ms).await? {
                 return Ok(Claimed::Wait { until_ms });
             }
-            // Lost or done: what is there is read again.
+            // Whether the write succeeded or not: the loop reads the claim again.
             let _again: Swap = ledger.swap_claim(&name, &Claim { previous: None, ..claim.clone() }).await?;
             continue;
         }
@@ -65,15 +67,15 @@ pub(super) async fn claim(ledger: &Ledger, source: &Source, now_ms: u64) -> Resu
     }
 }
 
-/// Whether the claim is still this version's. Asked once its ledger entry is there: a newer version writes its claim first and
-/// then looks for what it has to close, so that one of the two sees the other.
+/// Whether this version still has the claim. Call it after the ingestion is in the ledger: a newer version writes its
+/// claim first and then looks for the ingestion to close, so one of the two sees the other.
 pub(super) async fn holds(ledger: &Ledger, source: &Source) -> Result<bool, Error> {
     let claim = ledger.claim(&source.identity().name()).await?;
     Ok(claim.is_some_and(|claim| claim.ingestion == ingestion_id(source.identity())))
 }
 
-/// Whether this version is newer than the one that is claimed: it is if it is what stands there now. Of two that do not
-/// stand there any more the one that was made later.
+/// Whether this version is newer than the one that has the claim. It is if S3 has it as the current version. If the
+/// object has no current version, the version that was stored later is the newer one.
 async fn is_newer(source: &Source, claim: &Claim) -> Result<bool, Error> {
     let newest = source.newest().await?;
     Ok(match newest {
@@ -82,34 +84,35 @@ async fn is_newer(source: &Source, claim: &Claim) -> Result<bool, Error> {
     })
 }
 
-/// Closes an ingestion, if it is not over. Gives when the last lease of its write pass will have ended, if one lives.
-async fn at_rest(ledger: &Ledger, ingestion: &str, now_ms: u64) -> Result<Option<u64>, Error> {
+/// Closes an ingestion, unless it is over. Returns the time, in milliseconds since 1970, when the last call under a
+/// lease of its write pass has ended; none if that time has passed.
+async fn quiet_after(ledger: &Ledger, ingestion: &str, now_ms: u64) -> Result<Option<u64>, Error> {
     let Some(meta) = close(ledger, ingestion, IngestionState::Superseded).await? else { return Ok(None) };
     let units = ledger.units(ingestion, meta.attempt, Phase::Write).await?;
-    // Others may have been at an attempt that failed when this one began.
+    // Workers of a failed attempt may still have been active when this attempt began.
     let before = ledger.units(ingestion, meta.attempt.saturating_sub(1), Phase::Write).await?;
-    let grace_ms = u64::try_from(GRACE.as_millis()).unwrap_or(u64::MAX);
     let ends = units
         .values()
         .chain(before.values())
         .filter_map(|unit| unit.lease.as_ref())
-        .map(|lease| lease.until_ms + grace_ms);
+        .map(|lease| lease.until_ms + millis(GRACE));
     Ok(ends.max().filter(|end| *end > now_ms))
 }
 
-/// Moves an ingestion that is not over into an end state. Gives how it stands then; none if nothing is known of it.
+/// Sets the end state of an ingestion, unless it is over. Returns its state afterwards; none if the ledger does not
+/// have it.
 ///
 /// # Errors
-/// What the ledger answers.
+/// An error of the ledger.
 pub async fn close(ledger: &Ledger, ingestion: &str, state: IngestionState) -> Result<Option<Meta>, Error> {
     close_with(ledger, ingestion, state, None).await
 }
 
-/// The same, with a cause.
+/// Does the same as [`close`], and records a cause.
 ///
 /// # Errors
-/// What the ledger answers.
-pub async fn close_with(
+/// An error of the ledger.
+pub(crate) async fn close_with(
     ledger: &Ledger,
     ingestion: &str,
     state: IngestionState,

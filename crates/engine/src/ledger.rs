@@ -1,12 +1,12 @@
-//! The ledger: where each ingestion stands, as items of the table itself.
+//! The ledger: the state of every ingestion, as items in the invoice table itself.
 //!
 //! | item | PK | SK | holds |
 //! | --- | --- | --- | --- |
 //! | ingestion | `J#<ingestion>` | `META` | report, attempt, stage |
 //! | unit of work | `J#<ingestion>` | `S#<attempt>#<phase>#<number>` | lease, progress |
-//! | object | `O#<bucket>/<key>` | `O` | which version is being ingested |
+//! | claim | `O#<bucket>/<key>` | `O` | which version of the object is being ingested |
 //!
-//! Every write names the revision that it read (`swap`), so a late or repeated write changes nothing.
+//! Every write names the revision that it read (`swap`). So a late or repeated write changes nothing.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,74 +14,74 @@ use std::time::Duration;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::AttributeValue;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
 use super::error::Error;
+use super::ledger_item::{DamagedItem, LedgerItem};
 use super::machine::{Phase, Stage, Unit, UnitId};
 use super::report::Report;
 use notaflux_table::{Table, TableError, keys};
-use notaflux_write::writer::OUTAGE_LIMIT;
+use notaflux_write::OUTAGE_LIMIT;
 
-/// Pause between two tries to write, on top of the client's own retries.
+/// Pause between two attempts to write, in addition to the client's own retries.
 const WRITE_PAUSE: Duration = Duration::from_secs(2);
 
-/// Attribute that every item of the ledger has: how often it was written.
+/// Attribute of every item of the ledger: how often the item was written.
 const REV: &str = "rev";
 
-/// Sort key of an object.
+/// Sort key of a claim.
 const OBJECT_SK: &str = "O";
 
 type Item = HashMap<String, AttributeValue>;
 
-/// What the ledger holds of an ingestion.
+/// The state of an ingestion, as the ledger holds it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Meta {
-    /// Raised by every write.
+    /// Revision: the number of writes so far.
     pub rev: u64,
-    /// The report as it stands.
+    /// The report so far.
     pub report: Report,
-    /// Which attempt it is, from 1.
+    /// Number of the attempt, from 1.
     pub attempt: u32,
-    /// When the ingestion was first seen, in UTC, RFC 3339.
+    /// When a worker first saw the ingestion, in UTC, RFC 3339.
     pub created_at: String,
-    /// How far it is.
+    /// The current phase and the number of its units.
     pub stage: Stage,
-    /// When this attempt began and when its write pass began (0: not yet), in milliseconds since 1970.
+    /// When this attempt began, and when its write pass began (0: not yet), in milliseconds since 1970.
     pub began_ms: (u64, u64),
 }
 
-/// Which version of an object is being ingested, or was last.
+/// The version of an object that is being ingested, or that was ingested last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Raised by every write.
+    /// Revision: the number of writes so far.
     pub rev: u64,
     /// The ingestion of that version.
     pub ingestion: String,
-    /// When that version was made.
+    /// When that version was stored.
     pub modified: Option<jiff::Timestamp>,
-    /// The ingestion that it took the place of, until that one has come to rest.
+    /// The ingestion that this one replaced, until no call of that one can be under way any more.
     pub previous: Option<String>,
 }
 
-/// Whether a write came first.
+/// The result of a write that names the revision it read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Swap {
-    /// It is written.
+    /// The item is written.
     Done,
-    /// Something else was written since the revision that it names.
+    /// Another write came after that revision. Nothing is written.
     Lost,
 }
 
-/// How long a write is tried again that finds no answer.
+/// How long to retry a write that gets no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
-    /// As long as a batch of items is tried: what this write says cannot be said later.
+pub enum WriteRetry {
+    /// For [`OUTAGE_LIMIT`], as long as a batch of items: no later write records the same fact.
     Outage,
-    /// Not at all: another one follows soon.
-    None,
+    /// Not at all: a newer write follows soon.
+    Never,
 }
 
 /// The ledger in one table.
@@ -94,18 +94,6 @@ fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-fn word<'i>(item: &'i Item, name: &str) -> &'i str {
-    item.get(name).and_then(|value| value.as_s().ok()).map_or("", String::as_str)
-}
-
-fn number<N: std::str::FromStr + Default>(item: &Item, name: &str) -> N {
-    item.get(name).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default()
-}
-
-fn json<T: DeserializeOwned>(item: &Item, name: &str, what: &str) -> Result<T, Error> {
-    serde_json::from_str(word(item, name)).map_err(Error::corrupt(what))
-}
-
 fn unit_prefix(attempt: u32, phase: Phase) -> String {
     format!("S#{attempt:04}#{}#", phase.as_str())
 }
@@ -114,9 +102,9 @@ fn unit_sk(attempt: u32, id: UnitId) -> String {
     format!("{}{:06}", unit_prefix(attempt, id.phase), id.number)
 }
 
-/// What of a [`Meta`] is for workers alone.
+/// The fields of a [`Meta`] that only workers use, stored as JSON in the attribute `work`.
 #[derive(Serialize, Deserialize)]
-struct Work {
+struct WorkerState {
     stage: Stage,
     began_ms: (u64, u64),
 }
@@ -128,22 +116,31 @@ impl Ledger {
         Self { table }
     }
 
-    /// What is known of an ingestion.
+    /// Reads the state of an ingestion, if the ledger has it.
     ///
     /// # Errors
-    /// What DynamoDB answers; an item that this engine did not write.
+    /// An error of DynamoDB; an item that this program did not write.
     pub async fn meta(&self, ingestion: &str) -> Result<Option<Meta>, Error> {
         let found = self.get(&keys::ingestion_pk(ingestion), keys::INGESTION_SK).await?;
         found.map(|item| meta_of(&item)).transpose()
     }
 
-    /// Records how an ingestion stands, over revision `meta.rev`.
+    /// Reads the state of an ingestion that has begun.
     ///
     /// # Errors
-    /// Refusals at once, an outage after [`OUTAGE_LIMIT`].
+    /// As [`Ledger::meta`]; no such item.
+    pub(crate) async fn existing_meta(&self, ingestion: &str) -> Result<Meta, Error> {
+        let found = self.meta(ingestion).await?;
+        Ok(found.ok_or_else(|| DamagedItem::missing(keys::ingestion_pk(ingestion), keys::INGESTION_SK))?)
+    }
+
+    /// Writes the state of an ingestion, if its revision is still `meta.rev`.
+    ///
+    /// # Errors
+    /// A refusal at once, an outage after [`OUTAGE_LIMIT`].
     pub async fn swap_meta(&self, meta: &Meta) -> Result<Swap, Error> {
         let report = serde_json::to_string(&meta.report).map_err(Error::corrupt("a report"))?;
-        let work = Work { stage: meta.stage, began_ms: meta.began_ms };
+        let work = WorkerState { stage: meta.stage, began_ms: meta.began_ms };
         let work = serde_json::to_string(&work).map_err(Error::corrupt("a stage"))?;
         let mut item = HashMap::from([
             ("PK".to_owned(), text(keys::ingestion_pk(&meta.report.ingestion))),
@@ -159,50 +156,62 @@ impl Ledger {
             item.insert("MK".to_owned(), text(keys::ingestions_of(&month)));
             item.insert("MS".to_owned(), text(format!("{}#{}", meta.created_at, meta.report.ingestion)));
         }
-        self.swap(item, meta.rev, Patience::Outage).await
+        self.swap(item, meta.rev, WriteRetry::Outage).await
     }
 
-    /// The units of one phase of an attempt that somebody has begun.
+    /// Reads the units of one phase of an attempt that a worker has leased at least once.
     ///
     /// # Errors
-    /// What DynamoDB answers; an item that this engine did not write.
+    /// An error of DynamoDB; an item that this program did not write.
     pub async fn units(&self, ingestion: &str, attempt: u32, phase: Phase) -> Result<HashMap<UnitId, Unit>, Error> {
         let prefix = unit_prefix(attempt, phase);
-        let query = self.table.client.query().table_name(&self.table.name).consistent_read(true);
+        let query = self.table.client().query().table_name(&self.table.name).consistent_read(true);
         let query = query.key_condition_expression("PK = :pk AND begins_with(SK, :prefix)");
         let query = query.expression_attribute_values(":pk", text(keys::ingestion_pk(ingestion)));
         let mut pages = query.expression_attribute_values(":prefix", text(&prefix)).into_paginator().send();
         let mut units = HashMap::new();
         while let Some(page) = pages.next().await {
+            // The SDK represents an empty page as an absent list.
             for item in page.map_err(|error| self.error(error))?.items.unwrap_or_default() {
-                let number = word(&item, "SK").strip_prefix(&prefix).and_then(|number| number.parse().ok());
-                let number = number.ok_or_else(|| Error::damaged("a unit of the ledger"))?;
-                units.insert(UnitId { phase, number }, json(&item, "unit", "a unit of the ledger")?);
+                let item = LedgerItem::new(item)?;
+                let number = item.sk().strip_prefix(&prefix).and_then(|number| number.parse().ok());
+                let number = number
+                    .ok_or_else(|| item.damaged("SK", "a unit's number at the end", format!("{:?}", item.sk())))?;
+                units.insert(UnitId { phase, number }, unit_of(&item, phase)?);
             }
         }
         Ok(units)
     }
 
-    /// One unit of an attempt, if somebody has begun it.
+    /// Reads one unit of an attempt, if a worker has leased it at least once.
     ///
     /// # Errors
-    /// What DynamoDB answers; an item that this engine did not write.
+    /// An error of DynamoDB; an item that this program did not write.
     pub async fn unit(&self, ingestion: &str, attempt: u32, id: UnitId) -> Result<Option<Unit>, Error> {
         let found = self.get(&keys::ingestion_pk(ingestion), &unit_sk(attempt, id)).await?;
-        found.map(|item| json(&item, "unit", "a unit of the ledger")).transpose()
+        Ok(found.map(|item| unit_of(&item, id.phase)).transpose()?)
     }
 
-    /// Records a unit over the revision before its own.
+    /// Reads one unit of an attempt that a worker has leased.
     ///
     /// # Errors
-    /// Refusals at once, an outage after as long as `patience` says.
+    /// As [`Ledger::unit`]; no such item.
+    pub(crate) async fn existing_unit(&self, ingestion: &str, attempt: u32, id: UnitId) -> Result<Unit, Error> {
+        let found = self.unit(ingestion, attempt, id).await?;
+        Ok(found.ok_or_else(|| DamagedItem::missing(keys::ingestion_pk(ingestion), &unit_sk(attempt, id)))?)
+    }
+
+    /// Writes a unit, if the revision in the ledger is the one before `unit.rev`.
+    ///
+    /// # Errors
+    /// A refusal at once, an outage after the time of `retry`.
     pub async fn swap_unit(
         &self,
         ingestion: &str,
         attempt: u32,
         id: UnitId,
         unit: &Unit,
-        patience: Patience,
+        retry: WriteRetry,
     ) -> Result<Swap, Error> {
         let body = serde_json::to_string(unit).map_err(Error::corrupt("a unit"))?;
         let item = HashMap::from([
@@ -210,28 +219,27 @@ impl Ledger {
             ("SK".to_owned(), text(unit_sk(attempt, id))),
             ("unit".to_owned(), text(body)),
         ]);
-        self.swap(item, unit.rev.saturating_sub(1), patience).await
+        self.swap(item, unit.rev.saturating_sub(1), retry).await
     }
 
-    /// Which version of the object called `name` is being ingested.
+    /// Reads which version of the object called `name` is being ingested.
     ///
     /// # Errors
-    /// What DynamoDB answers.
+    /// An error of DynamoDB; an item that this program did not write.
     pub async fn claim(&self, name: &str) -> Result<Option<Claim>, Error> {
         let Some(item) = self.get(&keys::object_pk(name), OBJECT_SK).await? else { return Ok(None) };
-        let some = |name| Some(word(&item, name)).filter(|word| !word.is_empty());
         Ok(Some(Claim {
-            rev: number(&item, REV),
-            ingestion: word(&item, "ingestion").to_owned(),
-            modified: some("modified").and_then(|modified| modified.parse().ok()),
-            previous: some("previous").map(str::to_owned),
+            rev: item.count(REV)?,
+            ingestion: item.text("ingestion")?.to_owned(),
+            modified: item.optional_time("modified")?,
+            previous: item.optional_text("previous")?.map(str::to_owned),
         }))
     }
 
-    /// Records which version is being ingested, over revision `claim.rev`.
+    /// Writes which version is being ingested, if the revision is still `claim.rev`.
     ///
     /// # Errors
-    /// Refusals at once, an outage after [`OUTAGE_LIMIT`].
+    /// A refusal at once, an outage after [`OUTAGE_LIMIT`].
     pub async fn swap_claim(&self, name: &str, claim: &Claim) -> Result<Swap, Error> {
         let mut item = HashMap::from([
             ("PK".to_owned(), text(keys::object_pk(name))),
@@ -240,34 +248,37 @@ impl Ledger {
         ]);
         item.extend(claim.modified.map(|modified| ("modified".to_owned(), text(modified.to_string()))));
         item.extend(claim.previous.as_ref().map(|previous| ("previous".to_owned(), text(previous))));
-        self.swap(item, claim.rev, Patience::Outage).await
+        self.swap(item, claim.rev, WriteRetry::Outage).await
     }
 
-    /// The reports of the ingestions that were first seen in a month (`yyyymm`), newest first, up to `limit`.
+    /// Lists the ingestions that were first seen in a month (`yyyymm`), newest first, up to `limit`.
     ///
     /// # Errors
-    /// What DynamoDB answers; a table without the month index.
+    /// An error of DynamoDB; a table without the month index; an item that this program did not write.
     pub async fn of_month(&self, month: &str, limit: i32) -> Result<Vec<Meta>, Error> {
-        let query = self.table.client.query().table_name(&self.table.name).index_name("month");
+        let query = self.table.client().query().table_name(&self.table.name).index_name("month");
         let query = query.key_condition_expression("MK = :mk").scan_index_forward(false).limit(limit);
         let found = query.expression_attribute_values(":mk", text(keys::ingestions_of(month))).send().await;
+        // The SDK represents an empty page as an absent list.
         let items = found.map_err(|error| self.error(error))?.items.unwrap_or_default();
-        items.iter().map(meta_of).collect()
+        items.into_iter().map(|item| meta_of(&LedgerItem::new(item)?)).collect()
     }
 
-    async fn get(&self, pk: &str, sk: &str) -> Result<Option<Item>, Error> {
-        let get = self.table.client.get_item().table_name(&self.table.name).consistent_read(true);
+    async fn get(&self, pk: &str, sk: &str) -> Result<Option<LedgerItem>, Error> {
+        let get = self.table.client().get_item().table_name(&self.table.name).consistent_read(true);
         let got = get.key("PK", text(pk)).key("SK", text(sk)).send().await;
-        Ok(got.map_err(|error| self.error(error))?.item)
+        let item = got.map_err(|error| self.error(error))?.item;
+        Ok(item.map(LedgerItem::new).transpose()?)
     }
 
-    /// Puts an item over revision `over` of it, 0 being none. Safe to try again: once it is written, the same write loses.
-    /// Where an answer was lost, a write that came first may be told as [`Swap::Lost`]: callers look at what is there.
-    async fn swap(&self, mut item: Item, over: u64, patience: Patience) -> Result<Swap, Error> {
+    /// Puts an item in place of its revision `over`; 0 means that there is no item. Retries are safe: once the item is
+    /// written, the same write loses. If the answer to a write is lost, its retry returns [`Swap::Lost`] although the
+    /// write succeeded. So callers read the item again.
+    async fn swap(&self, mut item: Item, over: u64, retry: WriteRetry) -> Result<Swap, Error> {
         item.insert(REV.to_owned(), AttributeValue::N((over + 1).to_string()));
         let began = Instant::now();
         loop {
-            let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item.clone()));
+            let put = self.table.client().put_item().table_name(&self.table.name).set_item(Some(item.clone()));
             let put = match over {
                 0 => put.condition_expression("attribute_not_exists(PK)"),
                 _ => put
@@ -279,10 +290,10 @@ impl Ledger {
                 Err(error) if error.code() == Some("ConditionalCheckFailedException") => return Ok(Swap::Lost),
                 Err(error) => self.error(error),
             };
-            if error.is_permanent() || patience == Patience::None || began.elapsed() >= OUTAGE_LIMIT {
+            if error.is_permanent() || retry == WriteRetry::Never || began.elapsed() >= OUTAGE_LIMIT {
                 return Err(error);
             }
-            tracing::warn!(%error, "the ledger does not answer; trying again");
+            tracing::warn!(%error, "the ledger does not answer; retrying");
             sleep(WRITE_PAUSE).await;
         }
     }
@@ -295,14 +306,38 @@ impl Ledger {
     }
 }
 
-fn meta_of(item: &Item) -> Result<Meta, Error> {
-    let work: Work = json(item, "work", "the ledger's stage")?;
+/// The error for a report in the ledger whose source names neither a file nor an object.
+pub(crate) fn sourceless(ingestion: &str) -> DamagedItem {
+    let pk = keys::ingestion_pk(ingestion);
+    DamagedItem::new(pk, keys::INGESTION_SK, "report", "a source with a path, or with bucket and key", "neither")
+}
+
+fn meta_of(item: &LedgerItem) -> Result<Meta, Error> {
+    let state: WorkerState = item.json("work")?;
     Ok(Meta {
-        rev: number(item, REV),
-        report: json(item, "report", "the ledger's report")?,
-        attempt: number(item, "attempt"),
-        created_at: word(item, "created_at").to_owned(),
-        stage: work.stage,
-        began_ms: work.began_ms,
+        rev: item.count(REV)?,
+        report: item.json("report")?,
+        attempt: item.count("attempt")?,
+        created_at: item.text("created_at")?.to_owned(),
+        stage: state.stage,
+        began_ms: state.began_ms,
     })
 }
+
+/// Reads a unit of `phase`. Its revision is in the item twice: the condition of a write compares the attribute, and the
+/// worker knows the one in the JSON.
+fn unit_of(item: &LedgerItem, phase: Phase) -> Result<Unit, DamagedItem> {
+    let rev: u64 = item.count(REV)?;
+    let unit: Unit = item.json("unit")?;
+    if unit.rev != rev {
+        return Err(item.damaged(REV, "the revision that the attribute unit has", format!("{rev}, not {}", unit.rev)));
+    }
+    if Phase::of(&unit.progress) != phase {
+        let found = format!("progress of the phase {}", Phase::of(&unit.progress).as_str());
+        return Err(item.damaged("unit", "progress of the phase that SK names", found));
+    }
+    Ok(unit)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! A table, a work store and an engine over the embedded servers.
+//! A table, a work store and an engine on the embedded servers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use notaflux_aws as aws;
 use notaflux_engine::ledger::Ledger;
 use notaflux_engine::machine::Phase;
-use notaflux_engine::{Engine, Outcome, Settings, WorkStore, plan};
+use notaflux_engine::{Engine, Outcome, Settings, WorkStore, ingestion_id};
 use notaflux_local::stack::{Stack, StackOptions};
 use notaflux_records::file;
 use notaflux_records::source::Source;
@@ -20,15 +20,15 @@ use serde_json::Value;
 
 use super::proxy::Proxy;
 
-/// An item of an invoice as comparable text, by its key.
+/// Items of invoices as comparable text, by key.
 pub type Items = BTreeMap<(String, String), BTreeMap<String, String>>;
 
-/// The embedded stack with a table of its own.
+/// The embedded stack with a new table.
 pub struct Place {
     pub stack: Arc<Stack>,
     pub table: Table,
     pub config: SdkConfig,
-    /// Of its own, so that nothing lies there that another run has left.
+    /// A new bucket, so that it has nothing from another run.
     pub work: String,
     files: tempfile::TempDir,
 }
@@ -40,22 +40,23 @@ impl Place {
         Self::over(Arc::new(Stack::start(StackOptions::default()).unwrap())).await
     }
 
-    /// Another table of its own in the same stack.
+    /// Creates another new table in the same stack.
     pub async fn another(&self) -> Self {
         Self::over(self.stack.clone()).await
     }
 
-    /// The same, but for a wire that goes through `proxy`: ledger, work store, puts and all.
+    /// Returns the same place with all connections through `proxy`: ledger, work store, puts and the rest.
     pub fn through(&self, proxy: &Proxy) -> Self {
         let config = aws::embedded_config(&proxy.endpoint());
-        let table = Table { client: aws::dynamodb_worker(&config), ..self.table.clone() };
+        let table = self.table.through(aws::dynamodb_worker(&config));
         let (stack, work) = (self.stack.clone(), self.work.clone());
         Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
 
-    /// The same, but for a table of this name, whether or not there is one.
+    /// Returns the same place with a table of this name, which need not exist.
     pub fn under(&self, name: &str) -> Self {
-        let table = Table { name: name.to_owned(), ..self.table.clone() };
+        let mut table = self.table.clone();
+        name.clone_into(&mut table.name);
         let (stack, config, work) = (self.stack.clone(), self.config.clone(), self.work.clone());
         Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
@@ -69,13 +70,13 @@ impl Place {
         Self { stack, table, config, work, files: tempfile::tempdir().unwrap() }
     }
 
-    /// Puts a layout where the engine finds the user's own.
+    /// Stores a user layout where the engine finds it.
     pub async fn put_layout(&self, name: &str, text: &str) {
         let (s3, body) = (aws::s3_client(&self.config), ByteStream::from(text.as_bytes().to_vec()));
         s3.put_object().bucket(&self.work).key(format!("layouts/{name}.toml")).body(body).send().await.unwrap();
     }
 
-    /// A file with these bytes.
+    /// Creates a file with these bytes.
     pub async fn file(&self, bytes: &[u8]) -> Source {
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let path = self.files.path().join(format!("{number}.csv"));
@@ -87,7 +88,7 @@ impl Place {
         self.engine_through(settings, &self.config)
     }
 
-    /// An engine whose puts go through `config`.
+    /// Returns an engine whose puts use `config`.
     pub fn engine_through(&self, settings: Settings, config: &SdkConfig) -> Engine {
         let store = WorkStore::new(aws::s3_client(&self.config), self.work.clone());
         Engine::new(self.table.clone(), Wire::new(config), store, settings)
@@ -97,14 +98,14 @@ impl Place {
         self.engine(settings).ingest(&self.file(bytes).await).await.unwrap()
     }
 
-    /// How the ingestion of a source stands in the ledger, if it is known there.
+    /// Returns the state of the ingestion of a source in the ledger, if the ledger has it.
     pub async fn known(&self, source: &Source) -> Option<Outcome> {
         let ledger = Ledger::new(self.table.clone());
-        let meta = ledger.meta(&plan::ingestion_id(source.identity())).await.unwrap()?;
+        let meta = ledger.meta(&ingestion_id(source.identity())).await.unwrap()?;
         Some(Outcome { report: meta.report, error: None, repeated: true })
     }
 
-    /// How many hops each unit of an ingestion's first attempt took.
+    /// Returns the number of hops of each unit in the first attempt of an ingestion.
     pub async fn hops(&self, ingestion: &str) -> Vec<u64> {
         let ledger = Ledger::new(self.table.clone());
         let mut hops = Vec::new();
@@ -115,10 +116,10 @@ impl Place {
         hops
     }
 
-    /// Every item of invoices, lines and events: the ledger and the schema left out.
+    /// Returns all items of invoices, lines and events, without the ledger and the schema.
     pub async fn items(&self) -> Items {
         let mut items = Items::new();
-        let mut pages = self.table.client.scan().table_name(&self.table.name).into_paginator().send();
+        let mut pages = self.table.client().scan().table_name(&self.table.name).into_paginator().send();
         while let Some(page) = pages.next().await {
             for item in page.unwrap().items.unwrap_or_default() {
                 let key = (text(&item["PK"]), text(&item["SK"]));
@@ -130,7 +131,7 @@ impl Place {
         items
     }
 
-    /// The reject lines that the report points to, in order.
+    /// Returns the reject lines at the location in the report, in order.
     pub async fn rejects(&self, outcome: &Outcome) -> Vec<Value> {
         let Some(location) = &outcome.report.rejects_location else { return Vec::new() };
         let prefix = location.strip_prefix(&format!("s3://{}/", self.work)).unwrap();
@@ -152,7 +153,7 @@ fn text(value: &AttributeValue) -> String {
     value.as_s().unwrap().clone()
 }
 
-/// The same text for the same value: the debug form of a map has no order.
+/// Returns the same text for equal values: the debug form of a map has no fixed order.
 fn stable(value: &AttributeValue) -> String {
     match value {
         AttributeValue::M(map) => format!("{:?}", map.iter().map(|(k, v)| (k, stable(v))).collect::<BTreeMap<_, _>>()),

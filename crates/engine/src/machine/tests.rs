@@ -1,7 +1,8 @@
-//! Every interleaving of small cases: two workers, two segments, crashes, lost and repeated messages, leases that end early.
+//! Explores every interleaving of small cases: two workers, two segments, crashes, lost and repeated messages, and
+//! leases that end early.
 //!
-//! The model has a ledger that compares revisions, a queue, and workers that do one thing at a time in the order in which
-//! `worker.rs` does it. What a worker decides and what it writes come from the functions under test.
+//! The model has a ledger that compares revisions, a queue, and workers that take one step at a time in the order of
+//! `worker.rs`. The functions under test make the decisions and the units to write.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,20 +14,20 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::*;
-use crate::progress::{Cursor, Put};
+use crate::progress::{Cursor, PutCounts};
 use notaflux_write::Tally;
 
 const WORKERS: usize = 2;
 const SEGMENTS: u32 = 2;
-/// What may go wrong in one run: the search is over every place that it can go wrong at.
+/// Number of faults of each kind in one run. The search tries every point at which they can happen.
 const CRASHES: u8 = 2;
 const EXPIRIES: u8 = 1;
 const REPEATS: u8 = 1;
-/// The clock stands still; a lease ends by being set to end now.
+/// The clock stands still. To end a lease, the model sets its end to now.
 const NOW_MS: u64 = 10;
 const LIVING_MS: u64 = 20;
 
-/// A unit without its progress: what the machine decides by.
+/// A unit without its progress: the machine decides without it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Row {
     rev: u64,
@@ -47,29 +48,29 @@ impl Row {
 }
 
 fn nowhere() -> Progress {
-    Progress::Write { cursor: Cursor::default(), put: Put::default(), tally: Tally::default() }
+    Progress::Write { cursor: Cursor::default(), put: PutCounts::default(), tally: Tally::default() }
 }
 
-/// What a worker is about to do next.
+/// The next action of a worker.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Doing {
+enum Action {
     /// Waits for a message.
     Idle,
-    /// Reads how the ingestion stands.
+    /// Reads the stage of the ingestion.
     ReadStage,
-    /// Reads the units of the phase, having read the stage.
+    /// Reads the units of the phase, after the stage.
     ReadUnits { stage: Stage, rev: u64 },
-    /// Moves the ingestion on over the revision that it has read.
+    /// Starts the next phase, if the revision is still the one that it has read.
     Advance { stage: Stage, rev: u64 },
-    /// Leases a unit, as it has read it.
+    /// Leases a unit, if its revision is still the one that it has read.
     Lease { id: UnitId, stage: Stage, was: Option<Row> },
-    /// Looks whether the ingestion is as before, holding a lease.
+    /// Checks that the ingestion is unchanged, while it holds a lease.
     Check { id: UnitId, stage: Stage, mine: Row },
     /// Does the work of the unit.
     Work { id: UnitId, mine: Row },
-    /// Writes that the unit is done.
+    /// Records that the unit is done.
     Finish { id: UnitId, mine: Row },
-    /// Sends a message for later, because others work on all that is left.
+    /// Sends a delayed message, because other workers hold all units that remain.
     SendLater,
     /// Deletes its message.
     Delete,
@@ -83,8 +84,8 @@ struct World {
     units: BTreeMap<UnitId, Row>,
     /// Messages that can be received.
     messages: u8,
-    workers: [Doing; WORKERS],
-    /// Units of which the work was really done.
+    workers: [Action; WORKERS],
+    /// Units whose work was really done.
     worked: BTreeMap<UnitId, bool>,
     crashes: u8,
     expiries: u8,
@@ -99,7 +100,7 @@ impl World {
             rev: 1,
             units: BTreeMap::new(),
             messages: 1,
-            workers: [Doing::Idle, Doing::Idle],
+            workers: [Action::Idle, Action::Idle],
             worked: BTreeMap::new(),
             crashes: CRASHES,
             expiries: EXPIRIES,
@@ -107,17 +108,17 @@ impl World {
         }
     }
 
-    /// Every state that one step leads to.
+    /// Returns every state that is one step away.
     fn successors(&self) -> Vec<Self> {
         let mut found = Vec::new();
         for at in 0..WORKERS {
             found.extend(self.step(at));
-            if self.crashes > 0 && self.workers[at] != Doing::Idle {
-                // Its message becomes visible again by itself.
+            if self.crashes > 0 && self.workers[at] != Action::Idle {
+                // The queue makes its message visible again.
                 let mut next = self.clone();
                 next.crashes -= 1;
                 next.messages += 1;
-                next.workers[at] = Doing::Idle;
+                next.workers[at] = Action::Idle;
                 found.push(next);
             }
         }
@@ -133,50 +134,50 @@ impl World {
         found
     }
 
-    /// What worker `at` does next; nothing if it waits for a message and there is none.
+    /// Takes the next step of worker `at`; none if it waits for a message and there is none.
     fn step(&self, at: usize) -> Option<Self> {
         let mut next = self.clone();
         next.workers[at] = match self.workers[at].clone() {
-            Doing::Idle => {
+            Action::Idle => {
                 next.messages = self.messages.checked_sub(1)?;
-                Doing::ReadStage
+                Action::ReadStage
             }
-            Doing::ReadStage if self.is_over => Doing::Delete,
-            Doing::ReadStage => Doing::ReadUnits { stage: self.stage, rev: self.rev },
-            Doing::ReadUnits { stage, rev } => self.decide(stage, rev),
-            Doing::Advance { stage, rev } => {
+            Action::ReadStage if self.is_over => Action::Delete,
+            Action::ReadStage => Action::ReadUnits { stage: self.stage, rev: self.rev },
+            Action::ReadUnits { stage, rev } => self.decide(stage, rev),
+            Action::Advance { stage, rev } => {
                 next.advance(stage, rev);
-                Doing::ReadStage
+                Action::ReadStage
             }
-            Doing::Lease { id, stage, was } => next.lease(at, id, stage, was.as_ref()),
-            Doing::Check { id, stage, mine } if !self.is_over && self.stage == stage => Doing::Work { id, mine },
-            Doing::Check { id, mine, .. } => {
+            Action::Lease { id, stage, was } => next.lease(at, id, stage, was.as_ref()),
+            Action::Check { id, stage, mine } if !self.is_over && self.stage == stage => Action::Work { id, mine },
+            Action::Check { id, mine, .. } => {
                 next.swap(id, &mine, &mine.unit().paused(nowhere(), &nowhere(), Pause::Asked));
-                Doing::ReadStage
+                Action::ReadStage
             }
-            Doing::Work { id, mine } => {
+            Action::Work { id, mine } => {
                 next.worked.insert(id, true);
-                Doing::Finish { id, mine }
+                Action::Finish { id, mine }
             }
-            Doing::Finish { id, mine } => {
+            Action::Finish { id, mine } => {
                 next.swap(id, &mine, &mine.unit().finished(nowhere()));
-                Doing::ReadStage
+                Action::ReadStage
             }
-            Doing::SendLater => {
+            Action::SendLater => {
                 next.messages += 1;
-                Doing::Delete
+                Action::Delete
             }
-            Doing::Delete => Doing::Idle,
+            Action::Delete => Action::Idle,
         };
         Some(next)
     }
 
-    fn decide(&self, stage: Stage, rev: u64) -> Doing {
+    fn decide(&self, stage: Stage, rev: u64) -> Action {
         let units: HashMap<UnitId, Unit> = self.units.iter().map(|(id, row)| (*id, row.unit())).collect();
         match next_step(&stage, |id| units.get(&id), NOW_MS) {
-            Step::Advance => Doing::Advance { stage, rev },
-            Step::Work(id) => Doing::Lease { id, stage, was: self.units.get(&id).cloned() },
-            Step::Wait { .. } => Doing::SendLater,
+            NextStep::Advance => Action::Advance { stage, rev },
+            NextStep::Work(id) => Action::Lease { id, stage, was: self.units.get(&id).cloned() },
+            NextStep::Wait { .. } => Action::SendLater,
         }
     }
 
@@ -185,9 +186,9 @@ impl World {
             return;
         }
         self.rev += 1;
-        // What the phase was for must have been done, whatever happened on the way.
+        // The work of the phase must be done, whatever happened before.
         for id in stage.units() {
-            assert!(self.worked.contains_key(&id), "{id:?} was never done, and the ingestion moved on");
+            assert!(self.worked.contains_key(&id), "{id:?} was never done, and the next phase began");
         }
         match stage.phase.next() {
             Some(phase) => self.stage = Stage { phase, partitions: 1, ..stage },
@@ -195,19 +196,19 @@ impl World {
         }
     }
 
-    fn lease(&mut self, at: usize, id: UnitId, stage: Stage, was: Option<&Row>) -> Doing {
+    fn lease(&mut self, at: usize, id: UnitId, stage: Stage, was: Option<&Row>) -> Action {
         let unit = was.map_or_else(|| Unit::untouched(nowhere()), Row::unit);
-        // A name that no other lease has.
+        // No other lease has this name.
         let lease = Lease { holder: format!("{at}.{}", unit.hop), until_ms: LIVING_MS };
-        let Some(leased) = unit.leased(lease, NOW_MS) else { return Doing::ReadStage };
+        let Some(leased) = unit.leased(lease, NOW_MS) else { return Action::ReadStage };
         let over = Row::of(&unit);
         if self.swap(id, &over, &leased) {
-            return Doing::Check { id, stage, mine: Row::of(&leased) };
+            return Action::Check { id, stage, mine: Row::of(&leased) };
         }
-        Doing::ReadStage
+        Action::ReadStage
     }
 
-    /// What the ledger does: writes if the revision is the one named.
+    /// Acts as the ledger: writes if the revision is the expected one.
     fn swap(&mut self, id: UnitId, over: &Row, next: &Unit) -> bool {
         assert_eq!(next.rev, over.rev + 1, "a write names the revision before its own");
         let there = self.units.get(&id).map_or(0, |row| row.rev);
@@ -215,15 +216,15 @@ impl World {
             return false;
         }
         if let Some(row) = self.units.get(&id) {
-            assert!(!row.done, "{id:?} was done, and is written again");
+            assert!(!row.done, "{id:?} was done, and a worker writes it again");
         }
         self.units.insert(id, Row::of(next));
         true
     }
 
-    /// Whether it can go on without anything coming from outside.
+    /// Whether the ingestion has not ended and nothing will continue it.
     fn is_stranded(&self) -> bool {
-        !self.is_over && self.messages == 0 && self.workers.iter().all(|doing| *doing == Doing::Idle)
+        !self.is_over && self.messages == 0 && self.workers.iter().all(|action| *action == Action::Idle)
     }
 }
 
@@ -232,13 +233,13 @@ fn expired(row: &Row) -> Row {
     Row { lease, ..row.clone() }
 }
 
-/// Looks at every state that can be reached; gives their number.
+/// Visits every reachable state; returns their number.
 fn explore() -> usize {
     let (mut known, mut open) = (HashSet::new(), VecDeque::from([World::new()]));
     known.insert(World::new());
     let mut completed = 0;
     while let Some(world) = open.pop_front() {
-        assert!(!world.is_stranded(), "nobody works on it, and no message is left: {world:?}");
+        assert!(!world.is_stranded(), "no worker is active, and no message remains: {world:?}");
         completed += usize::from(world.is_over);
         for next in world.successors() {
             if known.insert(next.clone()) {
@@ -251,13 +252,13 @@ fn explore() -> usize {
 }
 
 #[test]
-fn no_interleaving_strands_an_ingestion_or_moves_it_on_too_early() {
+fn no_interleaving_strands_an_ingestion_or_starts_a_phase_too_early() {
     let states = explore();
     println!("{states} states");
-    assert!(states > 10_000, "only {states} states: the search does not search");
+    assert!(states > 10_000, "only {states} states: the search ended too early");
 }
 
-/// From every state, if nothing more goes wrong, the end is reached: by whichever worker goes on alone.
+/// From every state one worker alone reaches the end, if no more faults happen.
 #[test]
 fn from_every_state_one_worker_alone_reaches_the_end() {
     let (mut known, mut open) = (HashSet::new(), VecDeque::from([World::new()]));
@@ -267,10 +268,10 @@ fn from_every_state_one_worker_alone_reaches_the_end() {
                 open.push_back(next);
             }
         }
-        // The other one has died, and its lease has ended; its message comes again.
+        // The other worker has died, its lease has ended, and its message becomes visible again.
         let mut alone = world.clone();
-        if alone.workers[1] != Doing::Idle {
-            alone.workers[1] = Doing::Idle;
+        if alone.workers[1] != Action::Idle {
+            alone.workers[1] = Action::Idle;
             alone.messages += 1;
         }
         alone.units.iter_mut().for_each(|(_, row)| *row = expired(row));
@@ -290,32 +291,36 @@ fn leased(hop: u32, until_ms: u64) -> Unit {
 }
 
 fn at(byte: u64) -> Progress {
-    Progress::Write { cursor: Cursor { byte, line: 1, record: byte }, put: Put::default(), tally: Tally::default() }
+    Progress::Write {
+        cursor: Cursor { byte, line: 1, record: byte },
+        put: PutCounts::default(),
+        tally: Tally::default(),
+    }
 }
 
 #[test]
-fn a_living_lease_keeps_others_away_and_a_dead_one_does_not() {
+fn only_a_lease_that_has_not_ended_excludes_other_workers() {
     let other = || Lease { holder: "b".to_owned(), until_ms: 99 };
     assert_eq!(leased(3, 20).leased(other(), 19), None);
     let taken = leased(3, 20).leased(other(), 20).unwrap();
     assert_eq!((taken.hop, taken.rev, taken.lease), (4, 6, Some(other())));
     let finished = leased(3, 20).finished(nowhere());
-    assert_eq!(finished.leased(other(), 99), None, "what is done is done");
+    assert_eq!(finished.leased(other(), 99), None, "a unit that is done is never leased");
     assert!(!leased(3, 20).is_hop_of(&leased(4, 20)));
 }
 
 #[test]
-fn hops_that_end_where_they_began_for_want_of_time_are_counted() {
+fn consecutive_hops_without_progress_in_their_time_are_counted() {
     let unit = leased(1, 20);
     let stuck = unit.paused(at(7), &at(7), Pause::Deadline);
     assert_eq!((stuck.stalls, stuck.lease.is_none()), (1, true));
     assert_eq!(stuck.paused(at(7), &at(7), Pause::Deadline).stalls, STALLS_LIMIT);
-    assert_eq!(stuck.paused(at(7), &at(7), Pause::Asked).stalls, 1, "an interruption says nothing of its time");
+    assert_eq!(stuck.paused(at(7), &at(7), Pause::Asked).stalls, 1, "a request to stop does not count");
     assert_eq!(stuck.paused(at(8), &at(7), Pause::Deadline).stalls, 0);
 }
 
 #[test]
-fn the_phases_come_in_order_and_each_has_its_units() {
+fn phases_follow_in_order_and_each_has_its_units() {
     let mut phases = vec![Phase::Survey];
     while let Some(next) = phases[phases.len() - 1].next() {
         phases.push(next);
