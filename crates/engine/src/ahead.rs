@@ -1,7 +1,7 @@
 //! Reads ahead: fetches a long range in several parts at once, and returns the bytes in order.
 //!
-//! It spawns no task: polling the stream drives all parts, and dropping the stream drops them. It does not depend on S3: a part
-//! is any stream of chunks.
+//! It spawns no task: polling the stream drives all parts, and dropping the stream drops them. It does not depend on
+//! S3: a part is any stream of chunks.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -19,9 +19,9 @@ use tokio::time::Instant;
 
 use notaflux_records::ReadError;
 
-/// Bytes returned before the stream yields to other tasks, such as those that read the sockets. At 200 MB/s, the speed of the
-/// survey on one core, this takes about 1 ms. In this time a connection of 80 MB/s brings less than the kernel buffers by
-/// default (128 KiB, `tcp_rmem`).
+/// Bytes returned before the stream yields to other tasks, such as those that read the sockets. At 200 MB/s, the speed
+/// of the survey on one core, this takes about 1 ms. In this time a connection of 80 MB/s brings less than the kernel
+/// buffers by default (128 KiB, `tcp_rmem`).
 const TURN_BYTES: usize = 192 * 1024;
 
 /// Limits of reading ahead.
@@ -33,8 +33,8 @@ pub(super) struct Limits {
     pub(super) parts: usize,
     /// Bytes that the reader takes before one more part may begin. A part begins only if the reader has to wait.
     pub(super) growth_bytes: u64,
-    /// Memory in bytes for data that has arrived and is not yet taken; one more block may be kept for reuse. A part that is not
-    /// the next in order waits when another chunk might not fit.
+    /// Memory in bytes for data that has arrived and is not yet taken; one more block may be kept for reuse. A part
+    /// that is not the next in order waits when another chunk might not fit.
     pub(super) held_bytes: usize,
     /// Size in bytes of a block, the unit of allocation.
     pub(super) block_bytes: usize,
@@ -44,10 +44,11 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     /// Six parts of 4 MiB, with 6 MiB of memory. S3 sends 85 to 90 MB/s per request (S3 User Guide, "Performance design
-    /// patterns"), so a part takes 50 ms after the 30 ms to its first byte. Six parts bring 300 MB/s, more than one core surveys
-    /// of CSV. Parts of 8 MiB, which the guide calls typical, need twice the memory for the same speed, and a worker shall stay
-    /// below 48 MB. One more part begins after each 1 MiB, which is more than a header and the first records. A block of 256 KiB
-    /// is more than readers gather. A chunk takes at most two blocks: hyper reads at most 408 KiB at once.
+    /// patterns"), so a part takes 50 ms after the 30 ms to its first byte. Six parts bring 300 MB/s, more than one
+    /// core surveys of CSV. Parts of 8 MiB, which the guide calls typical, need twice the memory for the same speed,
+    /// and a worker shall stay below 48 MB. One more part begins after each 1 MiB, which is more than a header and the
+    /// first records. A block of 256 KiB is more than readers gather. A chunk takes at most two blocks: hyper reads at
+    /// most 408 KiB at once.
     fn default() -> Self {
         Self {
             part_bytes: 4 * 1024 * 1024,
@@ -60,8 +61,8 @@ impl Default for Limits {
     }
 }
 
-/// A clock that stops while nobody waits for the bytes of a part: while the reader does something else, and while there is no
-/// room. That time does not count against the time limits of the part.
+/// A clock that stops while nobody waits for the bytes of a part: while the reader does something else, and while there
+/// is no room. That time does not count against the time limits of the part.
 #[derive(Debug, Clone)]
 pub(super) struct Clock {
     began: Instant,
@@ -93,8 +94,8 @@ pub(super) type Chunks = BoxStream<'static, Result<Bytes, ReadError>>;
 
 /// A stream of the bytes of a range, in order.
 ///
-/// It begins with one part. One more part may begin each time the reader has to wait after it has taken `growth_bytes`, so a
-/// reader of only the beginning opens one part. An error comes in order: after all bytes before it.
+/// It begins with one part. One more part may begin each time the reader has to wait after it has taken `growth_bytes`,
+/// so a reader of only the beginning opens one part. An error comes in order: after all bytes before it.
 pub(super) struct Ahead<F> {
     open: F,
     limits: Limits,
@@ -110,8 +111,8 @@ pub(super) struct Ahead<F> {
     grown: u64,
     /// Bytes returned since the stream last yielded to other tasks.
     turn: usize,
-    /// The block returned last. It is used again if nobody else holds it, because the kernel must first map the pages of new
-    /// memory.
+    /// The block returned last. It is used again if nobody else holds it, because the kernel must first map the pages
+    /// of new memory.
     last_given: Bytes,
 }
 
@@ -171,8 +172,8 @@ where
         self.held + self.limits.chunk_bytes <= self.limits.held_bytes
     }
 
-    /// Stores the chunks that have arrived, first those of the nearest part, as long as there is room. A chunk of the first part
-    /// is not stored if it can be returned at once.
+    /// Stores the chunks that have arrived, first those of the nearest part, as long as there is room. A chunk of the
+    /// first part is not stored if it can be returned at once.
     fn fetch(&mut self, cx: &mut Context<'_>) {
         for at in 0..self.parts.len() {
             loop {
@@ -271,8 +272,8 @@ fn block_of(used: Bytes, block_bytes: usize) -> BytesMut {
     block
 }
 
-/// The stored bytes of a part, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be several times
-/// as large.
+/// The stored bytes of a part, copied into blocks: a chunk is a view into a buffer of the HTTP client that may be
+/// several times as large.
 #[derive(Default)]
 struct Stored {
     full: VecDeque<Bytes>,

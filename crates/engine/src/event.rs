@@ -1,4 +1,5 @@
-//! Reads the objects that an event names: a notification from S3 or from EventBridge. Either may come in an SQS message.
+//! Reads the objects that an event names: a notification from S3 or from EventBridge. Either may come in an SQS
+//! message.
 
 use aws_lambda_events::event::s3::{S3Event, S3EventRecord};
 use serde::{Deserialize, Serialize};
@@ -100,8 +101,8 @@ fn from_notification(event: &Value, shape: impl Fn(String) -> EventError) -> Res
     names.collect()
 }
 
-/// Decodes a key of an S3 notification: `+` is a space, and percent signs encode the rest. Some servers encode a space as `+`
-/// and some as `%20`; all of them encode a plus sign as `%2B`. Returns none if the encoding is wrong.
+/// Decodes a key of an S3 notification: `+` is a space, and percent signs encode the rest. Some servers encode a space
+/// as `+` and some as `%20`; all of them encode a plus sign as `%2B`. Returns none if the encoding is wrong.
 fn decode_key(encoded: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(encoded.len());
     let mut rest = encoded.bytes();

@@ -1,7 +1,7 @@
 //! The queue of one machine: the protocol of SQS, in the process.
 //!
-//! The messages are lost with the process, and nothing needs to keep them: each start of the process looks at every object of
-//! the bucket again. A completed object then costs two small calls.
+//! The messages are lost with the process, and nothing needs to keep them: each start of the process looks at every
+//! object of the bucket again. A completed object then costs two small calls.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -62,8 +62,8 @@ impl LocalQueue {
         self.add(Message::Created(Created { bucket: bucket.to_owned(), key, version_id: None }), Duration::ZERO);
     }
 
-    /// Adds a message. A second event for the same object is dropped while nobody has received the first one: the worker
-    /// ingests the object as it is when it receives the event.
+    /// Adds a message. A second event for the same object is dropped while nobody has received the first one: the
+    /// worker ingests the object as it is when it receives the event.
     fn add(&self, message: Message, delay: Duration) {
         let mut messages = self.messages();
         let visible_at = Instant::now() + delay;

@@ -1,5 +1,5 @@
-//! Formats one ingestion as a line in CloudWatch's embedded metric format. CloudWatch Logs extracts metrics from such lines, so
-//! we need no call and no permission ("Specification: Embedded metric format", Amazon CloudWatch User Guide).
+//! Formats one ingestion as a line in CloudWatch's embedded metric format. CloudWatch Logs extracts metrics from such
+//! lines, so we need no call and no permission ("Specification: Embedded metric format", Amazon CloudWatch User Guide).
 
 use serde_json::json;
 
@@ -21,8 +21,8 @@ const METRICS: [(&str, &str); 8] = [
     ("Elapsed", "Milliseconds"),
 ];
 
-/// Returns the line for an ingestion into `table` that has ended, without a line break. `timestamp_ms` is the current time in
-/// milliseconds since 1970: CloudWatch rejects times older than two weeks.
+/// Returns the line for an ingestion into `table` that has ended, without a line break. `timestamp_ms` is the current
+/// time in milliseconds since 1970: CloudWatch rejects times older than two weeks.
 #[must_use]
 pub fn line(report: &Report, table: &str, timestamp_ms: i64) -> String {
     let metrics = METRICS.map(|(name, unit)| json!({"Name": name, "Unit": unit}));

@@ -1,8 +1,9 @@
 //! Reads the bytes of an S3 object with ranged GETs. When a body breaks off, the next GET resumes after its last byte.
 //!
-//! Several GETs at once read a long range (`ahead`). S3 sends the checksum of an object only with the whole object, so the SDK
-//! compares it only if one GET covers the object: up to one part of 4 MiB. For longer objects nothing compares a checksum here.
-//! But each GET asks for the planned version, checks that the answer has it, and must return every byte of its range.
+//! Several GETs at once read a long range (`ahead`). S3 sends the checksum of an object only with the whole object, so
+//! the SDK compares it only if one GET covers the object: up to one part of 4 MiB. For longer objects nothing compares
+//! a checksum here. But each GET asks for the planned version, checks that the answer has it, and must return every
+//! byte of its range.
 
 use std::future::Future;
 use std::ops::Range;
@@ -36,18 +37,18 @@ const LAYOUT_METADATA: &str = "layout";
 struct ReadRetry {
     /// Delays between retries.
     backoff: Backoff,
-    /// Time without a single new byte after which reading gives up. Each part has its own count, which runs only while the
-    /// reader waits for the part.
+    /// Time without a single new byte after which reading gives up. Each part has its own count, which runs only while
+    /// the reader waits for the part.
     give_up_after: Duration,
-    /// Time to the first byte of an answer, and between two chunks of a body, after which the request counts as broken. Counted
-    /// in the same way.
+    /// Time to the first byte of an answer, and between two chunks of a body, after which the request counts as broken.
+    /// Counted in the same way.
     idle_limit: Duration,
 }
 
 impl Default for ReadRetry {
-    /// The first delay is up to 100 ms. Delays double up to 20 s, the cap of the AWS SDKs. Reading gives up after 5 minutes
-    /// without progress, a third of the longest run of a Lambda function. 30 s of silence are many times what S3 needs to the
-    /// first byte.
+    /// The first delay is up to 100 ms. Delays double up to 20 s, the cap of the AWS SDKs. Reading gives up after 5
+    /// minutes without progress, a third of the longest run of a Lambda function. 30 s of silence are many times what
+    /// S3 needs to the first byte.
     fn default() -> Self {
         Self {
             backoff: Backoff { base: Duration::from_millis(100), cap: Duration::from_secs(20) },
@@ -163,8 +164,8 @@ impl ObjectSource {
 
     /// Returns why a GET of the first byte fails, in place of the error of a HEAD.
     ///
-    /// Where the GET succeeds (or finds the object empty), the reason for the refusal of the HEAD has passed: its signature
-    /// or token had expired, for example, and the GET has a new one. Another HEAD may succeed then.
+    /// Where the GET succeeds (or finds the object empty), the reason for the refusal of the HEAD has passed: its
+    /// signature or token had expired, for example, and the GET has a new one. Another HEAD may succeed then.
     async fn reason_of_get(&self, head: ReadError) -> ReadError {
         match self.get(0..1, &Clock::start()).await {
             Err(ReadError::Changed { .. }) | Ok(_) => self.broken(0, head),
@@ -184,7 +185,8 @@ impl ObjectSource {
         Ok(answer.body)
     }
 
-    /// Checks that the answer has the planned version and begins at `start`: not every server honors If-Match and Range.
+    /// Checks that the answer has the planned version and begins at `start`: not every server honors If-Match and
+    /// Range.
     fn check(&self, answer: &GetObjectOutput, start: u64) -> Result<(), ReadError> {
         if let (Some(expected), Some(found)) = (&self.identity.etag, &answer.e_tag)
             && expected != found
@@ -271,8 +273,8 @@ impl ObjectSource {
     }
 }
 
-/// Describes an error: the code and message of the service, its status where the answer has neither, or what failed before
-/// there was an answer.
+/// Describes an error: the code and message of the service, its status where the answer has neither, or what failed
+/// before there was an answer.
 fn detail<E>(error: SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -24,8 +24,8 @@ pub enum Task {
         /// Its id.
         ingestion: String,
     },
-    /// Join an ingestion that has several units. Nothing depends on this message: the workers that hold units have messages of
-    /// their own.
+    /// Join an ingestion that has several units. Nothing depends on this message: the workers that hold units have
+    /// messages of their own.
     Join {
         /// Its id.
         ingestion: String,
@@ -54,8 +54,8 @@ pub struct QueueError {
 /// A queue of tasks.
 ///
 /// # Contract
-/// The queue delivers each message at least once, possibly more often, in any order. It delivers a message again if nobody
-/// deletes it before its invisible time ends.
+/// The queue delivers each message at least once, possibly more often, in any order. It delivers a message again if
+/// nobody deletes it before its invisible time ends.
 #[async_trait]
 pub trait Queue: Send + Sync {
     /// Sends a task. Nobody receives it before `delay` has passed.
@@ -88,8 +88,8 @@ pub struct Sqs {
 }
 
 impl Sqs {
-    /// Opens the queue at `url`. The client retries for a long time: if it does not send a task, the work waits until the
-    /// current message becomes visible again.
+    /// Opens the queue at `url`. The client retries for a long time: if it does not send a task, the work waits until
+    /// the current message becomes visible again.
     #[must_use]
     pub fn new(config: &SdkConfig, url: String) -> Self {
         let config = aws_sdk_sqs::config::Builder::from(config).retry_config(aws::worker_retries());

@@ -13,8 +13,8 @@ use super::object;
 use super::store::WorkStore;
 use notaflux_records::source::Source;
 
-/// Size of a part in bytes. S3 accepts at most 10,000 parts, each of at least 5 MiB: 84 GB of input with this size ("Amazon S3
-/// multipart upload limits").
+/// Size of a part in bytes. S3 accepts at most 10,000 parts, each of at least 5 MiB: 84 GB of input with this size
+/// ("Amazon S3 multipart upload limits").
 const PART_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Prefix of the keys of copies in the work store.
@@ -23,7 +23,8 @@ pub const FOLDER: &str = "spool/";
 /// Copies `input` up to its end into a new object of the work store.
 ///
 /// # Errors
-/// Input that cannot be read; an error of the work store; `stop` before the end. The parts uploaded until then are removed.
+/// Input that cannot be read; an error of the work store; `stop` before the end. The parts uploaded until then are
+/// removed.
 pub async fn spool(
     store: &WorkStore,
     input: impl AsyncRead + Unpin,
@@ -43,8 +44,8 @@ pub async fn spool(
     Ok(object::open(store.client.clone(), store.bucket.clone(), key, None).await?)
 }
 
-/// Removes the copies and unfinished uploads of earlier processes that were killed: nothing refers to them. Call it only if no
-/// other process uses the store.
+/// Removes the copies and unfinished uploads of earlier processes that were killed: nothing refers to them. Call it
+/// only if no other process uses the store.
 ///
 /// # Errors
 /// An error of the work store.

@@ -265,8 +265,8 @@ async fn refusals_are_distinguished_and_not_retried() {
     }
 }
 
-/// A worker may be frozen between signing a request and sending it, and credentials may expire during an ingestion. Another
-/// attempt signs again, with the credentials that the provider has by then.
+/// A worker may be frozen between signing a request and sending it, and credentials may expire during an ingestion.
+/// Another attempt signs again, with the credentials that the provider has by then.
 #[tokio::test]
 async fn expired_signatures_and_tokens_are_retried() {
     for (status, code) in [(403, "RequestTimeTooSkewed"), (403, "RequestExpired"), (400, "ExpiredToken")] {
