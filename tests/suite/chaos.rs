@@ -1,8 +1,9 @@
-//! Chaos: real worker processes behind a wire that fails, killed, frozen past their leases, given too little time, with
-//! messages that come twice, late and in any order. In the end the items, the rejects and the counts are those of an
-//! undisturbed run.
+//! Chaos: real worker processes whose connections fail. The test kills them, freezes them past their leases, and gives
+//! them too little time; their messages come twice, late and in any order. At the end the items, the rejects and the
+//! counts must equal those of an undisturbed run.
 //!
-//! A few seeds run by default; `NOTAFLUX_CHAOS_SECONDS` fills a box of time with more, from `NOTAFLUX_CHAOS_FIRST` on.
+//! A few seeds run by default. With `NOTAFLUX_CHAOS_SECONDS`, more seeds run for that time, from `NOTAFLUX_CHAOS_FIRST`
+//! on.
 
 use std::env;
 use std::io::Write as _;
@@ -28,42 +29,43 @@ use crate::support::proxy::plan::Plan;
 use crate::support::rows;
 use crate::support::runtime_api::Function;
 
-/// Seeds of the default run.
+/// Number of seeds in the default run.
 const SEEDS: std::ops::Range<u64> = 0..KINDS;
 
-/// Kinds of objects.
+/// Number of kinds of objects.
 const KINDS: u64 = 8;
 
-/// Seeds that failed once, and the kinds that they were of.
+/// Seeds that failed once, with the kinds of their objects.
 const REGRESSIONS: [(u64, u64); 1] = [(13, 3)];
 
-/// Seeds at once, and workers of each: most of their time they wait.
+/// Seeds that run at once, and workers of each seed. They mostly wait.
 const SEEDS_AT_ONCE: usize = 3;
 const WORKERS: u64 = 3;
 
-/// Longest time for one seed. An undisturbed run takes a second.
+/// Longest time for one seed. An undisturbed run takes one second.
 const PATIENCE: Duration = Duration::from_mins(5);
 
-/// How long a lease lasts: a worker that is frozen for longer has lost its work when it goes on.
+/// Duration of a lease: a worker that is frozen for longer has lost its lease when it continues.
 const LEASE: Duration = Duration::from_millis(600);
 
-/// What happened to the workers of all seeds.
+/// Counts of the events in all seeds.
 #[derive(Debug, Default)]
 struct Met {
     killed: AtomicU64,
-    /// Frozen for longer than a lease.
+    /// Workers frozen for longer than a lease.
     frozen: AtomicU64,
-    /// Answers of workers that had more to do.
+    /// Answers of workers that had work left.
     handed_over: AtomicU64,
-    /// Units that were begun by one worker and gone on with by another.
+    /// Units that one worker began and another one continued.
     took_over: AtomicU64,
 }
 
-/// What must not depend on what happens on the way.
+/// The result that must not depend on the faults.
 type End = (Items, Vec<Value>, [u64; 4]);
 
-/// What is ingested: by kind plain, gzip, a zip of two files of invoices, one of the Portal's three files, rows that are lines
-/// with their invoice repeated; NF-e with their lines as NDJSON, as an array behind zstd, or both in a zip.
+/// Returns the object of a kind: plain CSV, gzip, a zip of two files of invoices, a zip of the Portal's three files,
+/// rows of lines that repeat their invoice, or NF-e with their lines as NDJSON, as a zstd-compressed array, or both in
+/// a zip.
 fn object(kind: u64, seed: u64) -> (&'static str, Vec<u8>) {
     let options = |records| GenerateOptions { records, seed, duplicates: 0.2, bad: 0.05, ..GenerateOptions::default() };
     let file = |records| filled(Generator::new(options(records)));
@@ -76,7 +78,7 @@ fn object(kind: u64, seed: u64) -> (&'static str, Vec<u8>) {
             ("notas.csv.gz", encoder.finish().unwrap())
         }
         2 => {
-            // The second entry has invoices of the first again: the last in the archive stays.
+            // The second entry repeats invoices of the first one: the last record in the archive stays.
             let entries = [("a.csv", file(1_000)), ("b.csv", file(1_500))];
             ("notas.zip", rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
         }
@@ -88,7 +90,7 @@ fn object(kind: u64, seed: u64) -> (&'static str, Vec<u8>) {
         5 => ("nfe.ndjson", nfe(JsonForm::Ndjson, 300)),
         6 => ("nfe.json.zst", zstd::encode_all(&nfe(JsonForm::Array, 300)[..], 3).unwrap()),
         7 => {
-            // The second entry has invoices of the first again, with other lines or the same.
+            // The second entry repeats invoices of the first one, with the same lines or others.
             let entries = [("a.json", nfe(JsonForm::Array, 150)), ("b.ndjson", nfe(JsonForm::Ndjson, 200))];
             ("nfe.zip", rows::zipped(&entries.each_ref().map(|(name, bytes)| (*name, &bytes[..]))))
         }
@@ -124,7 +126,7 @@ fn plan(seed: u64) -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whatever_happens_to_the_workers_the_end_is_the_same() {
+async fn faults_of_workers_do_not_change_the_result() {
     let base = Place::new().await;
     let asked = |name: &str| env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let until = Instant::now() + Duration::from_secs(asked("NOTAFLUX_CHAOS_SECONDS").unwrap_or(0));
@@ -138,13 +140,13 @@ async fn whatever_happens_to_the_workers_the_end_is_the_same() {
     });
     Box::pin(seeds).await;
     println!("{} seeds: {met:?}", run.into_inner());
-    // A run in which nothing happened would show nothing.
+    // A run without faults would prove nothing.
     for happened in [&met.killed, &met.frozen, &met.handed_over, &met.took_over] {
         assert!(happened.load(Ordering::Relaxed) > 0, "{met:?}");
     }
 }
 
-/// One seed.
+/// Runs one seed.
 async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
     let (name, bytes) = object(kind, seed);
     let key = format!("{seed}/{name}");
@@ -171,7 +173,7 @@ async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
             tokio::spawn(async move { work(&queue, &table, &bucket, &endpoint, seed * 100 + number, &met).await })
         })
         .collect();
-    // Whatever was still under way afterwards must change nothing either.
+    // Calls that were still under way at the end must change nothing either.
     let outcome = loop {
         let outcome = place.known(&source).await;
         if let Some(outcome) = outcome.filter(|outcome| outcome.report.state.is_end()) {
@@ -190,7 +192,7 @@ async fn chaos(base: &Place, kind: u64, seed: u64, met: &Arc<Met>) {
     assert_eq!(found.1, expected.1, "seed {seed} (plan {}): the rejects", plan(seed));
     let hops = place.hops(&outcome.report.ingestion).await;
     met.took_over.fetch_add(hops.iter().map(|hops| hops.saturating_sub(1)).sum(), Ordering::Relaxed);
-    // The last answer of a seed hands nothing over.
+    // The last answer of a seed hands no work over.
     met.handed_over.fetch_sub(1.min(met.handed_over.load(Ordering::Relaxed)), Ordering::Relaxed);
     println!("seed {seed}: {name}, {:.1} s, {hops:?} hops", began.elapsed().as_secs_f64());
 }
@@ -200,7 +202,7 @@ fn difference(found: &Items, expected: &Items) -> String {
     format!("{} items instead of {}, the first that differs: {differing:?}", found.len(), expected.len())
 }
 
-/// A worker that is killed and frozen, and restarted, until its task is aborted.
+/// Runs a worker that is killed, frozen and restarted until its task is aborted.
 async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u64, met: &Met) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let lease = LEASE.as_millis().to_string();
@@ -222,7 +224,8 @@ async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u6
         if dice.f64() < 0.3 {
             queue.disturb(&mut dice);
         }
-        // Enough to begin with, even where every tenth call fails: twice too little would fail the ingestion, as it should.
+        // Enough time for some progress even if every tenth call fails: the ingestion rightly fails after two hops
+        // without any.
         let time = Duration::from_millis(dice.u64(2_500..6_000));
         let event = cloud::sqs_event(&message);
         let answer = {
@@ -245,7 +248,7 @@ async fn work(queue: &Queue, table: &str, bucket: &str, endpoint: &str, seed: u6
     }
 }
 
-/// Kills or freezes a worker some time after it has begun, or lets it be.
+/// Kills or freezes a worker some time after its start, or does nothing.
 async fn disturb(function: &Function, dice: &mut fastrand::Rng, met: &Met) {
     let later = Duration::from_millis(dice.u64(5..500));
     match dice.u8(..10) {

@@ -1,6 +1,7 @@
-//! What the API says of itself: every example is an answer as it is, and every path and parameter is one that it takes.
+//! The API's description of itself: every example is a real answer, and the API accepts exactly the described paths and
+//! parameters.
 //!
-//! `NOTAFLUX_BLESS=1 cargo test --release --test suite described` writes the examples anew.
+//! `NOTAFLUX_BLESS=1 cargo test --release --test suite described` rewrites the examples.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,7 +21,7 @@ use crate::support::rows::zipped;
 /// The invoice in the examples: it has lines and events.
 const INVOICE: &str = "35240111222333000181550010000000011100000010";
 
-/// For each path that has an example: its file, and what is asked for.
+/// For each path with an example: the file of the example, and the request.
 const REQUESTS: [(&str, &str, &str); 8] = [
     ("/v1/invoices", "invoices", "/v1/invoices?issuer=11222333000181&status=authorized&limit=2"),
     ("/v1/invoices/{id}", "invoice", "/v1/invoices/35240111222333000181550010000000011100000010"),
@@ -32,7 +33,7 @@ const REQUESTS: [(&str, &str, &str); 8] = [
     ("/health", "health", "/health"),
 ];
 
-/// What differs from run to run, and what stands for it in the examples.
+/// Replaces values that differ between runs by the placeholders of the examples.
 fn masked(value: &mut Value, ingestion: &str, work: &str) {
     match value {
         Value::Object(members) => {
@@ -54,7 +55,7 @@ fn masked(value: &mut Value, ingestion: &str, work: &str) {
     }
 }
 
-/// The API over a table that has three files of the Portal, and the id of their ingestion.
+/// The API on a table with three files of the Portal, and the id of their ingestion.
 async fn filled(place: &Place) -> (Router, String) {
     let archive = zipped(&[
         ("202401_NFe_NotaFiscal.csv", include_bytes!("../../fixtures/portal-v1.csv")),
@@ -86,7 +87,7 @@ fn write(name: &str, value: &Value) {
 }
 
 #[tokio::test]
-async fn every_example_is_an_answer_as_it_is() {
+async fn every_example_is_a_real_answer() {
     let place = Place::new().await;
     let (router, ingestion) = filled(&place).await;
     let is_to_be_written = std::env::var_os("NOTAFLUX_BLESS").is_some();
@@ -124,7 +125,7 @@ async fn every_example_is_an_answer_as_it_is() {
 }
 
 #[tokio::test]
-async fn every_path_and_parameter_that_is_described_is_taken_and_no_other() {
+async fn the_api_accepts_exactly_the_described_paths_and_parameters() {
     let place = Place::new().await;
     let (router, ingestion) = filled(&place).await;
     let document = json_of(&router, "/openapi.json").await;
@@ -156,7 +157,7 @@ async fn every_path_and_parameter_that_is_described_is_taken_and_no_other() {
     }
 }
 
-/// Names of the query parameters of a path.
+/// Returns the names of the query parameters of a path.
 fn names(path: &Value) -> BTreeSet<String> {
     let parameters = path["get"]["parameters"].as_array().unwrap().iter();
     let in_query = parameters.filter(|parameter| parameter["in"] == "query");
@@ -164,7 +165,7 @@ fn names(path: &Value) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn references_lead_somewhere_and_names_are_used_once() {
+async fn references_resolve_and_names_are_unique() {
     let place = Place::new().await;
     let (router, _) = filled(&place).await;
     let document = json_of(&router, "/openapi.json").await;
@@ -177,7 +178,7 @@ async fn references_lead_somewhere_and_names_are_used_once() {
     let operations: Vec<&Value> =
         document["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values()).collect();
     let own: BTreeSet<&str> = operations.iter().map(|operation| operation["operationId"].as_str().unwrap()).collect();
-    assert_eq!(own.len(), operations.len(), "each operation has a name of its own");
-    assert!(ids.iter().all(|id| own.contains(id)), "links lead to operations");
+    assert_eq!(own.len(), operations.len(), "each operation has a unique name");
+    assert!(ids.iter().all(|id| own.contains(id)), "links name operations");
     assert_eq!((document["openapi"].as_str(), &document["servers"]), (Some("3.1.0"), &json!([{"url": "/"}])));
 }

@@ -1,4 +1,4 @@
-//! The fault proxy does what it says: each fault is seen by an SDK client, and by the servers behind.
+//! Tests of the fault proxy: an SDK client and the servers see each fault.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use crate::support::proxy::{Arrival, Proxy, busiest_second};
 
 const TABLE: &str = "invoices";
 
-/// An embedded stack behind a proxy, and clients on either side that never retry.
+/// An embedded stack with a proxy, and clients on both sides of the proxy that never retry.
 struct Bench {
     _stack: Stack,
     proxy: Proxy,
@@ -45,7 +45,7 @@ impl Bench {
         write(&self.table, ids, "new").await
     }
 
-    /// The ids in the table with what was written under each.
+    /// Returns the ids in the table, and the text written under each.
     async fn stored(&self) -> HashMap<String, String> {
         let items = self.direct.scan().table_name(TABLE).send().await.unwrap().items.unwrap_or_default();
         let text = |item: &HashMap<String, AttributeValue>, name| item[name].as_s().unwrap().clone();
@@ -90,7 +90,7 @@ fn unprocessed(answer: &BatchWriteItemOutput) -> HashSet<String> {
 }
 
 #[tokio::test]
-async fn without_faults_nothing_is_changed() {
+async fn without_faults_the_proxy_changes_nothing() {
     let bench = Bench::new("seed=1").await;
     assert!(unprocessed(&bench.write(0..25).await.unwrap()).is_empty());
     assert_eq!(bench.stored().await.len(), 25);
@@ -99,7 +99,7 @@ async fn without_faults_nothing_is_changed() {
 }
 
 #[tokio::test]
-async fn unprocessed_items_are_told_and_not_written() {
+async fn unprocessed_items_are_reported_and_not_written() {
     let bench = Bench::new("seed=2 unprocessed=0.4").await;
     let mut left = HashSet::new();
     for batch in 0..4 {
@@ -114,7 +114,7 @@ async fn unprocessed_items_are_told_and_not_written() {
 }
 
 #[tokio::test]
-async fn a_batch_of_which_nothing_is_processed_is_throttled() {
+async fn a_batch_with_only_unprocessed_items_is_throttled() {
     let bench = Bench::new("seed=3 unprocessed=1").await;
     bench.write(0..25).await.unwrap_err();
     assert!(bench.stored().await.is_empty());
@@ -122,7 +122,7 @@ async fn a_batch_of_which_nothing_is_processed_is_throttled() {
 }
 
 #[tokio::test]
-async fn throttles_come_in_both_shapes_with_reasons() {
+async fn throttling_errors_have_both_forms_and_reasons() {
     let bench = Bench::new("seed=4 throttle=1").await;
     let mut codes = HashSet::new();
     for _ in 0..20 {
@@ -142,7 +142,7 @@ async fn throttles_come_in_both_shapes_with_reasons() {
 }
 
 #[tokio::test]
-async fn failures_are_of_the_server() {
+async fn failures_are_server_errors() {
     let bench = Bench::new("seed=5 error=1").await;
     let mut statuses = HashSet::new();
     for _ in 0..20 {
@@ -154,7 +154,7 @@ async fn failures_are_of_the_server() {
 }
 
 #[tokio::test]
-async fn each_cut_comes_at_its_time() {
+async fn each_cut_happens_at_its_point_of_the_call() {
     for (plan, is_written) in
         [("cut_before=1", false), ("cut_request=1", false), ("cut_after=1", true), ("cut_body=1", true)]
     {
@@ -167,24 +167,24 @@ async fn each_cut_comes_at_its_time() {
 }
 
 #[tokio::test]
-async fn a_replayed_call_comes_after_what_followed_it() {
+async fn a_replayed_call_arrives_after_later_calls() {
     let bench = Bench::new("seed=6 replay=1 replay_ms=20 limit=1").await;
     write(&bench.table, 0..5, "old").await.unwrap_err();
     write(&bench.table, 0..5, "old").await.unwrap();
     write(&bench.table, 0..5, "new").await.unwrap();
     assert!(bench.stored().await.values().all(|text| text == "new"));
     bench.proxy.settle().await;
-    assert!(bench.stored().await.values().all(|text| text == "old"), "the late call undoes what came after it");
+    assert!(bench.stored().await.values().all(|text| text == "old"), "the late call overwrites the newer text");
     assert_eq!(bench.proxy.counters().delivered_late, 1);
 }
 
 #[tokio::test]
-async fn held_calls_take_their_time_and_reach_the_server_all_the_same() {
+async fn held_calls_are_slow_and_reach_the_server() {
     let bench = Bench::new("hold=1 hold_ms=300").await;
     let start = Instant::now();
     bench.write(0..5).await.unwrap();
     assert!(start.elapsed() >= Duration::from_millis(300));
-    // A client that gives up does not undo what it sent.
+    // A client that gives up does not take back its request.
     tokio::time::timeout(Duration::from_millis(50), bench.write(5..10)).await.unwrap_err();
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(bench.stored().await.len(), 10);
@@ -194,7 +194,7 @@ async fn held_calls_take_their_time_and_reach_the_server_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_plan_can_be_for_one_operation_and_for_a_while() {
+async fn a_plan_can_be_limited_to_an_operation_and_a_number_of_calls() {
     let bench = Bench::new("throttle=1 only=BatchWriteItem,PutItem limit=2").await;
     bench.table.describe_table().table_name(TABLE).send().await.unwrap();
     bench.write(0..1).await.unwrap_err();
@@ -203,7 +203,7 @@ async fn a_plan_can_be_for_one_operation_and_for_a_while() {
 }
 
 #[tokio::test]
-async fn objects_pass_signed_and_are_cut_in_the_middle() {
+async fn signed_objects_pass_and_are_cut_in_the_middle() {
     let bench = Bench::new("seed=7").await;
     let s3 = s3(&bench.proxy);
     let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| u8::try_from(at % 251).unwrap()).collect();
@@ -222,7 +222,7 @@ async fn objects_pass_signed_and_are_cut_in_the_middle() {
                 other => break other,
             }
         };
-        assert!(ended.is_some(), "a body that ends early must not look whole");
+        assert!(ended.is_some(), "a body that ends early must be an error");
         assert!(got.len() < bytes.len() && bytes.starts_with(&got));
     }
 
@@ -232,11 +232,11 @@ async fn objects_pass_signed_and_are_cut_in_the_middle() {
     s3.put_object().bucket(UPLOADS_BUCKET).key("new").body(ByteStream::from(bytes.clone())).send().await.unwrap_err();
     bench.proxy.set_plan(Plan::none());
     let head = s3.head_object().bucket(UPLOADS_BUCKET).key("new").send().await;
-    assert!(head.unwrap_err().into_service_error().is_not_found(), "a broken upload must leave nothing");
+    assert!(head.unwrap_err().into_service_error().is_not_found(), "a broken upload must store nothing");
 }
 
 #[tokio::test]
-async fn arrivals_tell_write_units_as_the_server_counts_them() {
+async fn arrivals_report_write_units_as_the_server_counts_them() {
     let bench = Bench::new("seed=8").await;
     write(&bench.table, 0..3, &"x".repeat(1500)).await.unwrap();
     let put = PutRequest::builder().item("PK", AttributeValue::S("a".into())).build().unwrap();
@@ -248,7 +248,7 @@ async fn arrivals_tell_write_units_as_the_server_counts_them() {
 }
 
 #[test]
-fn the_busiest_second_is_found_wherever_it_begins() {
+fn the_busiest_second_may_begin_at_any_arrival() {
     let start = Instant::now();
     let arrival = |ms, write_units| Arrival { at: start + Duration::from_millis(ms), items: 1, left: 0, write_units };
     let arrivals = [arrival(0, 9.0), arrival(1900, 1.0), arrival(2100, 3.0), arrival(2800, 3.0), arrival(3150, 3.0)];
@@ -258,7 +258,7 @@ fn the_busiest_second_is_found_wherever_it_begins() {
 }
 
 #[test]
-fn a_seed_gives_the_same_faults_each_time() {
+fn a_seed_always_gives_the_same_faults() {
     let faults = |seed| -> Vec<Fault> {
         let plan = Plan { throttle: 0.3, cut_body: 0.3, replay: 0.2, replay_ms: 50, ..Plan::rough(seed) };
         (0..200).map(|call| plan.decide(&mut plan.dice(call))).collect()
@@ -270,7 +270,7 @@ fn a_seed_gives_the_same_faults_each_time() {
 }
 
 #[test]
-fn a_plan_that_says_nothing_sensible_is_refused() {
+fn an_invalid_plan_is_refused() {
     assert!("seed".parse::<Plan>().is_err());
     assert!("seed=x".parse::<Plan>().is_err());
     assert!("flood=1".parse::<Plan>().unwrap_err().contains("flood"));
@@ -278,7 +278,7 @@ fn a_plan_that_says_nothing_sensible_is_refused() {
 
 proptest! {
     #[test]
-    fn a_plan_reads_back_as_it_prints(
+    fn a_printed_plan_is_read_back(
         seed: u64,
         unprocessed in 0.0..1.0,
         throttle in 0.0..1.0,

@@ -1,4 +1,4 @@
-//! Ingestions over a wire that fails: whatever it does, the table, the rejects and the counts are those of an undisturbed run.
+//! Ingestions over failing connections: the table, the rejects and the counts must equal those of an undisturbed run.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -18,20 +18,20 @@ use crate::support::proxy::plan::Plan;
 use crate::support::proxy::{Proxy, busiest_second};
 use crate::support::rows;
 
-/// Seeds of the default run. `NOTAFLUX_SEEDS` asks for more.
+/// Number of seeds in the default run. `NOTAFLUX_SEEDS` sets another number.
 const SEEDS: u64 = 100;
 
 fn seeds() -> u64 {
     std::env::var("NOTAFLUX_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
 }
 
-/// Rows with duplicates, some of them bad.
+/// Rows with duplicates and some bad rows.
 fn sample(rows: u32) -> Vec<u8> {
     let total = |n: u32| if n % 17 == 3 { "12,3,4".to_owned() } else { format!("{n},00") };
     rows::file((0..rows).map(|n| (rows::key(n * 7919 % (rows * 4 / 5)), total(n))))
 }
 
-/// What must not depend on the wire: items, rejects and the four counts.
+/// The result that must not depend on the faults: items, rejects and the four counts.
 async fn end(place: &Place, outcome: &Outcome) -> (Items, Vec<serde_json::Value>, [u64; 4]) {
     let report = &outcome.report;
     assert_eq!(report.state, IngestionState::Completed, "{:?}", outcome.error);
@@ -40,7 +40,7 @@ async fn end(place: &Place, outcome: &Outcome) -> (Items, Vec<serde_json::Value>
 }
 
 #[tokio::test]
-async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
+async fn faults_of_puts_and_of_reads_do_not_change_the_result() {
     let calm = Place::new().await;
     let s3 = aws::s3_client(&calm.config);
     s3.put_object().bucket(UPLOADS_BUCKET).key("a.csv").body(ByteStream::from(sample(600))).send().await.unwrap();
@@ -65,7 +65,7 @@ async fn whatever_the_wire_does_to_puts_and_source_the_end_is_the_same() {
 }
 
 #[tokio::test]
-async fn only_what_was_left_over_is_sent_again() {
+async fn only_unprocessed_items_are_retried() {
     let place = Place::new().await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, "seed=1 unprocessed=0.5 limit=40".parse().unwrap());
     let engine = place.engine_through(Settings::default(), &aws::embedded_config(&proxy.endpoint()));
@@ -73,12 +73,12 @@ async fn only_what_was_left_over_is_sent_again() {
     let report = outcome.report;
     assert_eq!(report.items_written, report.written, "each item is acknowledged once");
     let arrived: usize = proxy.arrivals().iter().map(|arrival| arrival.items).sum();
-    assert_eq!(arrived as u64, report.written, "and arrives once: nothing but leftovers is sent again");
+    assert_eq!(arrived as u64, report.written, "and arrives once: only unprocessed items are retried");
     assert!(report.retried > report.written / 2, "{} sent again", report.retried);
 }
 
 #[tokio::test]
-async fn a_refusal_fails_at_once_with_its_cause() {
+async fn a_refusal_fails_the_ingestion_at_once_with_its_cause() {
     let place = Place::new().await;
     let source = place.file(&sample(200)).await;
     let missing = place.under("no-such-table");
@@ -86,7 +86,7 @@ async fn a_refusal_fails_at_once_with_its_cause() {
     assert!(error.to_string().contains("no-such-table"), "{error}");
     assert!(error.to_string().contains("notaflux table create"), "{error}");
 
-    // The ledger's table is there, the one that the puts go to is not.
+    // The table of the ledger exists, but not the one of the puts.
     let elsewhere = Place::new().await;
     let engine = place.engine_through(Settings::default(), &elsewhere.config);
     let outcome = engine.ingest(&source).await.unwrap();
@@ -97,7 +97,7 @@ async fn a_refusal_fails_at_once_with_its_cause() {
 }
 
 #[tokio::test]
-async fn no_second_exceeds_the_ceiling_at_the_table() {
+async fn no_second_at_the_table_exceeds_the_ceiling() {
     let place = Place::new().await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
     let settings = Settings { max_write_units: NonZeroU32::new(1_000), ..Settings::default() };
@@ -116,7 +116,7 @@ async fn no_second_exceeds_the_ceiling_at_the_table() {
     assert!(busiest <= 1_000.0, "{busiest} write units within a second");
 }
 
-/// A table that takes two seconds for each call holds back the reading: what waits is bounded, not gathered.
+/// A table that takes two seconds for each call slows down the reading: the data that waits in memory is bounded.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_slow_table_does_not_fill_the_memory() {
     let place = Place::new().await;
@@ -131,7 +131,7 @@ async fn a_slow_table_does_not_fill_the_memory() {
     std::fs::write(&file, bytes).unwrap();
     let arguments = ["ingest", file.to_str().unwrap(), "--table", &place.table.name, "--work-bucket", &place.work];
     let mut ingest = Program::start(notaflux(&arguments, Some(&proxy.endpoint())), folder.path(), "ingest");
-    // Three rounds of all the calls that may be in flight: whatever it gathers it has gathered by then.
+    // After three rounds of all calls in flight, memory would have grown if anything grew it.
     let rounds = 3 * Settings::default().calls_in_flight as u64;
     wait_until("the table holds calls back", || proxy.counters().held >= rounds);
     let peak = ingest.peak_memory_kib();
@@ -139,7 +139,7 @@ async fn a_slow_table_does_not_fill_the_memory() {
     assert!(peak < 64 * 1024, "{peak} KiB at most");
 
     ingest.signal("INT");
-    assert_eq!(ingest.ended().code(), Some(130), "interrupted, and it says so");
+    assert_eq!(ingest.ended().code(), Some(130), "the exit code of an interruption");
     let told = std::fs::read_to_string(folder.path().join("ingest.err")).unwrap();
-    assert!(told.contains("the same command goes on where it stopped"), "{told}");
+    assert!(told.contains("run the same command again to resume"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! The two functions as real processes, against a Runtime API of our own and the embedded servers.
+//! The two functions as real processes, with the tests' own Runtime API and the embedded servers.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -52,7 +52,7 @@ fn rest_event(path: &str, query: &Value) -> Value {
             "resourcePath": "/{proxy+}", "httpMethod": "GET", "apiId": "a", "path": format!("/prod{path}")}})
 }
 
-/// A file and the issuer that most of its invoices are of.
+/// A file, and the issuer of most of its invoices.
 fn sample(records: u64) -> (Vec<u8>, String) {
     let layout_version = LayoutVersion::V1;
     let options = GenerateOptions { records, seed: 7, layout_version, duplicates: 0.1, bad: 0.05 };
@@ -83,7 +83,7 @@ async fn an_s3_event_goes_in_and_the_api_answers_with_the_invoices() {
     let id = body["items"][0]["id"].as_str().unwrap();
     let one = query.invoke(&rest_event(&format!("/v1/invoices/{id}"), &Value::Null)).await.unwrap();
     let mut invoice: Value = serde_json::from_str(one["body"].as_str().unwrap()).unwrap();
-    // Behind the fields of a list come its lines and events, of which there are none here.
+    // After the fields of a list item come its lines and events; here it has none.
     let besides = ["lines", "events"].map(|name| invoice.as_object_mut().unwrap().remove(name));
     assert_eq!(besides, [Some(json!([])), Some(json!([]))]);
     assert_eq!(invoice, body["items"][0]);
@@ -107,7 +107,7 @@ async fn the_same_event_again_and_s3s_test_event_change_nothing() {
         ingest.invoke(&event).await.unwrap();
     }
     let ingested = || ingest.log().matches("\"ingested\"").count();
-    // What it logs comes through a pipe of its own.
+    // The log comes through a separate pipe.
     let patience = Instant::now() + Duration::from_secs(10);
     while ingested() < 2 && Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -116,7 +116,7 @@ async fn the_same_event_again_and_s3s_test_event_change_nothing() {
 }
 
 #[tokio::test]
-async fn in_a_queue_only_the_message_that_fails_comes_back() {
+async fn only_the_failed_message_of_a_batch_is_returned_to_the_queue() {
     let stack = stack_with_table().await;
     let s3 = aws::s3_client(&stack.sdk_config());
     s3.put_object().bucket(UPLOADS_BUCKET).key("a.csv").body(ByteStream::from(sample(100).0)).send().await.unwrap();
@@ -129,7 +129,7 @@ async fn in_a_queue_only_the_message_that_fails_comes_back() {
     assert_eq!(answer["batchItemFailures"], json!([{"itemIdentifier": "poison"}]));
 }
 
-/// A request, however it comes.
+/// A request, independent of the gateway.
 struct Asked {
     method: &'static str,
     path: String,
@@ -137,10 +137,10 @@ struct Asked {
     headers: Vec<(&'static str, String)>,
 }
 
-/// What a gateway may be between the client and the function.
+/// The kinds of gateways between the client and the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gateway {
-    /// A REST API, which has a stage always.
+    /// A REST API, which always has a stage.
     Rest,
     /// An HTTP API with this stage.
     Http(&'static str),
@@ -166,7 +166,7 @@ impl Asked {
         query_string(self.parameters.iter().map(|(name, value)| (*name, value.as_str())))
     }
 
-    /// The event as a REST API sends it: parameters and headers twice, decoded.
+    /// Returns the event of a REST API: it has the decoded parameters and headers twice.
     fn rest(&self) -> Value {
         let each = |pairs: &[(&'static str, String)]| -> (Map<String, Value>, Map<String, Value>) {
             let mut all = Map::new();
@@ -191,7 +191,7 @@ impl Asked {
         event
     }
 
-    /// The event as an HTTP API sends it, in version 2.0: the query as it came, and the stage before the path if it has a name.
+    /// Returns the event of an HTTP API in version 2.0: the query as received, and a named stage before the path.
     fn http(&self, stage: &str) -> Value {
         let path = if stage == "$default" { self.path.clone() } else { format!("/{stage}{}", self.path) };
         let headers: Map<String, Value> =
@@ -219,7 +219,7 @@ impl Asked {
     }
 }
 
-/// What a client is given.
+/// The response that a client receives.
 struct Given {
     status: u64,
     headers: Vec<(String, String)>,
@@ -228,7 +228,7 @@ struct Given {
 }
 
 impl Given {
-    /// What a gateway makes of the function's answer.
+    /// Converts the function's answer as a gateway does.
     fn of(answer: &Value) -> Self {
         let mut headers = Vec::new();
         for (name, value) in answer["headers"].as_object().into_iter().flatten() {
@@ -245,14 +245,14 @@ impl Given {
         Self { status: answer["statusCode"].as_u64().unwrap(), headers, body, is_text }
     }
 
-    /// Each value of a header once: those in a list, and those that are told twice, too.
+    /// Returns each value of each header once, also values in a list and repeated ones.
     fn header(&self, name: &str) -> BTreeSet<&str> {
         let values = self.headers.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
         values.flat_map(|(_, value)| value.split(", ")).collect()
     }
 
-    /// Status, headers and body in a form in which two answers to the same request are equal: a cursor, which has a random
-    /// number in it, is what it leads to.
+    /// Returns status, headers and body in a form that is equal for two answers to the same request: a cursor contains
+    /// a random number, so the page that it leads to replaces it.
     async fn comparable(&self, asked: &Asked, router: &Router) -> Value {
         let mut link = Value::Null;
         if let Some(next) = self.header("link").first() {
@@ -281,7 +281,7 @@ impl Given {
     }
 }
 
-/// The items of a page.
+/// Returns the items of a page.
 async fn page_at(router: &Router, address: &str) -> Value {
     let page = api::get(router, address).await;
     assert_eq!(page.status, 200, "{address}: {}", page.text());
@@ -305,10 +305,10 @@ async fn stack_with_archive() -> Stack {
 
 fn local_router(stack: &Stack) -> Router {
     let client = aws::dynamodb_reader(&stack.sdk_config());
-    api::over(&stack.sdk_config(), &Table { client, name: TABLE.to_owned(), schema: Schema::default() })
+    api::over(&stack.sdk_config(), &Table::new(client, TABLE.to_owned(), Schema::default()))
 }
 
-/// One request of each kind, with what is there to be asked for.
+/// Returns one request of each kind, for data that exists.
 async fn requests(router: &Router) -> Vec<Asked> {
     let list = api::get(router, "/v1/invoices?month=2024-05&limit=1000").await.json();
     let issuer = list["items"][0]["issuer"]["tax_id"].as_str().unwrap();
@@ -354,7 +354,7 @@ async fn requests(router: &Router) -> Vec<Asked> {
 }
 
 #[tokio::test]
-async fn through_every_gateway_the_function_answers_as_the_local_router_does() {
+async fn the_function_answers_like_the_local_router_through_every_gateway() {
     let stack = stack_with_archive().await;
     let (router, function) = (local_router(&stack), query_function(&stack));
     let mut statuses = BTreeSet::new();
@@ -373,7 +373,7 @@ async fn through_every_gateway_the_function_answers_as_the_local_router_does() {
 }
 
 #[tokio::test]
-async fn an_http_api_carries_gzip_and_a_rest_api_does_not() {
+async fn gzip_passes_an_http_api_and_not_a_rest_api() {
     let stack = stack_with_archive().await;
     let (router, function) = (local_router(&stack), query_function(&stack));
     for (accept, path) in

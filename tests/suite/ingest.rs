@@ -1,4 +1,4 @@
-//! Whole ingestions over the embedded servers: what the table, the rejects and the report hold in the end.
+//! Whole ingestions with the embedded servers: the table, the rejects and the report at the end.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -20,7 +20,7 @@ fn gzipped(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn of_five_records_with_one_key_the_last_valid_stays() {
+async fn the_last_valid_of_five_records_with_one_key_stays() {
     let place = Place::new().await;
     let outcome = place.ingest(include_bytes!("../../fixtures/same-key-five-times.csv"), Settings::default()).await;
     let report = &outcome.report;
@@ -33,7 +33,7 @@ async fn of_five_records_with_one_key_the_last_valid_stays() {
     assert_eq!(items.len(), 3);
 }
 
-/// What must be in the table after rows of (key, total): the last valid one of each key.
+/// Returns the expected table after rows of (key, total): the last valid row of each key.
 fn expected(rows: &[(u32, Option<u32>)]) -> BTreeMap<String, String> {
     let valid = rows.iter().filter_map(|(key, total)| Some((rows::key(*key), format!("S(\"{}.00\")", (*total)?))));
     valid.collect()
@@ -45,10 +45,10 @@ fn file_of(rows: &[(u32, Option<u32>)]) -> Vec<u8> {
     )
 }
 
-/// Random patterns of duplicates and bad rows, block sizes and concurrency: the table holds the last valid record of each
-/// key, and the counts add up.
+/// Random patterns of duplicates and bad rows, block sizes and concurrency: the table holds the last valid record of
+/// each key, and the counts add up.
 #[test]
-fn the_last_valid_record_of_each_key_stays_whatever_the_pattern() {
+fn the_last_valid_record_of_each_key_stays_for_any_pattern() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let place = runtime.block_on(Place::new());
     let row = (0_u32..40, prop::option::weighted(0.9, 0_u32..1000));
@@ -80,12 +80,12 @@ fn the_last_valid_record_of_each_key_stays_whatever_the_pattern() {
 }
 
 #[tokio::test]
-async fn a_reject_says_where_it_stands_and_what_was_expected() {
+async fn a_reject_has_its_place_and_the_expected_value() {
     let place = Place::new().await;
     let mut bytes = rows::file([(rows::key(1), "1,00".to_owned()), (rows::key(2), "12,3,4".to_owned())]);
     let second_byte = rows::header().len() + rows::row(&rows::key(1), "1,00").len();
     bytes.extend(rows::row(&rows::key(3), "3,00"));
-    // Blocks of a few bytes: the position must not depend on where a block begins.
+    // Blocks of a few bytes: positions must not depend on the blocks.
     for block_bytes in [1, 700, 16 << 20] {
         let outcome = place.ingest(&bytes, Settings { block_bytes, ..Settings::default() }).await;
         let rejects = place.rejects(&outcome).await;
@@ -104,10 +104,10 @@ async fn a_reject_says_where_it_stands_and_what_was_expected() {
 }
 
 #[tokio::test]
-async fn a_record_that_no_item_can_hold_is_a_reject() {
+async fn a_record_too_large_for_an_item_is_a_reject() {
     let place = Place::new().await;
     let mut bytes = rows::file([(rows::key(1), "1,00".to_owned())]);
-    // One byte in windows-1252, two in the item: only the second does not fit.
+    // A character of one byte in windows-1252 takes two bytes in the item: only the second record is too large.
     for (number, length) in [(2, 195_000), (3, 210_000)] {
         let row = rows::row(&rows::key(number), "1,00");
         let at = row.windows(5).position(|part| part == b"VENDA").unwrap();
@@ -122,7 +122,7 @@ async fn a_record_that_no_item_can_hold_is_a_reject() {
 }
 
 #[tokio::test]
-async fn plain_and_gzip_give_the_same_items() {
+async fn plain_and_gzip_files_give_the_same_items() {
     let place = Place::new().await;
     let rows: Vec<(u32, Option<u32>)> = (0..500).map(|n| (n % 400, Some(n))).collect();
     let bytes = file_of(&rows);
@@ -146,9 +146,9 @@ async fn plain_and_gzip_give_the_same_items() {
     assert_eq!(without_source(place.items().await), without_source(plain));
 }
 
-/// A zip of stored entries.
+/// The entries of the zip are stored without compression.
 #[tokio::test]
-async fn the_entries_of_a_zip_are_one_source_in_their_order() {
+async fn the_entries_of_a_zip_are_one_source_in_order() {
     let place = Place::new().await;
     let first = file_of(&[(1, Some(1)), (2, Some(2)), (3, None), (4, Some(4))]);
     let second = file_of(&[(2, None), (1, Some(10)), (5, Some(5)), (1, Some(11))]);
@@ -181,7 +181,7 @@ async fn the_entries_of_a_zip_are_one_source_in_their_order() {
 }
 
 #[tokio::test]
-async fn damaged_gzip_is_known_before_anything_is_written() {
+async fn damaged_gzip_fails_before_anything_is_written() {
     let place = Place::new().await;
     let rows: Vec<(u32, Option<u32>)> = (0..300).map(|n| (n, Some(n))).collect();
     let whole = gzipped(&file_of(&rows));
@@ -199,7 +199,7 @@ async fn damaged_gzip_is_known_before_anything_is_written() {
 }
 
 #[tokio::test]
-async fn files_without_invoices_say_so() {
+async fn files_without_invoices_are_an_error() {
     let place = Place::new().await;
     let empty = place.ingest(b"", Settings::default()).await;
     assert!(empty.error.unwrap().to_string().contains("empty"));
@@ -227,7 +227,7 @@ async fn too_many_rejects_write_nothing() {
         assert!(message.contains(told), "{message}");
         assert_eq!(place.items().await, Items::new());
         if limit.ends_with('%') {
-            // Known when all was read: the report tells what there is, and where the rejects lie.
+            // Known only after the whole read: the report has the counts and the location of the rejects.
             assert_eq!((outcome.report.records_read, outcome.report.rejected), (100, 10));
             assert_eq!(place.rejects(&outcome).await.len(), 10);
         }
@@ -240,7 +240,7 @@ async fn too_many_rejects_write_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_ingested_is_not_ingested_again_unless_forced() {
+async fn a_completed_ingestion_is_repeated_only_if_forced() {
     let place = Place::new().await;
     let source = place.file(&file_of(&[(1, Some(1)), (2, Some(2))])).await;
     let first = place.engine(Settings::default()).ingest(&source).await.unwrap();
@@ -254,7 +254,7 @@ async fn what_is_ingested_is_not_ingested_again_unless_forced() {
 }
 
 #[tokio::test]
-async fn an_unclosed_quote_stops_with_its_position() {
+async fn an_unclosed_quote_fails_with_its_position() {
     let place = Place::new().await;
     let mut bytes = rows::file([(rows::key(1), "1,00".to_owned())]);
     let (byte, line) = (bytes.len(), 3);

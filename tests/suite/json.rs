@@ -1,5 +1,5 @@
-//! JSON sources, whole: the same invoices whatever the dialect and the shape, what is wrong with a record, and what is wrong
-//! with a source.
+//! Whole ingestions of JSON: the same invoices in every dialect and shape, records with errors, and sources with
+//! errors.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -25,7 +25,7 @@ fn counts(outcome: &Outcome) -> [u64; 4] {
     [report.records_read, report.written, report.superseded, report.rejected]
 }
 
-/// The items that these bytes become in a table of their own, without what tells which ingestion brought them.
+/// Returns the items of an ingestion of these bytes into a new table, without the attributes that name the ingestion.
 async fn items(bytes: &[u8]) -> (Outcome, Items) {
     let place = Place::new().await;
     let outcome = place.ingest(bytes, settings()).await;
@@ -36,7 +36,8 @@ async fn items(bytes: &[u8]) -> (Outcome, Items) {
     (outcome, items)
 }
 
-/// A value without what a program takes from it that writes numbers as numbers: zeros at either end, a time's are kept.
+/// Returns a value without the zeros at both ends, which a program drops that writes it as a JSON number. Keeps those
+/// of times.
 fn as_number(value: &str) -> String {
     let Some((head, text)) = value.strip_suffix("\")").and_then(|value| value.split_once("(\"")) else {
         return value.to_owned();
@@ -86,7 +87,7 @@ async fn the_items_are_the_same_in_every_dialect_and_shape() {
     let (numbers, expected) = (numeric(&numbers), numeric(&expected));
     for (key, item) in &expected {
         let found = &numbers[key];
-        // What stands in `x`, the further fields, has its zeros too.
+        // The values in `x`, the extra fields, also lose their zeros.
         for (name, value) in item.iter().filter(|(name, _)| *name != "x") {
             assert_eq!(found.get(name), Some(value), "{key:?}, {name}");
         }
@@ -94,7 +95,7 @@ async fn the_items_are_the_same_in_every_dialect_and_shape() {
 }
 
 #[tokio::test]
-async fn fixtures_of_every_json_layout_are_read_as_they_are() {
+async fn fixtures_of_every_json_layout_are_ingested() {
     for (name, layout, list, items_written, expected) in [
         ("nfe-with-protocol.ndjson", "nfe", None, 7, [3, 3, 0, 0]),
         ("nfse-national.json", "nfse-national", None, 2, [2, 2, 0, 0]),
@@ -116,7 +117,7 @@ async fn fixtures_of_every_json_layout_are_read_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
+async fn a_bad_line_is_a_reject_with_its_place_and_reading_continues() {
     let place = Place::new().await;
     let outcome = place.ingest(&fixture("bad.ndjson"), settings()).await;
     let rejects = place.rejects(&outcome).await;
@@ -131,7 +132,7 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
         told,
         [
             (2, 2, "invalid_json", "byte 146: expected the end of the string, found the end"),
-            (4, 3, "invalid_amount", "valor: expected a decimal like 1234.56, found \"12,3,4\""),
+            (4, 3, "invalid_amount", "valor: expected a decimal such as 1234.56, found \"12,3,4\""),
             (5, 4, "unexpected_value", "expected an object, found a list"),
             (6, 5, "invalid_json", "byte 281: expected both halves of a surrogate pair, found \"\\\"\""),
             (7, 6, "repeated_value", "byte 306: numero: expected one value, found \"5\" and \"6\""),
@@ -145,18 +146,18 @@ async fn a_bad_line_is_a_reject_with_its_place_and_the_next_one_is_read() {
     }
 }
 
-/// Items before the one that is refused are in the batch in the making when that shows.
+/// The items before the refused one are already in the unfinished batch when the refusal happens.
 #[tokio::test]
-async fn nothing_is_put_of_a_record_of_which_one_item_is_too_large() {
+async fn no_item_is_put_of_a_record_with_an_item_that_is_too_large() {
     let text = String::from_utf8(fixture("nfe-xmltodict.ndjson")).unwrap();
-    // The first record last: what it is to become is too long to tell the layout by.
+    // The first record goes last: the large record is too long for the detection of the layout.
     let (first, others) = text.split_once('\n').unwrap();
     let (outcome, whole) = items(format!("{others}{first}\n").as_bytes()).await;
     assert_eq!(counts(&outcome), [3, 3, 0, 0]);
     let of_first =
         whole.keys().filter(|key| format!("{key:?}").contains("35261008341255000120550010000047111000329771"));
     assert_eq!((whole.len(), of_first.count()), (7, 3));
-    // Its second line; what is told of the operation, which is the invoice's.
+    // The second line of the record, and the operation of its invoice.
     for place in ["SERINGA 5ML", "VENDA DE MERCADORIA"] {
         let first = first.replacen(place, &"X".repeat(420_000), 1);
         let (outcome, items) = items(format!("{others}{first}\n").as_bytes()).await;
@@ -167,12 +168,12 @@ async fn nothing_is_put_of_a_record_of_which_one_item_is_too_large() {
     }
 }
 
-/// Behind an element that is no JSON nothing is certain.
+/// After an element that is not JSON, the end of the element is uncertain.
 #[tokio::test]
-async fn a_list_that_is_broken_writes_nothing_and_tells_where() {
+async fn a_broken_list_writes_nothing_and_fails_with_its_place() {
     let record = |n: u32| format!("{{\"numero\": {n}, \"data_emissao\": \"01/10/2026\", \"valor\": 1}}");
     let (first, second) = (record(1), record(2));
-    // What it shows at, counted from the end of the text.
+    // The place of the error, counted from the end of the text.
     for (text, line, from_end, expected) in [
         (format!("[{first},\n {first}\n {second}]"), 3, second.len() + 1, "expected \",\" or \"]\", found \"{\""),
         (format!("[{first},\n{{\"numero\" 3}}]"), 2, 3, "expected \":\", found \"3\""),
@@ -196,7 +197,8 @@ async fn a_list_that_is_broken_writes_nothing_and_tells_where() {
     }
 }
 
-/// Of an invoice that comes again with fewer lines those of the last one stay, and the check foretells what is put.
+/// An invoice comes again with fewer lines: the lines of the last record stay, and `check` predicts the items that are
+/// put.
 #[tokio::test]
 async fn the_last_record_of_an_invoice_counts_with_its_lines() {
     let record = |number: u32, lines: &[&str]| {
@@ -209,7 +211,7 @@ async fn the_last_record_of_an_invoice_counts_with_its_lines() {
         record(2, &["d"]),
         record(1, &["e", "f"]),
         record(3, &[]),
-        // Not valid: it supersedes nothing.
+        // It is not valid, so it supersedes nothing.
         record(3, &["g"]).replace("01/10/2026", "32/10/2026"),
     ]
     .concat();
@@ -228,17 +230,20 @@ async fn the_last_record_of_an_invoice_counts_with_its_lines() {
 }
 
 #[tokio::test]
-async fn lines_alone_and_lines_within_invoices_are_not_mixed() {
+async fn separate_lines_and_lines_within_invoices_are_not_mixed() {
     let (invoices, lines) = (fixture("nfe-xmltodict.json"), fixture("portal-lines-v1.csv"));
     let zip = rows::zipped(&[("notas.json", &invoices), ("itens.csv", &lines)]);
     let place = Place::new().await;
     let report = place.ingest(&zip, settings()).await.report;
     let cause = report.cause.unwrap();
-    assert!(cause.contains("\"notas.json\" contains invoices with their lines, and \"itens.csv\" contains lines alone"), "{cause}");
+    assert!(
+        cause.contains("\"notas.json\" contains invoices with their lines, and \"itens.csv\" contains lines alone"),
+        "{cause}"
+    );
 }
 
 #[tokio::test]
-async fn an_export_of_nothing_is_told_as_empty() {
+async fn an_export_without_records_is_reported_as_empty() {
     for text in ["[]", " [ ] \n", "{\"total\": 0, \"notas\": []}"] {
         let place = Place::new().await;
         let cause = place.ingest(text.as_bytes(), settings()).await.report.cause.unwrap();
@@ -247,7 +252,7 @@ async fn an_export_of_nothing_is_told_as_empty() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_not_read_is_told() {
+async fn a_list_outside_the_layout_is_reported() {
     let text = r#"{"links": [{"rel": "self"}], "notas": [{"numero": 1, "data_emissao": "01/10/2026", "valor": 1}]}"#;
     let place = Place::new().await;
     let outcome = place.ingest(text.as_bytes(), settings()).await;
@@ -256,16 +261,16 @@ async fn a_list_that_is_not_read_is_told() {
     assert!(skipped.len() == 1 && skipped[0].name.ends_with(", list links"), "{skipped:?}");
 }
 
-/// A first line that is cut is a bad line like any other.
+/// A truncated first line is a bad line like any other.
 #[tokio::test]
-async fn lines_are_told_behind_a_first_one_that_is_cut() {
+async fn lines_after_a_truncated_first_line_are_detected() {
     let place = Place::new().await;
     let good = "{\"numero\": 1, \"data_emissao\": \"01/10/2026\", \"valor\": 1}\n";
     let outcome = place.ingest(format!("{{\"numero\": 7,\n{good}").as_bytes(), settings()).await;
     assert_eq!(counts(&outcome), [2, 1, 0, 1]);
 }
 
-/// Paths, what becomes of each, and samples.
+/// `check` shows the paths, the use of each, and samples.
 #[test]
 fn check_shows_paths_and_samples() {
     let out = program::run(&["check", "../fixtures/nfe-wrapped.json"], None);

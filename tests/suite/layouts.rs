@@ -1,5 +1,5 @@
-//! Files of every layout, whole: lines and events in their invoice's collection, user layouts, and what `notaflux check`
-//! says of a file before it is ingested.
+//! Whole ingestions with every layout: lines and events in the collection of their invoice, user layouts, and the
+//! report of `notaflux check` before an ingestion.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ fn archive() -> Vec<u8> {
     bytes
 }
 
-/// Items without what tells which ingestion brought them.
+/// Returns the items without the attributes that name the ingestion.
 fn sourceless(mut items: Items) -> Items {
     for item in items.values_mut() {
         item.retain(|name, _| name != "src" && name != "rec");
@@ -55,14 +55,18 @@ fn counts(outcome: &Outcome) -> [u64; 4] {
     [report.records_read, report.written, report.superseded, report.rejected]
 }
 
-/// An event of the same source is joined with its invoice before anything is put; one of a later source updates it. Both end
-/// alike, and the counts of the archive are those of its files.
+/// An event is joined with an invoice of the same source before any put; an event of a later source updates the invoice
+/// in the table. Both give the same items, and the counts of the archive are the sums over its files.
 #[tokio::test]
-async fn three_files_in_one_zip_end_as_the_same_files_one_after_the_other() {
+async fn three_files_in_one_zip_give_the_items_of_the_same_files_in_turn() {
     let (together, apart) = (Place::new().await, Place::new().await);
     let all = together.ingest(&archive(), settings()).await;
     let layouts: Vec<&str> = all.report.entries.iter().map(|entry| entry.layout.as_str()).collect();
-    assert_eq!(layouts, ["portal-invoice", "portal-line", "portal-event"], "whatever their order in the archive");
+    assert_eq!(
+        layouts,
+        ["portal-invoice", "portal-line", "portal-event"],
+        "in this order for any order in the archive"
+    );
     let mut sum = [0; 4];
     for which in [PortalFile::Invoices, PortalFile::Lines, PortalFile::Events] {
         let each = counts(&apart.ingest(&file(which), settings()).await);
@@ -74,7 +78,7 @@ async fn three_files_in_one_zip_end_as_the_same_files_one_after_the_other() {
     for (key, item) in &together {
         assert_eq!(apart.get(key), Some(item), "{key:?}");
     }
-    // Some were cancelled by the events alone.
+    // The events alone cancel some invoices.
     let cancelled = |items: &Items| items.values().filter(|item| item.get("st") == Some(&text("cancelled"))).count();
     let own = Place::new().await;
     own.ingest(&file(PortalFile::Invoices), settings()).await;
@@ -82,9 +86,10 @@ async fn three_files_in_one_zip_end_as_the_same_files_one_after_the_other() {
     assert!(with > without, "{with} cancelled with the events and {without} without");
 }
 
-/// An update behind the put of its invoice would be undone by a late repetition of that put: of one source there is none.
+/// A late retry of the put of an invoice would overwrite an update that followed it, so within one source there are no
+/// updates.
 #[tokio::test]
-async fn an_event_and_its_invoice_of_one_source_need_no_update() {
+async fn an_event_and_its_invoice_in_one_source_need_no_update() {
     let place = Place::new().await;
     let proxy = Proxy::start(&place.stack.endpoints().aws, Plan::none());
     let source = place.file(&archive()).await;
@@ -95,9 +100,9 @@ async fn an_event_and_its_invoice_of_one_source_need_no_update() {
     assert!(!operations.iter().any(|operation| operation == "UpdateItem"), "{operations:?}");
 }
 
-/// Each fixture as it is: records, written, superseded, rejected and rows that are no records.
+/// For each fixture: records, written, superseded, rejected, and rows that are not records.
 #[tokio::test]
-async fn fixtures_of_every_layout_are_read_as_they_are() {
+async fn fixtures_of_every_layout_are_ingested() {
     for (name, layout, expected) in [
         ("portal-v1-pandas", "portal-invoice", [3, 3, 0, 0, 0]),
         ("portal-lines-v1", "portal-line", [8, 3, 0, 5, 0]),
@@ -116,25 +121,25 @@ async fn fixtures_of_every_layout_are_read_as_they_are() {
     }
 }
 
-/// A file of another layout, or of none: it is given up long before all of it lies in the rejects.
+/// A file that fits no layout: the ingestion fails long before all its rows are stored as rejects.
 #[tokio::test]
-async fn a_source_of_nothing_but_rejects_is_given_up() {
+async fn a_source_with_only_rejects_fails_early() {
     let place = Place::new().await;
     let bytes = [rows::header(), b";\n".repeat(300_000)].concat();
     let cause = place.ingest(&bytes, settings()).await.report.cause.unwrap();
     assert!(cause.contains("100000 of 100000 records") && cause.contains("--max-rejects"), "{cause}");
     let max_rejects = RejectLimit::parse("100%");
     let outcome = place.ingest(&bytes[..200_000 + rows::header().len()], Settings { max_rejects, ..settings() }).await;
-    assert_eq!(counts(&outcome), [100_000, 0, 0, 100_000], "whoever wants all of them gets them");
+    assert_eq!(counts(&outcome), [100_000, 0, 0, 100_000], "a limit of 100% gives all rejects");
 }
 
 fn text(value: &str) -> String {
     format!("S({value:?})")
 }
 
-/// A row that is a line and repeats its invoice: every line once, and of the invoice what its last row says.
+/// Rows of lines that repeat their invoice: each line is stored once, and the invoice has the values of its last row.
 #[tokio::test]
-async fn rows_that_are_lines_bring_their_invoice_once() {
+async fn rows_of_lines_store_their_invoice_once() {
     let place = Place::new().await;
     place.put_layout("retail", rows::RETAIL_LAYOUT).await;
     let mut dice = fastrand::Rng::with_seed(2);
@@ -160,7 +165,7 @@ async fn rows_that_are_lines_bring_their_invoice_once() {
         let found = items.values().filter(|item| item.get("number") == Some(&text(&invoice.to_string())));
         let found: Vec<_> = found.collect();
         assert_eq!(found.len(), 1, "invoice {invoice}");
-        assert_eq!(found[0]["op"], text(&format!("row {at}")), "its last valid row counts");
+        assert_eq!(found[0]["op"], text(&format!("row {at}")), "the invoice has the values of its last valid row");
         let id = found[0]["PK"].clone();
         let of_it = items.iter().filter(|((pk, sk), _)| text(pk) == id && sk.starts_with("L#"));
         let of_it: Vec<(String, String)> = of_it.map(|((_, sk), item)| (sk.clone(), item["total"].clone())).collect();
@@ -177,7 +182,7 @@ async fn object(place: &Place, key: &str, bytes: &[u8], layout: Option<&str>) ->
     object::open(s3, UPLOADS_BUCKET, key, None).await.unwrap()
 }
 
-/// A header that two layouts fit is told so; whoever names one is obeyed, by metadata, rule, name or file.
+/// A header that fits two layouts is an error; metadata, a rule, a name or a file chooses the layout.
 #[tokio::test]
 async fn a_layout_is_chosen_by_metadata_by_rule_by_name_or_by_file() {
     let place = Place::new().await;
@@ -215,9 +220,9 @@ async fn a_layout_is_chosen_by_metadata_by_rule_by_name_or_by_file() {
     assert!(name == "nothing" && message.contains("wholesale"), "{name}: {message}");
 }
 
-/// A layout that changes while an ingestion is under way changes nothing of it: the plan keeps the text.
+/// A layout that changes during an ingestion does not change the ingestion: the plan has the text of the layout.
 #[tokio::test]
-async fn a_users_layout_that_goes_does_not_keep_an_ingestion_from_its_end() {
+async fn an_ingestion_completes_after_its_user_layout_is_deleted() {
     let place = Place::new().await;
     place.put_layout("retail", rows::RETAIL_LAYOUT).await;
     let rows = (0..4_000).map(|n| (n / 10, n % 10 + 1, format!("{n}.00")));
@@ -237,7 +242,7 @@ async fn a_users_layout_that_goes_does_not_keep_an_ingestion_from_its_end() {
 }
 
 #[tokio::test]
-async fn strict_rejects_what_is_odd() {
+async fn strict_rejects_records_with_warnings() {
     let (lenient, strict) = (Place::new().await, Place::new().await);
     let bytes = rows::file((0..20).map(|n| (rows::key(n), "1,00".to_owned())));
     let warned = lenient.ingest(&bytes, settings()).await.report;
@@ -256,9 +261,9 @@ fn output(arguments: &[&str]) -> (i32, String, String) {
     (out.status.code().unwrap(), text(out.stdout), text(out.stderr))
 }
 
-/// What `check` says before is what `ingest` does.
+/// The counts of `check` are those of `ingest`.
 #[test]
-fn check_says_what_ingest_does() {
+fn check_predicts_the_counts_of_ingest() {
     let folder = tempfile::tempdir().unwrap();
     let (path, data) = (folder.path().join("portal.zip"), folder.path().join("data"));
     std::fs::write(&path, archive()).unwrap();
@@ -284,7 +289,7 @@ fn check_says_what_ingest_does() {
         report["rejected"].as_u64().unwrap()
     );
     assert!(rejects.iter().all(|kind| !kind["examples"].as_array().unwrap().is_empty()));
-    // Superseded records have the average's share, and a cancelled invoice is in one index more.
+    // The estimate assumes average superseded records, and a cancelled invoice is in one more index.
     let (expected, found) = (checked["write_units"].as_f64().unwrap(), report["write_units"].as_f64().unwrap());
     assert!((found / expected - 1.0).abs() < 0.1, "{expected} write units expected, {found} taken");
     assert!((checked["price_usd"].as_f64().unwrap() - expected * 1.25 / 1e6).abs() < 1e-9);
@@ -299,7 +304,7 @@ fn check_says_what_ingest_does() {
     }
 }
 
-/// An object of a folder that nobody serves just now.
+/// An object in a folder without a running server.
 #[tokio::test]
 async fn an_object_of_the_embedded_s3_is_checked() {
     let folder = tempfile::tempdir().unwrap();
@@ -315,7 +320,7 @@ async fn an_object_of_the_embedded_s3_is_checked() {
 }
 
 #[test]
-fn a_file_of_no_layout_is_told_what_is_missing_and_a_named_layout_is_read() {
+fn check_reports_missing_columns_and_reads_a_named_layout() {
     let folder = tempfile::tempdir().unwrap();
     let (path, layout) = (folder.path().join("a.csv"), folder.path().join("retail.toml"));
     std::fs::write(&path, rows::retail([(1, 1, "5.00".to_owned())])).unwrap();

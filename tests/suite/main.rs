@@ -1,4 +1,4 @@
-//! The integration tests, in one program: what they have in common is compiled once.
+//! The integration tests, in one program, so that their shared code is compiled once.
 
 #![allow(
     clippy::unwrap_used,
@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::float_cmp,
-    reason = "a test that fails by panicking is a test that fails"
+    reason = "a test may panic to fail"
 )]
 
 mod chaos;

@@ -10,10 +10,10 @@ use notaflux_local::{Endpoints, running};
 
 use crate::support::process::{peak_memory_kib, send_signal};
 
-/// Longest wait for what a process does: many times what it takes, for machines that are busy.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Longest wait for an action of a process: many times the usual time, for busy machines.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_mins(1);
 
-/// `notaflux` with these arguments and nothing in its environment but the way to an endpoint.
+/// Returns the command `notaflux` with these arguments. Its environment has only the settings for an endpoint.
 pub(crate) fn notaflux(arguments: &[&str], endpoint: Option<&str>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_suite-notaflux"));
     command.args(arguments).env_clear().env("AWS_REGION", EMBEDDED_REGION).env("AWS_ACCESS_KEY_ID", EMBEDDED_KEYS.0);
@@ -21,27 +21,27 @@ pub(crate) fn notaflux(arguments: &[&str], endpoint: Option<&str>) -> Command {
     command
 }
 
-/// Runs it to its end.
+/// Runs the command to its end.
 pub(crate) fn run(arguments: &[&str], endpoint: Option<&str>) -> Output {
     notaflux(arguments, endpoint).output().unwrap()
 }
 
-/// A process that is killed when the test ends, however it ends.
+/// A process that is killed at the end of the test, also after a failure.
 pub(crate) struct Program(Child);
 
 impl Program {
-    /// Starts it, with its outputs in files of `folder` named after `name`.
+    /// Starts the process. Its outputs go to files in `folder` named after `name`.
     pub(crate) fn start(mut command: Command, folder: &Path, name: &str) -> Self {
         let file = |kind| Stdio::from(fs::File::create(folder.join(format!("{name}.{kind}"))).unwrap());
         Self(command.stdout(file("out")).stderr(file("err")).spawn().unwrap())
     }
 
-    /// Sends a signal by its name, such as TERM.
+    /// Sends a signal by name, such as TERM.
     pub(crate) fn signal(&self, name: &str) {
         send_signal(self.0.id(), name);
     }
 
-    /// Waits until it ends.
+    /// Waits for the end of the process.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process ends", || {
@@ -51,7 +51,7 @@ impl Program {
         status.unwrap()
     }
 
-    /// The most memory that it ever held, in KiB.
+    /// Returns the peak memory of the process in KiB.
     pub(crate) fn peak_memory_kib(&self) -> u64 {
         peak_memory_kib(self.0.id())
     }
@@ -64,19 +64,19 @@ impl Drop for Program {
     }
 }
 
-/// Looks again and again; fails the test if it never comes true.
+/// Polls a condition; fails the test if it does not become true in time.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_so() {
-        assert!(began.elapsed() < PATIENCE, "waited in vain until {what}");
+        assert!(began.elapsed() < WAIT_LIMIT, "waited too long until {what}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 
-/// The endpoints of the server that uses `folder`, once its API answers.
+/// Waits for the API of the server that uses `folder`, and returns the server's endpoints.
 pub(crate) fn endpoints(folder: &Path) -> Endpoints {
     let mut found = None;
-    wait_until("the server says where it is", || {
+    wait_until("the server reports its address", || {
         found = running(folder).ok().flatten().filter(|endpoints| endpoints.api.is_some());
         found.is_some()
     });

@@ -1,4 +1,4 @@
-//! `notaflux query` as a real process: what it prints, its exit codes, and cursors that the API takes too.
+//! `notaflux query` as a real process: its output, its exit codes, and its cursors, which the API also accepts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::program::{self, Program, notaflux};
 use crate::support::{http, rows};
 
-/// Who issued all invoices here, as people write it.
+/// The issuer of all invoices here, as users write it.
 const ISSUER: &str = "33.000.167/0001-01";
 
-/// How many invoices there are.
+/// Number of invoices.
 const INVOICES: u32 = 25;
 
-/// A folder with invoices in its table.
+/// A data folder with invoices in its table.
 struct Data {
     folder: tempfile::TempDir,
 }
@@ -25,7 +25,7 @@ impl Data {
     fn new() -> Self {
         let data = Self { folder: tempfile::tempdir().unwrap() };
         let file = data.notas();
-        told(&program::run(&["ingest", file.to_str().unwrap(), "--data", data.path()], None), 0);
+        stderr_of(&program::run(&["ingest", file.to_str().unwrap(), "--data", data.path()], None), 0);
         data
     }
 
@@ -41,10 +41,10 @@ impl Data {
         program::run(&[&["query"], arguments, &["--data", self.path()]].concat(), None)
     }
 
-    /// What a query prints that succeeds.
+    /// Returns the output of a query that succeeds.
     fn printed(&self, arguments: &[&str]) -> String {
         let output = self.query(arguments);
-        told(&output, 0);
+        stderr_of(&output, 0);
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -59,11 +59,11 @@ fn notas_in(folder: &Path) -> PathBuf {
     file
 }
 
-/// What stands on standard error, of a process that ended with this code.
-fn told(output: &Output, code: i32) -> String {
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(code), "{told}");
-    told
+/// Returns the standard error of a process, which must have ended with this code.
+fn stderr_of(output: &Output, code: i32) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    text
 }
 
 fn ids(page: &Value) -> Vec<&str> {
@@ -71,7 +71,7 @@ fn ids(page: &Value) -> Vec<&str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn cursors_hold_for_the_next_command_and_for_the_api() {
+async fn cursors_are_valid_for_the_next_command_and_the_api() {
     let data = Data::new();
     let first = data.json(&["invoices", "--issuer", ISSUER, "--limit", "10"]);
     let cursor = first["next_cursor"].as_str().unwrap();
@@ -90,11 +90,11 @@ async fn cursors_hold_for_the_next_command_and_for_the_api() {
     let answered = http::get_json(&list).await;
     let cursor = answered["next_cursor"].as_str().unwrap();
     let rest = data.json(&["invoices", "--issuer", ISSUER, "--cursor", cursor]);
-    assert_eq!(ids(&all)[20..], ids(&rest), "a query asks the running server's table, with its cursors");
+    assert_eq!(ids(&all)[20..], ids(&rest), "a query uses the table of the running server, with its cursors");
 }
 
 #[test]
-fn a_list_is_a_table_that_says_how_to_go_on() {
+fn a_list_is_a_table_with_the_command_for_the_next_page() {
     let data = Data::new();
     let list = ["invoices", "--issuer", ISSUER, "--format", "table"];
     let output = data.query(&[&list[..], &["--limit", "10"]].concat());
@@ -105,21 +105,21 @@ fn a_list_is_a_table_that_says_how_to_go_on() {
     assert_eq!(names, ["issued_at", "number", "issuer", "recipient", "status", "total", "id"]);
     let row = format!("2026-07-12T00:00:00  7083    PETRÓLEO  COMANDO    authorized   0.50  {}", rows::key(0));
     assert_eq!(lines[1], row);
-    let said = told(&output, 0);
+    let said = stderr_of(&output, 0);
     let cursor = said.split_once("add --cursor ").unwrap().1.split_once(',').unwrap().0;
     let output = data.query(&[&list[..], &["--cursor", cursor]].concat());
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 16);
-    assert_eq!(told(&output, 0), "", "nothing follows");
+    assert_eq!(stderr_of(&output, 0), "", "there is no next page");
 
     let all = data.printed(&[&list[..], &["--all", "--limit", "4"]].concat());
     assert_eq!(all.lines().filter(|line| line.starts_with("issued_at")).count(), 1);
     assert_eq!(all.lines().count(), 1 + usize::try_from(INVOICES).unwrap());
     let output = data.query(&["invoices", "--issuer", "00394429021965", "--format", "table"]);
-    assert_eq!((told(&output, 0).as_str(), output.stdout.len()), ("notaflux: nothing found\n", 0));
+    assert_eq!((stderr_of(&output, 0).as_str(), output.stdout.len()), ("notaflux: nothing found\n", 0));
 }
 
 #[test]
-fn one_thing_is_json_in_a_pipe_and_lines_as_a_table() {
+fn a_single_resource_is_json_in_a_pipe_and_lines_as_a_table() {
     let data = Data::new();
     let key = rows::key(7);
     let printed = data.printed(&["invoice", &key]);
@@ -146,47 +146,48 @@ fn wrong_flags_end_with_2_and_anything_else_with_1() {
             &["notaflux: ", "--from: expected a date", "--limit: expected a whole"][..],
         ),
         (&["--from", "2024-02-02", "--to", "2024-02-01"], &["notaflux: --to: expected"]),
-        (&["--cursor", "AAAA"], &["notaflux: --cursor: it is not one of this query"]),
+        (&["--cursor", "AAAA"], &["notaflux: --cursor: the cursor does not belong to this query"]),
         (&["--limit", "1", "--limit", "2"], &["--limit <N>", "cannot be used multiple times"]),
         (&["--format", "xml"], &["[possible values: table, json, ndjson, csv]"]),
     ] {
         let output = data.query(&[&list[..], more].concat());
-        let said = told(&output, 2);
+        let said = stderr_of(&output, 2);
         assert!(expected.iter().all(|words| said.contains(words)), "{said}");
         assert!(output.stdout.is_empty());
     }
-    let said = told(&data.query(&["invoices", "--limit", "5"]), 2);
+    let said = stderr_of(&data.query(&["invoices", "--limit", "5"]), 2);
     assert!(said.starts_with("notaflux: --issuer: "), "{said}");
-    told(&data.query(&["invoice", "a", "--format", "csv"]), 2);
+    stderr_of(&data.query(&["invoice", "a", "--format", "csv"]), 2);
     for what in ["invoice", "lines"] {
-        let said = told(&data.query(&[what, "../none"]), 1);
-        assert_eq!(said, "notaflux: no invoice has this id; notaflux query invoices tells ids\n");
+        let said = stderr_of(&data.query(&[what, "../none"]), 1);
+        assert_eq!(said, "notaflux: no invoice has this id; notaflux query invoices lists the ids\n");
     }
     let empty = tempfile::tempdir().unwrap();
-    let said = told(&program::run(&["query", "ingestion", "a", "--data", empty.path().to_str().unwrap()], None), 1);
+    let said =
+        stderr_of(&program::run(&["query", "ingestion", "a", "--data", empty.path().to_str().unwrap()], None), 1);
     assert!(said.starts_with("notaflux: there is no table"), "{said}");
     assert!(!empty.path().join("cursor.key").exists());
 }
 
 #[test]
-fn a_reader_that_stops_reading_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_no_error() {
     let data = Data::new();
     let arguments =
         ["query", "invoices", "--issuer", ISSUER, "--format", "json", "--all", "--limit", "1", "--data", data.path()];
     let mut child = notaflux(&arguments, None).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
-    assert_eq!(told(&child.wait_with_output().unwrap(), 0), "");
+    assert_eq!(stderr_of(&child.wait_with_output().unwrap(), 0), "");
 }
 
 #[test]
-fn a_cursor_of_a_table_in_aws_holds_in_any_folder() {
+fn a_cursor_of_a_table_in_aws_is_valid_in_any_folder() {
     let stack = Stack::start(StackOptions::default()).unwrap();
     let endpoint = stack.endpoints().aws.clone();
     let run = |arguments: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         let all = [arguments, &["--table", "invoices"]].concat();
         let output = notaflux(&all, Some(&endpoint)).current_dir(&folder).output().unwrap();
-        told(&output, 0);
+        stderr_of(&output, 0);
         (String::from_utf8(output.stdout).unwrap(), fs::read_dir(&folder).unwrap().count())
     };
     let folder = tempfile::tempdir().unwrap();
@@ -197,7 +198,7 @@ fn a_cursor_of_a_table_in_aws_holds_in_any_folder() {
     let first: Value = serde_json::from_str(&first).unwrap();
     let (second, _) = run(&[&list[..], &["--cursor", first["next_cursor"].as_str().unwrap()]].concat());
     assert_eq!(ids(&serde_json::from_str(&second).unwrap()).len(), 5);
-    assert_eq!(files, 0, "a query leaves nothing behind");
+    assert_eq!(files, 0, "a query creates no files");
 }
 
 #[test]
@@ -216,7 +217,7 @@ fn a_pipe_gets_ndjson_and_csv_has_one_header() {
 }
 
 #[test]
-fn every_list_and_filter_is_there() {
+fn every_list_and_filter_has_an_option() {
     let data = Data::new();
     let ingestions = data.json(&["ingestions", "--state", "completed"]);
     let id = ingestions["items"][0]["ingestion"].as_str().unwrap();
@@ -224,8 +225,8 @@ fn every_list_and_filter_is_there() {
     assert!(data.printed(&["ingestions", "--format", "table"]).lines().nth(1).unwrap().ends_with("notas.csv"));
     assert!(data.printed(&["ingestion", id, "--format", "table"]).contains("\nentries (1)\n"));
     assert_eq!(data.json(&["rejects", id])["items"], serde_json::json!([]));
-    let told_of = told(&data.query(&["rejects", "none"]), 1);
-    assert!(told_of.ends_with("; notaflux query ingestions tells ids\n"), "{told_of}");
+    let told_of = stderr_of(&data.query(&["rejects", "none"]), 1);
+    assert!(told_of.ends_with("; notaflux query ingestions lists the ids\n"), "{told_of}");
     let filters = [
         &["--recipient", "00.394.429/0219-65", "--month", "2026-07", "--status", "authorized", "--order", "desc"][..],
         &["--model", "55", "--series", "1", "--number", "7083", "--issuer-uf", "sp", "--recipient-uf", "SP"],

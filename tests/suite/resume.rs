@@ -144,8 +144,9 @@ async fn remaining_work_is_queued_before_the_message_is_deleted() {
     while completed.is_none() {
         let received = tokio::time::timeout(Duration::from_mins(1), queue.receive()).await;
         let received = received.expect("the remaining work has a message");
-        let engine =
-            place.engine(settings()).with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(700)));
+        let engine = place
+            .engine(settings())
+            .with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(700)));
         let delivery = Some(Delivery { queue: &queue, receipt: &received.receipt });
         completed = match &received.message {
             Message::Created(object) => consume::created(&engine, &s3, object, delivery).await.unwrap(),
@@ -168,8 +169,9 @@ async fn a_source_with_too_little_time_fails_with_advice() {
     let mut hops = 0;
     let outcome = loop {
         hops += 1;
-        let engine =
-            place.engine(settings()).with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(150)));
+        let engine = place
+            .engine(settings())
+            .with_stop_signal(StopSignal::default().at(Instant::now() + Duration::from_millis(150)));
         match engine.work_on(&source, None).await.unwrap() {
             Worked::Over(outcome) => break outcome,
             Worked::Paused { .. } | Worked::Busy { .. } if hops < 200 => {}

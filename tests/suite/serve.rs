@@ -1,4 +1,4 @@
-//! `notaflux serve` as a real process: what any S3 client puts there arrives, whatever becomes of the process.
+//! `notaflux serve` as a real process: it ingests the uploads of any S3 client, also after it is killed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::program::{self, Program, notaflux, wait_until};
 use crate::support::{http, rows};
 
-/// A server in a folder of its own.
+/// A server in a new folder.
 struct Server {
     program: Program,
     endpoints: Endpoints,
@@ -47,7 +47,7 @@ impl Server {
         s3.put_object().bucket(UPLOADS_BUCKET).key(key).body(ByteStream::from(bytes)).send().await.unwrap();
     }
 
-    /// Uploads in two parts, as clients upload what is large.
+    /// Uploads in two parts, as clients upload large files.
     async fn put_in_parts(&self, key: &str, bytes: &[u8]) {
         let s3 = aws::s3_client(&self.config);
         let upload = s3.create_multipart_upload().bucket(UPLOADS_BUCKET).key(key).send().await.unwrap();
@@ -77,7 +77,7 @@ fn sample(records: u64) -> (Vec<u8>, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_upload_in_parts_is_ingested_and_outlasts_a_restart() {
+async fn an_upload_in_parts_is_ingested_and_survives_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &["--log-format", "json"]);
     let (bytes, issuer) = sample(14_000);
@@ -99,7 +99,7 @@ async fn an_upload_in_parts_is_ingested_and_outlasts_a_restart() {
     assert!(server.output("out").ends_with("goes on at the next start.\n"), "{}", server.output("out"));
 
     let server = Server::start(folder.path(), &[]);
-    assert_eq!(server.get(&second_page).await["items"], second, "the cursor of before the restart still holds");
+    assert_eq!(server.get(&second_page).await["items"], second, "the cursor from before the restart is still valid");
     let client = aws::dynamodb_client(&server.config);
     let id = first["items"][0]["id"].as_str().unwrap();
     let query = client.query().table_name("notaflux").key_condition_expression("PK = :pk");
@@ -107,11 +107,11 @@ async fn an_upload_in_parts_is_ingested_and_outlasts_a_restart() {
     assert_eq!(found.count(), 1);
     server.put("next.csv", rows::file([(rows::key(1), "1,00".to_owned())])).await;
     server.wait_for("out", "next.csv: completed, 1 records = 1 written");
-    assert!(!server.output("out").contains("Notas São Paulo"), "what is ingested is not ingested again");
+    assert!(!server.output("out").contains("Notas São Paulo"), "a completed object is not ingested again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_a_killed_server_had_not_ingested_is_ingested_at_the_next_start() {
+async fn the_next_start_ingests_the_remaining_objects_of_a_killed_server() {
     let folder = tempfile::tempdir().unwrap();
     let mut server = Server::start(folder.path(), &[]);
     let (bytes, _) = sample(20_000);
@@ -119,7 +119,7 @@ async fn what_a_killed_server_had_not_ingested_is_ingested_at_the_next_start() {
     server.put("b.csv", sample(50).0).await;
     server.program.signal("KILL");
     server.program.ended();
-    assert!(!server.output("out").contains("completed"), "killed too late to show anything");
+    assert!(!server.output("out").contains("completed"), "killed too late to prove anything");
 
     let server = Server::start(folder.path(), &[]);
     server.wait_for("out", "a.csv: completed, 20,000 records");
@@ -140,9 +140,9 @@ async fn other_commands_work_against_a_server_that_uses_the_folder() {
     assert!(String::from_utf8_lossy(&shown.stdout).contains("ACTIVE"), "{shown:?}");
 }
 
-/// Rejects quote what stands in a cell, and a log must not hold a CPF.
+/// Rejects quote cells, and a log must not contain a CPF.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_refused_object_is_told_without_its_cpfs() {
+async fn a_refused_object_is_logged_without_its_cpfs() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path(), &["--max-rejects", "0"]);
     server
@@ -159,7 +159,7 @@ async fn a_refused_object_is_told_without_its_cpfs() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_what_to_do() {
+fn a_port_in_use_is_an_error_with_advice() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

@@ -1,4 +1,4 @@
-//! Cursors that no answer has given: whatever has been done to one, the answer says no more than that it is none.
+//! Invalid cursors: for any alteration of a cursor, the answer says only that the cursor is invalid.
 
 use std::collections::BTreeMap;
 
@@ -17,9 +17,9 @@ use crate::support::{api, rows};
 const MUTATIONS: usize = 10_000;
 const SEED: u64 = 10_000;
 
-/// A query with two cursors that it has given.
+/// A query with two cursors from its answers.
 struct Given {
-    /// Path and parameters, but for the cursor.
+    /// Path and parameters, without the cursor.
     query: String,
     cursor: String,
     other: String,
@@ -41,7 +41,7 @@ async fn filled() -> Place {
     place
 }
 
-/// The first two invoices that have three or more of a part.
+/// Returns the first two invoices with at least three entries in a list (`part`).
 async fn with_many(router: &Router, place: &Place, part: &str) -> [String; 2] {
     let mut counts = BTreeMap::<String, usize>::new();
     let prefix = if part == "lines" { "L#" } else { "E#" };
@@ -56,7 +56,7 @@ async fn with_many(router: &Router, place: &Place, part: &str) -> [String; 2] {
     ids
 }
 
-/// Two cursors of each of many queries, of every kind.
+/// Returns queries of every kind, with two cursors of each.
 async fn given(router: &Router, place: &Place) -> Vec<Given> {
     let ingestions = api::get(router, "/v1/ingestions").await.json();
     let rejecting =
@@ -99,14 +99,14 @@ fn decoded(cursor: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(cursor).unwrap()
 }
 
-/// As the value of a parameter.
+/// Encodes a text as the value of a parameter.
 fn encoded(text: &str) -> String {
     query_string([("cursor", text)])[1..].to_owned()
 }
 
-/// The same bytes in a text of which bits are set that mean nothing.
-fn with_idle_bits(cursor: &str) -> Option<String> {
-    let idle_bits = match cursor.len() % 4 {
+/// Returns a text with the same bytes in which unused bits are set.
+fn with_unused_bits(cursor: &str) -> Option<String> {
+    let unused_bits = match cursor.len() % 4 {
         2 => 4,
         3 => 2,
         _ => return None,
@@ -114,7 +114,7 @@ fn with_idle_bits(cursor: &str) -> Option<String> {
     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (head, last) = cursor.split_at(cursor.len() - 1);
     let value = digits.iter().position(|digit| *digit == last.as_bytes()[0]).unwrap();
-    assert_eq!(value % (1 << idle_bits), 0, "the idle bits of a cursor that was given are not set");
+    assert_eq!(value % (1 << unused_bits), 0, "the unused bits of a valid cursor are not set");
     Some(format!("{head}{}", char::from(digits[value + 1])))
 }
 
@@ -128,7 +128,7 @@ fn altered_bytes(given: &Given, dice: &mut Rng) -> String {
         2 => bytes[0] = 0,
         3 => bytes.insert(at, dice.u8(..)),
         4 => drop(bytes.remove(at)),
-        // The nonce of one with the rest of another of the same query.
+        // The nonce of one cursor with the rest of another one of the same query.
         5 => bytes[1..25].copy_from_slice(&other[1..25]),
         _ => bytes.splice(at.., other[at.min(other.len())..].to_vec()).for_each(drop),
     }
@@ -147,12 +147,12 @@ fn altered_text(cursor: &str, dice: &mut Rng) -> String {
         4 => format!("{head}{tail}{cursor}"),
         5 => format!("{head}{}", tail.to_lowercase()),
         6 => format!("{tail}{head}"),
-        _ => with_idle_bits(cursor).unwrap_or_default(),
+        _ => with_unused_bits(cursor).unwrap_or_default(),
     };
     encoded(&text)
 }
 
-/// What stands around base64 elsewhere, or is none.
+/// Returns a text with characters that accompany base64 elsewhere, or that base64 does not have.
 fn other_text(cursor: &str, dice: &mut Rng) -> String {
     let strange =
         ["=", "==", "é", "\u{202e}", "\0", "\n", " ", "\u{1f4a3}", "%", "+", "/", "&", "#", "'", "<b>", "../"];
@@ -169,7 +169,7 @@ fn other_text(cursor: &str, dice: &mut Rng) -> String {
     encoded(&text)
 }
 
-/// What is no right percent encoding, or no UTF-8.
+/// Returns a wrong percent encoding, or one that is not UTF-8.
 fn wrong_encoding(cursor: &str, dice: &mut Rng) -> String {
     let at = dice.usize(..=cursor.len());
     let pieces = ["%", "%G1", "%ff%fe", "%C3", "%00", "%2", "%u0041", "%F0%9F%92", "+"];
@@ -177,14 +177,14 @@ fn wrong_encoding(cursor: &str, dice: &mut Rng) -> String {
     format!("cursor={}{piece}{}", &cursor[..at], &cursor[at..])
 }
 
-/// Up to what an address can hold.
+/// The longest cursor that an address can contain.
 fn huge(cursor: &str, dice: &mut Rng) -> String {
     let length = dice.usize(2_000..60_000);
     let text = cursor.chars().cycle().take(length).collect::<String>();
     encoded(&text)
 }
 
-/// Path, parameters and a cursor that no answer to them has given.
+/// Returns path, parameters and an invalid cursor.
 fn mutation(given: &[Given], dice: &mut Rng) -> String {
     let of = &given[dice.usize(..given.len())];
     loop {
@@ -202,7 +202,7 @@ fn mutation(given: &[Given], dice: &mut Rng) -> String {
         let path = format!("{}&{cursor}", of.query);
         let asked = api::parameters(&path);
         let mut cursors = asked.iter().filter(|(name, _)| name == "cursor").map(|(_, value)| value);
-        // Some leave it as it was, and those of before and behind the seam may be the same.
+        // Some alterations change nothing, and two joined cursors may have equal parts.
         let is_given = cursors.next().is_some_and(|cursor| [&of.cursor, &of.other].contains(&cursor));
         if !is_given || cursors.next().is_some() {
             return path;
@@ -210,7 +210,7 @@ fn mutation(given: &[Given], dice: &mut Rng) -> String {
     }
 }
 
-/// Looks at a refusal, and gives what it tells but for the id of the request.
+/// Checks a refusal, and returns its content without the id of the request.
 fn told(path: &str, answer: &api::Answer) -> Value {
     assert_eq!(answer.status, 400, "{path}: {}", answer.text());
     assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
@@ -222,7 +222,7 @@ fn told(path: &str, answer: &api::Answer) -> Value {
 }
 
 #[tokio::test]
-async fn ten_thousand_cursors_that_are_none_are_refused_alike() {
+async fn ten_thousand_invalid_cursors_get_the_same_refusal() {
     let place = filled().await;
     let router = api::over(&place.config, &place.table);
     let given = given(&router, &place).await;
@@ -233,7 +233,7 @@ async fn ten_thousand_cursors_that_are_none_are_refused_alike() {
         let answer = api::get(&router, &path).await;
         *refusals.entry(told(&path, &answer).to_string()).or_default() += 1;
     }
-    // Two things are said in all: that a cursor is none, and that one was given twice.
+    // There are only two refusals: the cursor is invalid, and the cursor is given twice.
     let kinds: BTreeMap<String, (Value, usize)> = refusals
         .into_iter()
         .map(|(body, count)| (serde_json::from_str::<Value>(&body).unwrap(), count))
@@ -244,7 +244,7 @@ async fn ten_thousand_cursors_that_are_none_are_refused_alike() {
     assert_eq!(none.as_object().unwrap().keys().collect::<Vec<_>>(), ["type", "title", "status", "detail"]);
     let (twice, some) = &kinds["/problems/invalid-parameter"];
     assert_eq!(twice["errors"], serde_json::json!([{"parameter": "cursor", "message": "expected once"}]));
-    assert_eq!((most + some, *some > 100), (MUTATIONS, true), "each kind is told in the same words always");
+    assert_eq!((most + some, *some > 100), (MUTATIONS, true), "each kind has always the same words");
     for Given { query, cursor, other } in &given {
         for cursor in [cursor, other] {
             assert_eq!(api::get(&router, &format!("{query}&cursor={cursor}")).await.status, 200, "{query}");

@@ -1,11 +1,11 @@
-//! Rows of the Portal's layout with what generated files lack: a few parties that have much in common, every status and model,
-//! invoices of the same second, totals in every form and none.
+//! Rows of the Portal's layout with cases that generated files lack: similar parties, every status and model, invoices
+//! of the same second, totals in every form, and missing totals.
 
 use fastrand::Rng;
 
 use crate::support::rows;
 
-/// What differs between the rows.
+/// The values that differ between rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
     pub(crate) key: String,
@@ -21,10 +21,10 @@ pub(crate) struct Row {
     pub(crate) total: String,
 }
 
-/// Two CNPJs with much, one with zeros before it, a masked CPF, and a number from abroad.
+/// Two CNPJs with many invoices, one with leading zeros, a masked CPF, and a foreign number.
 const ISSUERS: [&str; 6] =
     ["33000167000101", "33000167000101", "08676370000155", "00394429021965", "***.165.104-**", "DE 811 907"];
-/// Two CNPJs, and two words for none.
+/// Two CNPJs, and two ways to write a missing one.
 const RECIPIENTS: [&str; 5] = ["00394429021965", "33000167000101", "09579964000291", "-1", ""];
 const UFS: [&str; 4] = ["SP", "MG", "PR", "RJ"];
 const MODELS: [&str; 4] =
@@ -41,7 +41,7 @@ const EVENTS: [&str; 8] = [
 ];
 const TOTALS: [&str; 10] =
     ["10,5", "10,50", "10,5000", "10", "1.234,56", "0,00", "-12,50", "0,0001", "12345678901234,99", ""];
-/// The last days of months, one of them in a leap year, and times at the ends of days.
+/// The last days of months, one of them in a leap year, with times at the start and end of a day.
 const DAYS: [&str; 6] = ["31/12/2023", "01/01/2024", "31/01/2024", "29/02/2024", "01/03/2024", "12/07/2026"];
 const TIMES: [&str; 5] = ["00:00:00", "00:00:01", "10:11:12", "12:30:00", "23:59:59"];
 
@@ -50,7 +50,7 @@ fn one(choices: &[&str], dice: &mut Rng) -> String {
 }
 
 impl Row {
-    /// Any row, with a key of its own.
+    /// Returns a random row with a unique key.
     pub(crate) fn any(number: u32, dice: &mut Rng) -> Self {
         let date = if dice.bool() { one(&DAYS, dice) } else { format!("{:02}/02/2024", dice.u8(1..=28)) };
         let total =
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    /// Makes a reject of it.
+    /// Turns the row into a reject.
     fn spoil(&mut self, dice: &mut Rng) {
         match dice.u8(..5) {
             0 => self.key.truncate(43),
@@ -111,7 +111,7 @@ impl Row {
     }
 }
 
-/// Rows of which some have the key of an earlier one and some are bad.
+/// Returns rows, some with the key of an earlier row and some bad.
 pub(crate) fn rows(count: u32, dice: &mut Rng) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for number in 0..count {

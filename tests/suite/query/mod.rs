@@ -1,5 +1,5 @@
-//! What the read API answers, against what the file says that was ingested: every list, walked to its end, also while the table
-//! is being written; and cursors that are none.
+//! The answers of the read API, compared with the ingested file: every list up to its end, also while an ingestion
+//! writes into the table, and invalid cursors.
 
 mod cursors;
 mod file;

@@ -1,11 +1,11 @@
-//! What a file of invoices says, read by other means than the engine's: of each key, the last row that is valid.
+//! Reads a file of invoices independently of the engine: the last valid row of each key.
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::civil::DateTime;
 use serde_json::Value;
 
-/// What lists are asked by.
+/// The fields that lists are selected by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invoice {
     pub(crate) id: String,
@@ -24,12 +24,12 @@ pub(crate) struct Invoice {
 /// Invoices by their keys.
 pub(crate) type Invoices = BTreeMap<String, Invoice>;
 
-/// Longest tax id that is one.
+/// Length of the longest tax id.
 const TAX_ID_BYTES: usize = 20;
-/// Places that amounts are compared with: more than any has.
+/// Decimal places for comparing amounts: more than any amount has.
 const PLACES: usize = 8;
 
-/// Takes in the rows of a file, over those of earlier ones.
+/// Adds the rows of a file. They replace rows of earlier files.
 pub(crate) fn read(file: &[u8], invoices: &mut Invoices) {
     let mut reader = csv::ReaderBuilder::new().delimiter(b';').flexible(true).from_reader(file);
     let names: HashMap<String, usize> =
@@ -41,7 +41,7 @@ pub(crate) fn read(file: &[u8], invoices: &mut Invoices) {
     }
 }
 
-/// Windows-1252 as far as it is Latin-1, which is all that is in these files.
+/// Encodes the part of windows-1252 that equals Latin-1. These files contain no other characters.
 fn text(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
@@ -81,17 +81,17 @@ fn status(event: &str) -> &'static str {
         "Cancelamento da NF-e" => "cancelled",
         "Uso Denegado" => "denied",
         "" | "Sem informação" => "unknown",
-        // What these cancel, correct or confirm is not the invoice.
+        // These events do not cancel, correct or confirm the invoice.
         "Autorização de Uso"
         | "Carta de Correção"
         | "Confirmação da Operação"
         | "Ciência da Operação"
         | "Cancelamento do Comprovante de Entrega" => "authorized",
-        other => panic!("an event that these files do not have: {other}"),
+        other => panic!("an event that these files do not contain: {other}"),
     }
 }
 
-/// `-1.234,56` as `-1234.56`.
+/// Converts `-1.234,56` to `-1234.56`.
 fn amount(text: &str) -> Option<String> {
     let (whole, places) = text.split_once(',').unwrap_or((text, "0"));
     let digits = whole.strip_prefix('-').unwrap_or(whole).split('.').collect::<Vec<_>>();
@@ -102,19 +102,19 @@ fn amount(text: &str) -> Option<String> {
     stands.then(|| text.replace('.', "").replace(',', "."))
 }
 
-/// An amount as a number of its smallest places, to compare it.
+/// Converts an amount to an integer for comparison.
 pub(crate) fn units(amount: &str) -> i128 {
     let (whole, places) = amount.split_once('.').unwrap_or((amount, ""));
     format!("{whole}{places:0<PLACES$}").parse().unwrap()
 }
 
 impl Invoice {
-    /// Where it stands in a list.
+    /// Returns its sort position in a list.
     pub(crate) fn position(&self) -> (&str, &str) {
         (&self.issued_at, &self.id)
     }
 
-    /// What an answer says of one.
+    /// Reads an invoice from an answer.
     pub(crate) fn of_json(item: &Value) -> Self {
         let at = |pointer: &str| item.pointer(pointer).map(|value| value.as_str().unwrap().to_owned());
         Self {

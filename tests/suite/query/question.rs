@@ -1,10 +1,10 @@
-//! Random queries of lists: every way to ask for one, with values that mostly are in the data.
+//! Random queries of lists: every way to select a list, mostly with values from the data.
 
 use fastrand::Rng;
 
 use super::oracle::{Invoice, units};
 
-/// A parameter other than order, limit and cursor: what it asks for, and how it is written.
+/// A parameter other than order, limit and cursor: its value, and its text in the query.
 #[derive(Debug, Clone)]
 struct Condition {
     name: &'static str,
@@ -12,7 +12,7 @@ struct Condition {
     text: String,
 }
 
-/// In which form a list is walked.
+/// The format in which a list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Json,
@@ -20,7 +20,7 @@ pub(crate) enum Form {
     Csv,
 }
 
-/// A list to ask for.
+/// A query of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct Question {
     conditions: Vec<Condition>,
@@ -28,9 +28,9 @@ pub(crate) struct Question {
     pub(crate) form: Form,
 }
 
-/// What lists are read from: at least one of them is asked for.
+/// The conditions that select a list. A query has at least one of them.
 const LISTS: [&str; 4] = ["issuer", "recipient", "month", "status"];
-/// Ways to choose among them, and `from`, `to` and the order.
+/// Number of combinations of these conditions, `from`, `to` and the order.
 pub(crate) const SHAPES: usize = 15 * 4 * 3;
 
 const TEXTS: [&str; 5] = ["model", "series", "number", "issuer_uf", "recipient_uf"];
@@ -58,12 +58,12 @@ impl Condition {
             "recipient_uf" => is(&invoice.recipient_uf),
             "min_total" => total().is_some_and(|total| total >= units(&self.value)),
             "max_total" => total().is_some_and(|total| total <= units(&self.value)),
-            other => panic!("no such condition: {other}"),
+            other => panic!("unknown condition: {other}"),
         }
     }
 }
 
-/// A value in one of the forms in which the API takes it.
+/// Returns a value in one of the forms that the API accepts.
 fn written(name: &str, value: &str, dice: &mut Rng) -> String {
     let is_cnpj = value.len() == 14 && value.bytes().all(|byte| byte.is_ascii_digit());
     match name {
@@ -80,7 +80,7 @@ fn written(name: &str, value: &str, dice: &mut Rng) -> String {
     }
 }
 
-/// What an invoice has under the name of a condition.
+/// Returns the invoice's value for the name of a condition.
 fn value_of(invoice: &Invoice, name: &str) -> Option<String> {
     match name {
         "issuer" => invoice.issuer.clone(),
@@ -92,11 +92,11 @@ fn value_of(invoice: &Invoice, name: &str) -> Option<String> {
         "number" => invoice.number.clone(),
         "issuer_uf" => invoice.issuer_uf.clone(),
         "recipient_uf" => invoice.recipient_uf.clone(),
-        other => panic!("no such condition: {other}"),
+        other => panic!("unknown condition: {other}"),
     }
 }
 
-/// What no invoice has.
+/// Returns a value that no invoice has.
 fn of_nobody(name: &str) -> &'static str {
     match name {
         "issuer" | "recipient" => "11222333000181",
@@ -107,10 +107,10 @@ fn of_nobody(name: &str) -> &'static str {
     }
 }
 
-/// Makes conditions of what the invoices have.
+/// Makes conditions from the values of the invoices.
 struct Maker<'i> {
     invoices: &'i [Invoice],
-    /// The one that most of the values are of, so that they go together.
+    /// The invoice that most of the values come from, so that the conditions fit together.
     base: &'i Invoice,
     dice: &'i mut Rng,
 }
@@ -129,7 +129,7 @@ impl<'i> Maker<'i> {
         Condition::new(name, value.unwrap_or_else(|| of_nobody(name).to_owned()), self.dice)
     }
 
-    /// A time around the base's: its own, or that of another invoice before or after it.
+    /// Returns the time of the base invoice, or of an invoice before or after it.
     fn time(&mut self, name: &'static str) -> String {
         let other = self.another();
         let own = &self.base.issued_at;
@@ -142,7 +142,7 @@ impl<'i> Maker<'i> {
         }
     }
 
-    /// The ends of a range in their order, with those that are asked for.
+    /// Returns the requested ends of a range, in order.
     fn range(
         &mut self,
         names: [&'static str; 2],
@@ -173,7 +173,7 @@ impl<'i> Maker<'i> {
 }
 
 impl Question {
-    /// Any question of this shape, of which there are [`SHAPES`].
+    /// Returns a random question of a shape. There are [`SHAPES`] shapes.
     pub(crate) fn any(shape: usize, invoices: &[Invoice], dice: &mut Rng) -> Self {
         let (lists, times, order) = (1 + shape % 15, shape / 15 % 4, shape / 60 % 3);
         let asked: Vec<&str> =
@@ -187,7 +187,7 @@ impl Question {
             conditions[0] = Condition::new("status", base.status.clone(), maker.dice);
         }
         conditions.extend(maker.times([times & 1 == 1, times & 2 == 2]));
-        // Mostly few filters: where there are many, little is left to walk through.
+        // Mostly few filters: with many, few invoices remain.
         let rarely = [40, 20, 8, 3][maker.dice.usize(..4)];
         for name in TEXTS {
             if maker.dice.u8(..rarely) == 0 {
@@ -201,7 +201,7 @@ impl Question {
         Self { conditions, order: [None, Some("asc"), Some("desc")][order], form }
     }
 
-    /// The invoices that the answer must have, in its order.
+    /// Returns the expected invoices in order.
     pub(crate) fn answer<'i>(&self, invoices: &'i [Invoice]) -> Vec<&'i Invoice> {
         let belongs = |invoice: &&Invoice| self.conditions.iter().all(|condition| condition.holds(invoice));
         let mut answer: Vec<&Invoice> = invoices.iter().filter(belongs).collect();
@@ -212,7 +212,7 @@ impl Question {
         answer
     }
 
-    /// Names and texts of its parameters, but for limit and cursor.
+    /// Returns names and texts of its parameters, without limit and cursor.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, &str)> {
         let conditions = self.conditions.iter().map(|condition| (condition.name, condition.text.as_str()));
         conditions.chain(self.order.map(|order| ("order", order))).collect()

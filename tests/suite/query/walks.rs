@@ -1,4 +1,4 @@
-//! A thousand random queries, walked page by page to their end.
+//! A thousand random queries, read page by page to the end.
 
 use std::collections::BTreeMap;
 
@@ -18,13 +18,13 @@ use crate::support::rows;
 
 const SEED: u64 = 20_261_126;
 const QUERIES: usize = 1_000;
-/// Rows of the generator, and of our own.
+/// Number of rows from the generator, and of our own rows.
 const GENERATED: u64 = 1_400;
 const OWN: u32 = 2_400;
-/// Pages that a list is walked in at most, as far as limits decide it.
+/// Largest number of pages for a list, as far as the limit decides it.
 const PAGES: usize = 12;
 
-/// Two files: the second has many keys of the first, and some with another issuer, time or status.
+/// Returns two files: the second repeats many keys of the first, some with another issuer, time or status.
 fn files() -> [Vec<u8>; 2] {
     let mut generated = Vec::new();
     let options =
@@ -52,14 +52,13 @@ async fn filled() -> (Place, Vec<Invoice>) {
     (place, expected.into_values().collect())
 }
 
-/// What a walk has given.
+/// The result of a walk.
 struct Walked {
     ids: Vec<String>,
     pages: usize,
 }
 
-/// Where the next page is, as the answer says it: the cursor of the body must be the one of the link, and the link must ask for
-/// the same.
+/// Returns the link to the next page. Checks that the link has the cursor of the body and the same parameters.
 fn next_of(answer: &Answer, asked: &[(String, String)]) -> Option<String> {
     let next = answer.next().map(api::parameters);
     let cursor = next.as_ref().map(|next| next.iter().find(|(name, _)| name == "cursor").unwrap().1.clone());
@@ -74,12 +73,12 @@ fn next_of(answer: &Answer, asked: &[(String, String)]) -> Option<String> {
         rest
     };
     if let Some(next) = next {
-        assert_eq!(without_cursor(&next), without_cursor(asked), "the link asks for the same");
+        assert_eq!(without_cursor(&next), without_cursor(asked), "the link has the same parameters");
     }
     cursor
 }
 
-/// Any number from what makes some [`PAGES`] pages to the most, mostly a small one.
+/// Returns a random limit, mostly small: from the one that gives about [`PAGES`] pages up to the largest.
 fn any_limit(expected: usize, dice: &mut Rng) -> usize {
     let least = (expected / PAGES).max(1);
     let limits = std::iter::successors(Some(least), |limit| Some(limit * 2)).take_while(|limit| *limit <= 500);
@@ -88,7 +87,7 @@ fn any_limit(expected: usize, dice: &mut Rng) -> usize {
     dice.usize(limit..=(limit * 2).min(1_000))
 }
 
-/// Walks as JSON: by cursors, with another limit for each page.
+/// Reads a list as JSON with cursors, and another limit for each page.
 async fn walk(router: &Router, question: &Question, expected: &[&Invoice], dice: &mut Rng) -> Walked {
     let mut walked = Walked { ids: Vec::new(), pages: 0 };
     let mut cursor: Option<String> = None;
@@ -117,7 +116,7 @@ async fn walk(router: &Router, question: &Question, expected: &[&Invoice], dice:
     }
 }
 
-/// Walks in another form: by links alone.
+/// Reads a list in another format, with links only.
 async fn walk_links(router: &Router, question: &Question, expected: usize, dice: &mut Rng) -> Walked {
     let mut walked = Walked { ids: Vec::new(), pages: 0 };
     let accept = if question.form == Form::Csv { "text/csv" } else { "application/x-ndjson" };
@@ -147,7 +146,7 @@ fn ids_of(answer: &Answer, form: Form) -> Vec<String> {
     reader.records().map(|record| record.unwrap()[id].to_owned()).collect()
 }
 
-/// What was asked, so that it can be seen that it was worth asking.
+/// Counts of the queries, to check that they cover enough cases.
 #[derive(Default)]
 struct Seen {
     found: usize,
@@ -179,7 +178,7 @@ impl Seen {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_random_queries_give_what_the_file_says() {
+async fn a_thousand_random_queries_give_the_invoices_of_the_file() {
     let (place, invoices) = filled().await;
     assert!((2_800..3_300).contains(&invoices.len()), "{} invoices", invoices.len());
     let router = api::over(&place.stack.dynamodb_config(), &place.table);

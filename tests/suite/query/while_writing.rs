@@ -1,4 +1,4 @@
-//! Lists that are walked while an ingestion writes into them.
+//! Lists that are read while an ingestion writes into them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +16,17 @@ use crate::support::place::Place;
 use crate::support::proxy::Proxy;
 use crate::support::rows;
 
-/// Invoices that are there before, and that another ingestion adds.
+/// Number of invoices from before, and of those that another ingestion adds.
 const BEFORE: u32 = 300;
 const NEW: u32 = 1_500;
-/// Total of what was there before, and of what the other ingestion writes.
+/// Total of the invoices from before, and of those that the other ingestion writes.
 const OLD_TOTAL: &str = "1.00";
 const NEW_TOTAL: &str = "2.00";
 
 const ISSUER: &str = "33000167000101";
 const RECIPIENT: &str = "00394429021965";
 
-/// An invoice of one issuer, one recipient and one month, `minutes` after the beginning of that.
+/// Returns an invoice of one issuer, one recipient and one month, `minutes` after the start of the month.
 fn row(number: u32, minutes: u32, total: &str) -> Row {
     let (day, hour, minute) = (1 + minutes / 1440, minutes / 60 % 24, minutes % 60);
     Row {
@@ -51,12 +51,13 @@ fn file(rows: &[Row]) -> Vec<u8> {
     })
 }
 
-/// Minutes of the month at which the invoices of before stand: in its middle, several of them at the same time.
+/// Returns the minute in the month of an invoice from before: in the middle of the month, several at the same time.
 fn minute_of(number: u32) -> u32 {
     10_000 + number * 7919 % (BEFORE / 2) * 100
 }
 
-/// All of before with another total, and new ones: a third before those, a third between, a third behind.
+/// Returns all invoices from before with another total, and new ones: a third before, a third between and a third after
+/// them.
 fn updates_and_new_ones(dice: &mut Rng) -> Vec<Row> {
     let mut rows: Vec<Row> = (0..BEFORE).map(|number| row(number, minute_of(number), NEW_TOTAL)).collect();
     for number in BEFORE..BEFORE + NEW {
@@ -71,13 +72,13 @@ fn updates_and_new_ones(dice: &mut Rng) -> Vec<Row> {
     rows
 }
 
-/// A list on its way.
+/// A list that is being read.
 struct Walk {
     query: String,
     cursor: Option<String>,
     is_at_end: bool,
     found: Vec<Invoice>,
-    /// Pages before which something had been written since the page before.
+    /// Number of pages before which a write had happened since the previous page.
     overlapping: usize,
 }
 
@@ -110,7 +111,7 @@ impl Walk {
     }
 }
 
-/// The lists that all the invoices of before are in, or every other one of them.
+/// Returns the lists that contain all invoices from before, or every other one.
 fn walks() -> Vec<Walk> {
     let lists = [
         format!("issuer={ISSUER}&limit=13"),
@@ -125,7 +126,7 @@ fn walks() -> Vec<Walk> {
     lists.into_iter().map(Walk::new).collect()
 }
 
-/// Goes a page on in each list whenever something has been written, until all lists and the ingestion are at their ends.
+/// Reads one more page of each list after each write, up to the end of all lists and of the ingestion.
 async fn walk_all(router: &Router, proxy: &Proxy, is_written: &AtomicBool) -> Vec<Walk> {
     let mut walks = walks();
     let mut calls = 0;
@@ -153,7 +154,8 @@ async fn a_walk_misses_and_repeats_nothing_while_an_ingestion_writes() {
         of_series.map(|row| row.key.clone()).collect()
     };
 
-    // Each call of the writer is held, and there is one at a time, so that many pages lie between the first and the last.
+    // The proxy delays each call of the writer, and there is one call at a time, so many pages are read during the
+    // writes.
     let plan = "hold=1 hold_ms=25 only=BatchWriteItem".parse().unwrap();
     let proxy = Proxy::start(&place.stack.endpoints().aws, plan);
     let slow = place.through(&proxy);
@@ -178,7 +180,7 @@ async fn a_walk_misses_and_repeats_nothing_while_an_ingestion_writes() {
             *seen.entry((is_new, invoice.total.clone().unwrap())).or_default() += 1;
         }
     }
-    // Those of before were seen as they had been and as they became, and some of the new ones were seen on their way.
+    // The walks saw the invoices from before with the old and the new total, and saw some of the new ones.
     let seen: Vec<(bool, &str)> = seen.keys().map(|(is_new, total)| (*is_new, total.as_str())).collect();
     assert_eq!(seen, [(false, OLD_TOTAL), (false, NEW_TOTAL), (true, NEW_TOTAL)]);
 }

@@ -1,4 +1,4 @@
-//! The read API, asked in process as a client asks it.
+//! The read API, called in process like by a client.
 
 use aws_config::SdkConfig;
 use axum::Router;
@@ -11,10 +11,10 @@ use notaflux_table::Table;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
-/// The key of cursors, in base64 as the query function takes it.
+/// The key of cursors, in base64 as the query function expects it.
 pub const CURSOR_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// What was answered.
+/// An answer of the API.
 pub struct Answer {
     pub status: u16,
     pub headers: HeaderMap,
@@ -34,14 +34,14 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The query of its link to the next page, which is relative to what was asked: `?…`.
+    /// Returns the query of its link to the next page. The link is relative to the request: `?…`.
     pub fn next(&self) -> Option<&str> {
         let link = self.header(header::LINK.as_str())?;
         Some(link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap())
     }
 }
 
-/// The API on `table`, by clients of its own.
+/// Returns the API on `table`, with its own clients.
 pub fn over(config: &SdkConfig, table: &Table) -> Router {
     let table = table.through(aws::dynamodb_reader(config));
     notaflux_api::router(Api::new(table, aws::s3_reader(config), CursorKeys::from_base64(CURSOR_KEY).unwrap()))
@@ -62,7 +62,7 @@ pub async fn get(router: &Router, path: &str) -> Answer {
     ask(router, "GET", path, &[]).await
 }
 
-/// The parameters in an address, decoded, in their order.
+/// Returns the decoded parameters of an address, in order.
 pub fn parameters(address: &str) -> Vec<(String, String)> {
     let uri: Uri = address.strip_prefix('?').map_or(address.to_owned(), |query| format!("/?{query}")).parse().unwrap();
     Query::<Vec<(String, String)>>::try_from_uri(&uri).unwrap().0

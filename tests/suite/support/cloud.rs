@@ -1,6 +1,6 @@
-//! A cloud for functions: the embedded S3 and DynamoDB, and a queue that speaks as SQS does.
+//! A cloud for functions: the embedded S3 and DynamoDB, and a queue with the protocol of SQS.
 //!
-//! Time runs ten times as fast in the queue, so that a test need not wait for what takes SQS minutes.
+//! Time in the queue runs ten times as fast, so that a test need not wait the minutes that SQS takes.
 
 use std::net::Ipv4Addr;
 use std::ops::Range;
@@ -18,19 +18,19 @@ use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// How much faster time runs.
+/// Factor by which time runs faster.
 const HASTE: u32 = 10;
 
-/// Seconds that a message stays invisible at first.
+/// Seconds that a received message stays invisible at first.
 const VISIBILITY_SECONDS: u64 = 30;
 
-/// Messages that are enough trouble.
+/// Largest number of messages for which duplicates are added.
 const CROWD: usize = 6;
 
-/// Largest request that is passed on.
+/// Size of the largest request that is forwarded, in bytes.
 const REQUEST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// A queue with the promises of a standard queue of SQS, and no more.
+/// A queue with only the guarantees of a standard queue of SQS.
 #[derive(Default)]
 pub struct Queue {
     messages: Mutex<Vec<Message>>,
@@ -41,7 +41,7 @@ pub struct Queue {
 pub struct Message {
     pub id: u64,
     pub body: String,
-    /// Of the last time that it was received.
+    /// From the last time that it was received.
     pub receipt: u64,
     visible_at: Instant,
 }
@@ -51,14 +51,14 @@ impl Queue {
         let id = self.next();
         let visible_at = Instant::now() + Duration::from_secs(delay_seconds) / HASTE;
         let mut messages = self.messages.lock().unwrap();
-        // Where one answer in twenty is lost, messages that are sent again would multiply, as they do not in SQS.
+        // If one answer in twenty is lost, retried sends would multiply messages here, which SQS does not do.
         let is_there = messages.iter().any(|message| message.receipt == 0 && message.body == body);
         if messages.len() < CROWD || !is_there {
             messages.push(Message { id, body, receipt: 0, visible_at });
         }
     }
 
-    /// Any of the visible messages.
+    /// Returns a random visible message.
     pub fn receive(&self, dice: &mut fastrand::Rng) -> Option<Message> {
         let receipt = self.next();
         let mut messages = self.messages.lock().unwrap();
@@ -71,7 +71,7 @@ impl Queue {
         Some(message.clone())
     }
 
-    /// Deletes a message, if it was not received again since.
+    /// Deletes a message, unless it has been received again since.
     pub fn delete(&self, receipt: u64) {
         self.messages.lock().unwrap().retain(|message| message.receipt != receipt);
     }
@@ -83,7 +83,7 @@ impl Queue {
         }
     }
 
-    /// Delivers a message twice, or one again that is being worked on. A queue that is full already is let be.
+    /// Duplicates a message, or makes a received one visible again. Does nothing if the queue has too many messages.
     pub fn disturb(&self, dice: &mut fastrand::Rng) {
         let mut messages = self.messages.lock().unwrap();
         if messages.len() >= CROWD {
@@ -121,7 +121,7 @@ impl Queue {
                 self.keep_invisible(body["ReceiptHandle"].as_str().unwrap(), seconds("VisibilityTimeout"));
                 json!({})
             }
-            other => panic!("the queue knows nothing of {other}"),
+            other => panic!("unknown operation of the queue: {other}"),
         }
     }
 }
@@ -133,27 +133,27 @@ struct Services {
     special: Option<Special>,
 }
 
-/// What is answered without the embedded servers, because it would be too large for them.
+/// Requests that are answered without the embedded servers, because the data would be too large for them.
 pub struct Special {
-    /// The one object that is not stored.
+    /// The object that is generated instead of stored.
     pub object: Arc<dyn Object>,
-    /// How many puts the table has taken, none of which it keeps.
+    /// Number of puts that the table has accepted. It keeps none.
     pub puts: Arc<AtomicU64>,
 }
 
-/// An object that is made as it is read.
+/// An object that is generated while it is read.
 pub trait Object: Send + Sync {
     fn key(&self) -> &str;
     fn size(&self) -> u64;
     fn read(&self, range: Range<u64>) -> Bytes;
 }
 
-/// Serves the queue and, for all else, what is at `upstream`. Gives where.
+/// Serves the queue, and forwards all other requests to `upstream`. Returns its address.
 pub async fn start(upstream: String, queue: Arc<Queue>) -> String {
     start_with(upstream, queue, None).await
 }
 
-/// The same, with something special.
+/// Does the same, and answers some requests itself.
 pub async fn start_with(upstream: String, queue: Arc<Queue>, special: Option<Special>) -> String {
     let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
     let services = Arc::new(Services { queue, upstream, client, special });
@@ -167,7 +167,7 @@ async fn answer(State(services): State<Arc<Services>>, mut request: Request) -> 
     let target = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
     if let Some(operation) = target.strip_prefix("AmazonSQS.").map(str::to_owned) {
         let body: Bytes = to_bytes(request.into_body(), REQUEST_LIMIT_BYTES).await.unwrap_or_default();
-        // A request that was cut does nothing.
+        // A truncated request has no effect.
         let Ok(body) = serde_json::from_slice(&body) else {
             return axum::http::StatusCode::BAD_REQUEST.into_response();
         };
@@ -189,11 +189,11 @@ async fn answer(State(services): State<Arc<Services>>, mut request: Request) -> 
     }
 }
 
-/// Bytes made at a time.
+/// Bytes that are generated at a time.
 const PIECE_BYTES: u64 = 256 * 1024;
 
 impl Special {
-    /// Takes everything, as a table without any limit would.
+    /// Accepts everything, like a table without limits.
     async fn put(&self, request: Request) -> Response {
         let body = to_bytes(request.into_body(), REQUEST_LIMIT_BYTES).await.unwrap_or_default();
         let puts = body.windows(12).filter(|word| word == br#""PutRequest""#).count() as u64;
@@ -225,7 +225,7 @@ impl Special {
     }
 }
 
-/// A message as Lambda hands it over.
+/// Returns a message in the form that Lambda gives to a function.
 pub fn sqs_event(message: &Message) -> Value {
     let (id, receipt) = (message.id.to_string(), message.receipt.to_string());
     json!({"Records": [{"messageId": id, "receiptHandle": receipt, "body": message.body, "eventSource": "aws:sqs"}]})

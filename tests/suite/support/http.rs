@@ -1,4 +1,4 @@
-//! A plain GET.
+//! A simple GET.
 
 use axum::body::Bytes;
 use http_body_util::{BodyExt as _, Empty};
@@ -6,7 +6,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
-/// The JSON at `url`, which must answer 200.
+/// Returns the JSON at `url`. The status must be 200.
 pub async fn get_json(url: &str) -> Value {
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let response = client.get(url.parse().unwrap()).await.unwrap();

@@ -1,6 +1,6 @@
-//! Rows of the Portal's layout, made by hand.
+//! Hand-made rows in the Portal's layout.
 
-/// The Portal's header, version 1, in windows-1252 as the Portal writes it.
+/// The Portal's header, version 1, in windows-1252 like the Portal's files.
 pub fn header() -> Vec<u8> {
     let names = "CHAVE DE ACESSO;MODELO;SÉRIE;NÚMERO;NATUREZA DA OPERAÇÃO;DATA EMISSÃO;EVENTO MAIS RECENTE;\
         DATA/HORA EVENTO MAIS RECENTE;CPF/CNPJ Emitente;RAZÃO SOCIAL EMITENTE;INSCRIÇÃO ESTADUAL EMITENTE;UF EMITENTE;\
@@ -9,12 +9,12 @@ pub fn header() -> Vec<u8> {
     latin1(&format!("\"{}\"\r\n", names.replace(';', "\";\"")))
 }
 
-/// A key that differs in its number. Its check digit is mostly wrong, which is a warning and no reject.
+/// Returns a key with this number. Its check digit is mostly wrong, which gives a warning and no reject.
 pub fn key(number: u32) -> String {
     format!("35260733000167000101550010{number:08}1123456787")
 }
 
-/// A row with this key and total; not valid if the total is not one.
+/// Returns a row with this key and total. The row is a reject if the total is no amount.
 pub fn row(key: &str, total: &str) -> Vec<u8> {
     let cells = [
         key,
@@ -42,12 +42,12 @@ pub fn row(key: &str, total: &str) -> Vec<u8> {
     row_of(&cells)
 }
 
-/// A row with these cells, none of which has a quote.
+/// Returns a row with these cells. No cell may contain a quote.
 pub fn row_of(cells: &[&str]) -> Vec<u8> {
     latin1(&format!("\"{}\"\r\n", cells.join("\";\"")))
 }
 
-/// A file of these rows.
+/// Returns a file with these rows.
 pub fn file(rows: impl IntoIterator<Item = (String, String)>) -> Vec<u8> {
     rows.into_iter().fold(header(), |mut file, (key, total)| {
         file.extend(row(&key, &total));
@@ -59,7 +59,7 @@ fn latin1(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
-/// A zip of these entries, stored.
+/// Returns a zip with these entries, without compression.
 pub fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for (name, bytes) in entries {
@@ -81,7 +81,7 @@ pub fn zipped(entries: &[(&str, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// A layout whose rows are lines that repeat their invoice.
+/// A layout with rows of lines that repeat their invoice.
 pub const RETAIL_LAYOUT: &str = r#"
 name = "retail"
 title = "Rows that are lines, with their invoice repeated"
@@ -106,8 +106,8 @@ description = "Description"
 total = "Amount"
 "#;
 
-/// A file of that layout: `rows` are invoice, line and amount. The memo of an invoice is the number of its row, so that the
-/// last row of each is told by it.
+/// Returns a file of that layout; `rows` are invoice, line and amount. The memo of an invoice is the number of the row,
+/// so it shows which row the stored invoice comes from.
 pub fn retail(rows: impl IntoIterator<Item = (u32, u32, String)>) -> Vec<u8> {
     let header = "InvoiceNo,Line,InvoiceDate,Memo,Description,Amount\n".to_owned();
     let row = |(at, (invoice, line, amount)): (usize, (u32, u32, String))| {

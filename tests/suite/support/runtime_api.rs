@@ -1,4 +1,4 @@
-//! The Lambda Runtime API, just enough to run a function's real binary.
+//! The part of the Lambda Runtime API that a function's real binary needs.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -17,7 +17,7 @@ use notaflux_local::stack::Stack;
 use serde_json::Value;
 use tokio::sync::{Mutex as AsyncMutex, mpsc};
 
-/// A function's process and the Runtime API that it polls.
+/// The process of a function, and the Runtime API that it polls.
 pub struct Function {
     process: Mutex<Child>,
     events: mpsc::UnboundedSender<String>,
@@ -27,7 +27,7 @@ pub struct Function {
     runtime: Option<tokio::runtime::Runtime>,
 }
 
-/// Time that an invocation has if nothing else is said, in milliseconds.
+/// Default time limit of an invocation, in milliseconds.
 const TIME_MS: u64 = 60_000;
 
 struct Api {
@@ -37,12 +37,12 @@ struct Api {
 }
 
 impl Function {
-    /// Starts `binary` with nothing in its environment but the way to `stack` and what is given.
+    /// Starts `binary`. Its environment has only the settings for `stack` and the given variables.
     pub fn start(binary: &str, stack: &Stack, environment: &[(&str, &str)]) -> Self {
         Self::start_at(binary, &stack.endpoints().aws, environment)
     }
 
-    /// The same with the way to `endpoint`.
+    /// Does the same with the settings for `endpoint`.
     pub fn start_at(binary: &str, endpoint: &str, environment: &[(&str, &str)]) -> Self {
         let (events, events_in) = mpsc::unbounded_channel();
         let (answers_out, answers) = mpsc::unbounded_channel();
@@ -95,13 +95,13 @@ impl Function {
         }
     }
 
-    /// Sends an event in and waits for what the function answers, or the error that it reports.
+    /// Sends an event and waits for the function's answer, or for the error that it reports.
     pub async fn invoke(&self, event: &Value) -> Result<Value, Value> {
         self.events.send(event.to_string()).unwrap();
         self.answers.lock().await.recv().await.unwrap()
     }
 
-    /// The same, with so much time; none if its process ends before it answers.
+    /// Does the same with a time limit; returns none if the process ends before it answers.
     pub async fn invoke_within(&self, event: &Value, time: Duration) -> Option<Result<Value, Value>> {
         self.time_ms.store(u64::try_from(time.as_millis()).unwrap(), Ordering::SeqCst);
         let died = async {
@@ -115,18 +115,18 @@ impl Function {
         }
     }
 
-    /// The most memory that its process ever held, in KiB.
-    #[allow(dead_code, reason = "the bench of endurance asks for it")]
+    /// Returns the peak memory of the process in KiB.
+    #[allow(dead_code, reason = "only the endurance bench uses it")]
     pub fn peak_memory_kib(&self) -> u64 {
         super::process::peak_memory_kib(self.process.lock().unwrap().id())
     }
 
-    /// Sends its process a signal, by a name such as KILL.
+    /// Sends the process a signal by name, such as KILL.
     pub fn signal(&self, name: &str) {
         super::process::send_signal(self.process.lock().unwrap().id(), name);
     }
 
-    /// What it has logged so far.
+    /// Returns the log so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap().clone()
     }
@@ -138,7 +138,7 @@ impl Drop for Function {
         process.kill().ok();
         process.wait().ok();
         drop(process);
-        // Dropping a runtime waits, which is not allowed within another one.
+        // Dropping a runtime blocks, which is not allowed within another runtime.
         self.runtime.take().unwrap().shutdown_background();
     }
 }

@@ -1,28 +1,28 @@
-//! What the proxy has to know of DynamoDB: BatchWriteItem's bodies, what an item costs, how refusals look.
+//! The parts of DynamoDB's protocol that the proxy needs: bodies of BatchWriteItem, the cost of an item, and errors.
 
 use serde_json::{Map, Value, json};
 
 /// Bytes in a write unit ("Read/write capacity mode" in the DynamoDB developer guide).
 const WRITE_UNIT_BYTES: usize = 1024;
 
-/// Reasons as DynamoDB gives them: a table that is full, an account that is, and one key range.
+/// DynamoDB's reasons for throttling: the table, the account, and one key range.
 const REASONS: [&str; 3] = [
     "TableWriteProvisionedThroughputExceeded",
     "TableWriteAccountLimitExceeded",
     "TableWriteKeyRangeThroughputExceeded",
 ];
 
-/// A BatchWriteItem with some of its items taken out.
+/// A BatchWriteItem without some of its items.
 pub struct Split {
-    /// The request without them.
+    /// The request without these items.
     pub forwarded: Value,
-    /// They, by table.
+    /// These items, by table.
     pub left: Map<String, Value>,
     pub forwarded_items: usize,
     pub left_items: usize,
 }
 
-/// Takes out each item that `is_left` names.
+/// Removes each item for which `is_left` is true.
 pub fn split_batch(mut body: Value, mut is_left: impl FnMut() -> bool) -> Split {
     let mut left = Map::new();
     let (mut forwarded_items, mut left_items) = (0, 0);
@@ -37,13 +37,13 @@ pub fn split_batch(mut body: Value, mut is_left: impl FnMut() -> bool) -> Split 
                 left.insert(table.clone(), Value::Array(out));
             }
         }
-        // An empty list is an error to the server.
+        // The server rejects an empty list.
         tables.retain(|_, requests| requests.as_array().is_some_and(|requests| !requests.is_empty()));
     }
     Split { forwarded: body, left, forwarded_items, left_items }
 }
 
-/// Adds what was taken out to the answer's unprocessed items.
+/// Adds the removed items to the unprocessed items of the answer.
 pub fn add_unprocessed(answer: &mut Value, left: Map<String, Value>) {
     let answer = answer.as_object_mut().expect("an answer");
     let unprocessed = answer.entry("UnprocessedItems").or_insert_with(|| json!({}));
@@ -54,27 +54,27 @@ pub fn add_unprocessed(answer: &mut Value, left: Map<String, Value>) {
     }
 }
 
-/// Table and number of requests of a BatchWriteItem, and the write units of its puts without any index.
+/// Returns table and number of requests of a BatchWriteItem, and the write units of its puts without any index.
 pub fn write_units(body: &Value) -> f64 {
     let tables = body.get("RequestItems").and_then(Value::as_object);
     let requests = tables.into_iter().flat_map(Map::values).filter_map(Value::as_array).flatten();
     requests.map(|request| units(request.pointer("/PutRequest/Item").map_or(1, item_bytes))).sum()
 }
 
-/// What the server says that the call consumed, indexes included, if it was asked.
+/// Returns the write units of the call, with indexes, according to the server, if the request asked for them.
 pub fn consumed_units(answer: &Value) -> Option<f64> {
     let consumed = answer.get("ConsumedCapacity")?.as_array()?;
     Some(consumed.iter().filter_map(|table| table.get("CapacityUnits")?.as_f64()).sum())
 }
 
-/// The first table of a request of whichever operation.
+/// Returns the first table of a request of any operation.
 pub fn table_of(body: &Value) -> String {
     let batch = || body.get("RequestItems")?.as_object()?.keys().next().cloned();
     let single = || body.get("TableName")?.as_str().map(str::to_owned);
     batch().or_else(single).unwrap_or_default()
 }
 
-/// A throttling error's body.
+/// Returns the body of a throttling error.
 pub fn throttled(table: &str, dice: &mut fastrand::Rng) -> Value {
     let reason = REASONS[dice.usize(..REASONS.len())];
     let reasons =
@@ -93,7 +93,7 @@ pub fn throttled(table: &str, dice: &mut fastrand::Rng) -> Value {
     })
 }
 
-/// A server failure's body.
+/// Returns the body of a server error.
 pub fn failed(status: u16) -> Value {
     let kind = if status == 503 { "ServiceUnavailable" } else { "InternalServerError" };
     json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "injected failure"})
@@ -103,7 +103,7 @@ fn units(bytes: usize) -> f64 {
     f64::from(u32::try_from(bytes.div_ceil(WRITE_UNIT_BYTES).max(1)).expect("an item's size"))
 }
 
-/// Size of an item: names and values, as the developer guide counts them.
+/// Returns the size of an item in bytes: names and values, by the rules of the developer guide.
 pub fn item_bytes(item: &Value) -> usize {
     item.as_object().map_or(0, |item| item.iter().map(|(name, value)| name.len() + value_bytes(value)).sum())
 }
@@ -113,7 +113,7 @@ fn value_bytes(value: &Value) -> usize {
     let text = value.as_str().map_or(0, str::len);
     match kind.as_str() {
         "S" => text,
-        // Two digits a byte, and one for sign and exponent.
+        // One byte for two digits, and one for sign and exponent.
         "N" => text.div_ceil(2) + 1,
         "B" => text / 4 * 3,
         "M" => {

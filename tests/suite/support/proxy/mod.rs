@@ -1,15 +1,10 @@
-//! A proxy between a client and the embedded servers (or any others that speak HTTP/1.1) that makes faults by a plan.
+//! A proxy between a client and the embedded servers (or any HTTP/1.1 servers) that injects faults by a plan.
 //!
-//! Faults are on the wire: a cut is a closed connection, an unprocessed item was not written. The Host header goes on as
-//! it came, so that a signature made for the proxy's address still holds.
+//! The faults are real: a cut closes the connection, and an unprocessed item is not written. The proxy forwards the
+//! Host header unchanged, so that a signature for the proxy's address stays valid.
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "test support: each test program uses its part")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test that panics has failed as it should"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic to fail")]
 #![allow(clippy::indexing_slicing, reason = "see above")]
 
 mod dynamodb;
@@ -38,24 +33,26 @@ use tokio_util::task::TaskTracker;
 
 use self::plan::{Fault, Plan};
 
-/// Requests up to this size are held whole, so that they can be read or sent again: DynamoDB's limit is 16 MiB.
+/// Requests up to this size in bytes are buffered, so that the proxy can read and repeat them. DynamoDB's limit is 16
+/// MiB.
 const WHOLE_BYTES: usize = 16 * 1024 * 1024;
 
-/// S3 requests above this size pass as a stream.
+/// S3 requests above this size in bytes pass as a stream.
 const SMALL_BYTES: u64 = 1024 * 1024;
 
-/// How many later calls must have been answered before a late request is delivered, and how long that is waited for.
+/// Number of later calls that must have been answered before a late request is delivered, and the longest wait for
+/// them.
 const LATER_CALLS: u64 = 2;
 const LATER_CALLS_WAIT: Duration = Duration::from_secs(3);
 
-/// Time for the bytes before a cut to leave.
+/// Time to send the bytes before a cut.
 const FLUSH: Duration = Duration::from_millis(3);
 
-/// What happened so far.
+/// Counts of calls and faults so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counters {
     pub calls: u64,
-    /// By DynamoDB operation or, for S3, HTTP method.
+    /// Calls by DynamoDB operation or, for S3, by HTTP method.
     pub by_operation: BTreeMap<String, u64>,
     pub unprocessed_items: u64,
     pub throttled: u64,
@@ -66,14 +63,14 @@ pub struct Counters {
     pub cut_request: u64,
     pub cut_after: u64,
     pub cut_body: u64,
-    /// Cut, to be delivered late.
+    /// Calls that were cut and are delivered late.
     pub replayed: u64,
-    /// Of those, delivered.
+    /// Number of these that have been delivered.
     pub delivered_late: u64,
 }
 
 impl Counters {
-    /// Calls that met a fault other than unprocessed items.
+    /// Calls with a fault other than unprocessed items.
     pub fn faults(&self) -> u64 {
         let cuts = self.cut_before + self.cut_request + self.cut_after + self.cut_body;
         self.throttled + self.errors + self.delayed + self.held + cuts + self.replayed
@@ -83,13 +80,14 @@ impl Counters {
 /// A BatchWriteItem that reached the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival {
-    /// When it came to the proxy.
+    /// When it reached the proxy.
     pub at: Instant,
     /// Items forwarded.
     pub items: usize,
     /// Items left unprocessed.
     pub left: usize,
-    /// Write units of the items forwarded: what the server said, or (unasked) their sizes without any index.
+    /// Write units of the forwarded items: according to the server, or by their sizes without any index if the request
+    /// did not ask for them.
     pub write_units: f64,
 }
 
@@ -116,7 +114,7 @@ struct Shared {
 }
 
 impl Proxy {
-    /// A proxy before the server at `upstream` (`http://host:port`), on any free port of loopback.
+    /// Starts a proxy for the server at `upstream` (`http://host:port`), on a free port of the loopback address.
     pub fn start(upstream: &str, plan: Plan) -> Self {
         let upstream = upstream.parse::<Uri>().unwrap().authority().unwrap().clone();
         let stop = CancellationToken::new();
@@ -138,19 +136,19 @@ impl Proxy {
         Self { address, shared, stop, thread: Some(thread) }
     }
 
-    /// What clients set as their endpoint.
+    /// Returns the endpoint for clients.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Goes on by another plan, from its first call.
+    /// Changes to another plan, from its first call.
     pub fn set_plan(&self, plan: Plan) {
         *self.shared.plan.lock().unwrap() = plan;
         self.shared.drawn.store(0, Ordering::SeqCst);
         self.shared.faults.store(0, Ordering::SeqCst);
     }
 
-    /// The operations of all calls so far, in the order of their coming.
+    /// Returns the operations of all calls so far, in order of arrival.
     pub fn operations(&self) -> Vec<String> {
         self.shared.operations.lock().unwrap().clone()
     }
@@ -159,12 +157,12 @@ impl Proxy {
         self.shared.counters.lock().unwrap().clone()
     }
 
-    /// The `BatchWriteItems` that reached the server, in the order of their answers.
+    /// Returns the `BatchWriteItem` calls that reached the server, in order of their answers.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.shared.arrivals.lock().unwrap().clone()
     }
 
-    /// Waits until every late request has been delivered: only then is the table what it will be.
+    /// Waits until every late request has been delivered. Only then is the table final.
     pub async fn settle(&self) {
         let deadline = Instant::now() + Duration::from_secs(30);
         while !self.shared.late.is_empty() {
@@ -183,7 +181,8 @@ impl Drop for Proxy {
     }
 }
 
-/// The most write units that arrived within any one second that begins at an arrival, `from` after the first.
+/// Returns the most write units that arrived within one second that begins at an arrival, at least `from` after the
+/// first arrival.
 pub fn busiest_second(arrivals: &[Arrival], from: Duration) -> f64 {
     let mut arrivals = arrivals.to_vec();
     arrivals.sort_by_key(|arrival| arrival.at);
@@ -203,18 +202,18 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         let shared = Arc::clone(&shared);
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let shared = Arc::clone(&shared);
-            // A task of its own: a client that gives up does not call back what is on its way to the server.
+            // A separate task: when a client gives up, its request still reaches the server.
             let answered = tokio::spawn(shared.answer(request.map(Body::new)));
             async move { answered.await.map_err(io::Error::other)? }
         });
-        // A connection that was cut ends with an error; that is its purpose.
+        // A cut connection ends with an error on purpose.
         tokio::spawn(
             async move { http1::Builder::new().serve_connection(TokioIo::new(stream), service).await.is_ok() },
         );
     }
 }
 
-/// Ends the connection without (the rest of) an answer.
+/// Ends the connection without an answer, or within one.
 fn cut<T>() -> io::Result<T> {
     Err(io::Error::new(io::ErrorKind::ConnectionAborted, "cut by plan"))
 }
@@ -263,7 +262,7 @@ impl Shared {
         answered
     }
 
-    /// What befalls the next call, its dice, and the share of its items to leave.
+    /// Returns the fault of the next call, its random numbers, and the share of its items to leave unprocessed.
     fn draw(&self, operation: &str) -> (Fault, fastrand::Rng, f64) {
         let plan = self.plan.lock().unwrap();
         let nothing = (Fault::None, fastrand::Rng::with_seed(0), 0.0);
@@ -280,7 +279,7 @@ impl Shared {
         (fault, dice, unprocessed)
     }
 
-    /// A call whose request is in memory.
+    /// Handles a call whose request is in memory.
     async fn answer_whole(
         self: &Arc<Self>,
         call: Call,
@@ -298,7 +297,7 @@ impl Shared {
             Fault::CutRequest => {
                 self.count(|counters| counters.cut_request += 1);
                 let part = call.body.slice(..dice.usize(..call.body.len().max(1)));
-                // The server waits for the rest until the connection goes; what it does of it is its affair.
+                // The server waits for the rest until the connection closes.
                 drop(self.send(call.request(cut_stream(Body::from(part), u64::MAX))).await);
                 return cut();
             }
@@ -308,7 +307,7 @@ impl Shared {
                 if twice {
                     self.forward_whole(&call, Vec::new()).await?;
                 }
-                // This call will count as answered too.
+                // This call counts as answered too.
                 let later = self.answered.load(Ordering::SeqCst) + 1 + LATER_CALLS;
                 self.late.spawn(Arc::clone(self).deliver_late(call, ms, later));
                 return cut();
@@ -320,7 +319,7 @@ impl Shared {
         self.maybe_cut(response, fault, dice).await
     }
 
-    /// A call whose request passes as it comes.
+    /// Handles a call whose request passes as a stream.
     async fn answer_stream(
         &self,
         request: Request<Body>,
@@ -333,7 +332,7 @@ impl Shared {
         match fault {
             Fault::Throttle => return Ok(self.throttled(&call, dice)),
             Fault::Error { status } => return Ok(self.failed(&call, status)),
-            // What cannot be kept cannot be delivered late.
+            // A request that is not buffered cannot be delivered late.
             Fault::CutBefore | Fault::Replay { .. } => {
                 self.count(|counters| counters.cut_before += 1);
                 return cut();
@@ -355,7 +354,7 @@ impl Shared {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
-    /// Sends a call on, without the items marked in `left`. `None`: nothing is left to send.
+    /// Forwards a call without the items marked in `left`. Returns none if no items remain.
     async fn forward_whole(&self, call: &Call, left: Vec<bool>) -> io::Result<Option<Response<Body>>> {
         if !call.is_batch {
             return self.send(call.request(Body::from(call.body.clone()))).await.map(Some);
@@ -397,7 +396,7 @@ impl Shared {
     ) -> io::Result<Response<Body>> {
         match fault {
             Fault::CutAfter => {
-                // The server has finished when its whole answer is there.
+                // The server has finished when its whole answer has arrived.
                 let mut body = response.into_body().into_data_stream();
                 while body.next().await.is_some() {}
                 self.count(|counters| counters.cut_after += 1);
@@ -455,7 +454,7 @@ impl Shared {
     }
 }
 
-/// A request that can be sent again.
+/// A request that can be repeated.
 struct Call {
     parts: http::request::Parts,
     body: Bytes,
@@ -468,7 +467,7 @@ impl Call {
     fn request(&self, body: Body) -> Request<Body> {
         let mut parts = self.parts.clone();
         parts.headers.remove(header::CONNECTION);
-        // A whole body has the length that it has; a streamed one that which the client announced.
+        // A buffered body has its own length, and a streamed one the length that the client announced.
         if let Some(length) =
             body.size_hint().exact().filter(|_| !self.parts.headers.contains_key(header::TRANSFER_ENCODING))
         {
@@ -478,7 +477,7 @@ impl Call {
     }
 }
 
-/// The first `after` bytes of a body (or all there is), then a closed connection.
+/// Returns a body with at most the first `after` bytes, after which the connection closes.
 fn cut_stream(body: Body, after: u64) -> Body {
     let mut left = after;
     let bytes = body.into_data_stream().map(move |bytes| {

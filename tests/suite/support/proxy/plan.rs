@@ -1,13 +1,13 @@
-//! A seeded plan of faults. It prints as one line, and that line read back gives the same faults.
+//! A seeded plan of faults. It prints as one line, and parsing that line gives the same faults.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How often each fault befalls a call. Rates are shares of the calls (or, for `unprocessed`, of the items), from 0 to
-/// 1; those of the faults that exclude one another may add up to 1 at most.
+/// The rate of each fault. Rates are shares of the calls (for `unprocessed`: of the items), from 0 to 1. The rates of
+/// faults that exclude one another add up to at most 1.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Plan {
-    /// Where the dice start: the n-th call of a plan meets the same fault in each run.
+    /// Seed of the random numbers: the n-th call of a plan has the same fault in each run.
     pub seed: u64,
     /// Items of a BatchWriteItem that are left unprocessed; the others are written.
     pub unprocessed: f64,
@@ -29,17 +29,17 @@ pub struct Plan {
     pub cut_after: f64,
     /// The connection is closed in the middle of the answer's body.
     pub cut_body: f64,
-    /// The connection is closed, and the request reaches the server (once more, or for the first time) 1 to `replay_ms`
-    /// milliseconds later, after calls that came later have been answered.
+    /// The connection is closed, and the request reaches the server (again, or for the first time) 1 to `replay_ms`
+    /// milliseconds later, after later calls have been answered.
     pub replay: f64,
     pub replay_ms: u64,
-    /// Only these operations: DynamoDB's names, for S3 the HTTP method. All, if there are none.
+    /// The operations with faults: names of DynamoDB, or HTTP methods for S3. Empty means all operations.
     pub only: Vec<String>,
-    /// At most so many calls meet a fault. All that the dice choose, if unset.
+    /// Largest number of calls with a fault; no limit if unset.
     pub limit: Option<u64>,
 }
 
-/// What befalls one call.
+/// The fault of one call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Fault {
     None,
@@ -47,7 +47,7 @@ pub enum Fault {
     Error {
         status: u16,
     },
-    /// Forwarded after so many milliseconds.
+    /// Forwarded after this number of milliseconds.
     Late {
         ms: u64,
         is_hold: bool,
@@ -56,7 +56,7 @@ pub enum Fault {
     CutRequest,
     CutAfter,
     CutBody,
-    /// Delivered so many milliseconds after the cut; if `twice`, at once as well.
+    /// Delivered this number of milliseconds after the cut; with `twice`, also at once.
     Replay {
         ms: u64,
         twice: bool,
@@ -69,7 +69,7 @@ impl Plan {
         Self::default()
     }
 
-    /// What issue B asks of a writer: 20 % of the items unprocessed, 10 % of the calls throttled, cut, failed or late.
+    /// A hard test of a writer: 20 % of the items unprocessed, 10 % of the calls throttled, cut, failed or late.
     pub fn rough(seed: u64) -> Self {
         Self {
             seed,
@@ -88,18 +88,18 @@ impl Plan {
         }
     }
 
-    /// Whether the plan has to do with calls of that operation.
+    /// Whether calls of that operation can have faults.
     pub fn concerns(&self, operation: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == operation)
     }
 
-    /// The dice of the n-th call.
+    /// Returns the random numbers of the n-th call.
     pub fn dice(&self, call: u64) -> fastrand::Rng {
-        // An odd multiplier keeps the calls of one seed apart, and the seeds.
+        // An odd multiplier gives different random numbers to different calls and seeds.
         fastrand::Rng::with_seed(self.seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(call))
     }
 
-    /// What befalls a call with these dice.
+    /// Returns the fault of a call with these random numbers.
     pub fn decide(&self, dice: &mut fastrand::Rng) -> Fault {
         let mut drawn = dice.f64();
         let mut falls = |rate: f64| {
@@ -131,7 +131,7 @@ impl Plan {
     }
 }
 
-/// Names every number of a plan once, for printing and reading alike.
+/// Lists every number of a plan with its name, for printing and parsing.
 macro_rules! for_each_number {
     ($plan:expr, $with:ident) => {
         $with!(
@@ -195,7 +195,7 @@ impl Plan {
                     "only" => $plan.only = value.split(',').map(str::to_owned).collect(),
                     "limit" => $plan.limit = Some(number(name, value)?),
                     $(stringify!($number) => $plan.$number = number(name, value)?,)*
-                    _ => return Err(format!("a plan knows nothing of {name:?}")),
+                    _ => return Err(format!("unknown name in a plan of faults: {name:?}")),
                 }
             };
         }
