@@ -1,15 +1,15 @@
-//! How fast an S3 object is read where each connection brings 80 MB/s: by one GET, as sources are read,
-//! and so by one who is busy with the bytes on the same core.
+//! The speed of reading an S3 object when each connection brings 80 MB/s: with one GET, as sources are read, and as
+//! sources are read by a reader that processes the bytes on the same core.
 //!
-//! `cargo bench --bench ahead` takes about 20 seconds; `-- GB` makes the object so large. The server is a thread of its own, so
-//! that the CPU time is that of the reader alone.
+//! `cargo bench --bench ahead` takes about 20 seconds; `-- GB` sets the size of the object. The server has its own
+//! thread, so the CPU time is that of the reader alone.
 
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::cast_precision_loss,
-    reason = "a run that panics has failed as it should, and rates are for people"
+    reason = "a bench may panic to fail, and rates are for display"
 )]
 
 use std::fs;
@@ -27,16 +27,17 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
 use tokio::time::{self, Instant};
 
-/// What S3 gives a connection: "85–90 MB/s" (S3 User Guide, "Performance design patterns"), seen from a Lambda function.
+/// Speed of a connection to S3: "85–90 MB/s" (S3 User Guide, "Performance design patterns"), seen from a Lambda
+/// function.
 const BYTES_A_SECOND: f64 = 80e6;
-/// Time to the first byte of an answer: some tens of milliseconds within a region.
+/// Time to the first byte of an answer: tens of milliseconds within a region.
 const FIRST_BYTE: Duration = Duration::from_millis(30);
-/// What one core surveys of CSV (`benches/README.md`).
+/// Speed of the survey of CSV on one core (`benches/README.md`).
 const PARSED_A_SECOND: f64 = 200e6;
-/// Bytes that are sent at once: 2 ms of a connection.
+/// Bytes that are sent at once: 2 ms of a connection's speed.
 const SENT_BYTES: usize = 160_000;
 
-/// Answers what is asked on a connection, one after the other.
+/// Answers the requests of a connection, one after another.
 async fn serve(mut stream: TcpStream, size: u64) -> Option<()> {
     let zeros = vec![b'0'; SENT_BYTES];
     let mut seen = Vec::new();
@@ -70,13 +71,13 @@ async fn send(stream: &mut TcpStream, length: u64, bytes: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// `5-9`.
+/// Parses a range such as `5-9`.
 fn parse_range(text: &str) -> Option<Range<u64>> {
     let (first, last) = text.trim().split_once('-')?;
     Some(first.parse().ok()?..last.parse::<u64>().ok()? + 1)
 }
 
-/// A server of one object; its address.
+/// Starts a server of one object. Returns its address.
 fn start(size: u64) -> String {
     let (tell, told) = std::sync::mpsc::channel();
     thread::spawn(move || {
@@ -102,7 +103,7 @@ async fn by_one_get(client: &Client) -> u64 {
     taken
 }
 
-/// Reads it as a source, and is busy with every byte for so long.
+/// Reads the object as a source, and spends the given time on every byte.
 async fn as_a_source(client: &Client, seconds_a_byte: f64) -> u64 {
     let source = object::open(client.clone(), "b", "k", None).await.unwrap();
     let mut stream = source.open(0..source.len());
@@ -117,14 +118,14 @@ async fn as_a_source(client: &Client, seconds_a_byte: f64) -> u64 {
     taken
 }
 
-/// Seconds that this thread has used a CPU, and has waited for one, where the system tells.
+/// Returns the seconds that this thread has used a CPU and has waited for one, if the system reports them.
 fn cpu_seconds() -> [f64; 2] {
     let told = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let mut fields = told.split_whitespace().map(|field| field.parse::<f64>().unwrap_or(f64::NAN) / 1e9);
     [(); 2].map(|()| fields.next().unwrap_or(f64::NAN))
 }
 
-/// The largest memory that this process has had, in MiB, where the system tells.
+/// Returns the peak memory of this process in MiB, if the system reports it.
 fn peak_mib() -> Option<u64> {
     let told = fs::read_to_string("/proc/self/status").ok()?;
     let peak = told.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -144,13 +145,13 @@ async fn show(name: &str, size: u64, read: impl Future<Output = u64>) {
 
 fn main() {
     let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person types")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size from the command line")]
     let size = (asked.unwrap_or(1.0) * 1e9) as u64;
     let client = aws::s3_client(&aws::embedded_config(&start(size)));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
     println!("| read | MB/s | s of CPU a GB | s without bytes a GB | peak MiB so far |");
     println!("| --- |{}", " ---: |".repeat(4));
-    let parsed = format!("as sources are, by who takes {:.0} MB/s on the same core", PARSED_A_SECOND / 1e6);
+    let parsed = format!("as sources are read, with a reader of {:.0} MB/s on the same core", PARSED_A_SECOND / 1e6);
     runtime.block_on(async {
         show("by one GET", size, by_one_get(&client)).await;
         show("as sources are", size, as_a_source(&client, 0.0)).await;

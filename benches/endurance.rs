@@ -1,9 +1,9 @@
-//! Objects that outlast many functions: 10 GB of CSV with 20 s for each worker, half as much of JSON (NF-e with two lines each, in
-//! one array on one line), 2 GB behind gzip with 60 s, and the same gzip with so little time that no worker gets any further.
+//! Objects that need many workers: 10 GB of CSV with 20 s for each worker, 5 GB of JSON (NF-e with two lines each, in
+//! one array on one line), 2 GB in gzip with 60 s, and the same gzip with so little time that no worker makes progress.
 //!
-//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` makes the CSV so large, and `-- json GB` runs the JSON alone. The
-//! object is made as it is read and the table keeps nothing, so that neither needs a disk; queue and ledger are as ever, and the
-//! workers are the function's real binary on a Runtime API.
+//! `cargo bench --bench endurance` takes about ten minutes; `-- GB` sets the size of the CSV, and `-- json GB` runs
+//! only the JSON. The object is generated while it is read, and the table stores nothing, so neither needs a disk.
+//! Queue and ledger are the usual ones, and the workers are the function's real binary with a Runtime API.
 
 #![allow(
     missing_docs,
@@ -11,11 +11,11 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a run that panics has failed as it should"
+    reason = "a bench may panic to fail"
 )]
 
 #[path = "../tests/suite/support/mod.rs"]
-#[allow(dead_code, unused_imports, reason = "this bench needs a part of it")]
+#[allow(dead_code, unused_imports, reason = "this bench uses a part of it")]
 mod support;
 
 use std::io::Write as _;
@@ -35,11 +35,11 @@ use support::place::Place;
 use support::rows;
 use support::runtime_api::Function;
 
-/// Every so many rows the key of an earlier one comes again, and every so many a row is bad.
+/// Distance in rows between repetitions of an earlier key, and between bad rows.
 const AGAIN: u64 = 50;
 const BAD: u64 = 1_000;
 
-/// Rows of equal length, any of which can be made on its own.
+/// Rows of equal length. Each can be generated independently.
 struct Rows {
     name: &'static str,
     header: Vec<u8>,
@@ -47,13 +47,13 @@ struct Rows {
     key_at: usize,
     total_at: usize,
     count: u64,
-    /// What the last byte of the last row is.
+    /// The last byte of the last row.
     last: u8,
-    /// Items of a row.
+    /// Number of items in a row.
     items: u64,
 }
 
-/// Digits of the number in a key, and where it stands there.
+/// Number of digits of the number in a key, and its position.
 const DIGITS: usize = 8;
 const NUMBER_AT: usize = 26;
 
@@ -88,7 +88,7 @@ impl Rows {
         Self { name, header, row, key_at, total_at, count, last, items }
     }
 
-    /// Key of a row, and whether it is bad.
+    /// Returns the key of a row, and whether the row is bad.
     const fn of(row: u64) -> (u64, bool) {
         (if row % AGAIN == AGAIN - 1 { row - AGAIN / 2 } else { row }, row % BAD == BAD / 2)
     }
@@ -107,13 +107,13 @@ impl Rows {
         }
     }
 
-    /// Records, distinct keys, superseded records and rejects.
+    /// Returns the numbers of records, distinct keys, superseded records and rejects.
     fn counts(&self) -> [u64; 4] {
         let (mut written, mut rejected) = (0, 0);
         for row in 0..self.count {
             let (key, is_bad) = Self::of(row);
             rejected += u64::from(is_bad);
-            // A key that comes again counts once, unless the first of the two is bad.
+            // A repeated key supersedes one record, unless the first of the two is bad.
             written += u64::from(!is_bad && (key == row || Self::of(key).1));
         }
         [self.count, written, self.count - written - rejected, rejected]
@@ -155,7 +155,7 @@ impl Object for Rows {
     }
 }
 
-/// The same rows behind gzip, in memory.
+/// Returns the same rows in gzip, in memory.
 struct Zipped {
     bytes: Bytes,
 }
@@ -187,8 +187,8 @@ impl Object for Zipped {
     }
 }
 
-/// Runs workers, each with so much time, until the ingestion is over. Gives its report, what the table was sent, the hops and the
-/// most memory of a worker in KiB.
+/// Runs workers with a time limit each until the ingestion is over. Returns its report, the number of puts, the hops,
+/// and the peak memory of a worker in KiB.
 async fn run(object: Arc<dyn Object>, time: Duration) -> (Report, u64, u32, u64) {
     let place = Place::new().await;
     let (queue, puts) = (Arc::new(Queue::default()), Arc::new(AtomicU64::new(0)));
@@ -240,7 +240,7 @@ async fn show(name: &str, object: Arc<dyn Object>, counts: [u64; 4], items: u64,
 async fn main() {
     let asked = std::env::args().skip(1).find_map(|argument| argument.parse::<f64>().ok());
     let gigabytes = asked.unwrap_or(10.0);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size that a person types")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a size from the command line")]
     let bytes = (gigabytes * 1e9) as u64;
     let is_json_alone = std::env::args().any(|argument| argument == "json");
     let json = Rows::json(if is_json_alone { bytes } else { bytes / 2 });

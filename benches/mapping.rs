@@ -1,11 +1,11 @@
-//! What mapping a row costs, by layout: records a second, and allocations a record.
+//! The cost of mapping a row, by layout: records per second, and allocations per record.
 //!
-//! `cargo bench --bench mapping`. The rows are those of the fixtures, decoded from memory again and again; rows that are
-//! rejects are left out. An invoice needs one allocation, for what its layout keeps in `extra`; an id that is a hash, zeros that
-//! are added, and a line's key of several columns cost one more each. (The engine reads invoices from their rows, without making
-//! whole ones: `benches/stages.rs`.)
+//! `cargo bench --bench mapping`. The rows come from the fixtures and are decoded from memory repeatedly, without the
+//! rows that are rejects. An invoice needs one allocation, for the extra columns in `extra`. An id that is a hash,
+//! added zeros, and a line's key of several columns cost one more each. (The engine reads invoices from their rows
+//! without building an `Invoice`: `benches/stages.rs`.)
 
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench that fails by panicking is a bench that fails")]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench may panic to fail")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use notaflux_layout::{ConventionVotes, Detection, Layout, Mapping, Row, Scratch, built_in};
 use notaflux_records::record::FieldsBuf;
 
-/// Rows of each file: few enough that they lie in a cache, so that it is mapping that is measured.
+/// Rows of each file: few enough for a cache, so that the bench measures only the mapping.
 const RECORDS: usize = 1_000;
 
 const UCI: &str = "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n\

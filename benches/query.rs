@@ -1,8 +1,9 @@
-//! The read API over HTTP on loopback, on an embedded table of a million invoices of which one issuer has a fifth.
+//! The read API over HTTP on the loopback address, with an embedded table of a million invoices. One issuer has a fifth
+//! of them.
 //!
-//! `cargo bench --bench query` fills the table, which takes minutes, and keeps it in a folder under `target`, so that a second
-//! run begins with the requests; `-- 100000` takes as many invoices. Each request goes out when the one before it has been
-//! answered, on a connection that stays open.
+//! `cargo bench --bench query` fills the table, which takes minutes, and keeps it in a folder under `target`, so that a
+//! second run begins with the requests; `-- 100000` sets the number of invoices. Each request is sent after the answer
+//! to the previous one, on a connection that stays open.
 
 #![allow(
     missing_docs,
@@ -10,7 +11,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a run that panics has failed as it should"
+    reason = "a bench may panic to fail"
 )]
 
 use std::fs;
@@ -39,27 +40,27 @@ use serde_json::Value;
 const INVOICES: u64 = 1_000_000;
 const TABLE: &str = "invoices";
 const SEED: u64 = 1;
-/// Requests of each kind that are timed, and that are made before.
+/// Number of timed requests of each kind, and of requests before them to warm up.
 const REQUESTS: usize = 400;
 const WARMING: usize = 20;
-/// Which page is called a late one.
+/// Number of the page that counts as a late page.
 const LATE_PAGE: usize = 100;
-/// Total that one invoice in a hundred is above: one in seven has up to a million reais, in equal shares.
+/// Total that one invoice in a hundred exceeds: one in seven has a total up to a million reais, evenly distributed.
 const HIGH_TOTAL: &str = "930000";
-/// In the folder once it is filled.
+/// File in the folder that marks a filled table.
 const FILLED: &str = "filled";
 
 fn options(records: u64) -> GenerateOptions {
     GenerateOptions { records, seed: SEED, ..GenerateOptions::DEFAULT }
 }
 
-/// Beside `release`, in the folder that Cargo builds into.
+/// Returns a folder next to `release`, in Cargo's target folder.
 fn folder(records: u64) -> PathBuf {
     let program = std::env::current_exe().unwrap();
     program.ancestors().nth(3).unwrap().join("bench-query").join(records.to_string())
 }
 
-/// The table in the folder; filled through the engine if it is not yet.
+/// Opens the table in the folder. Fills it with the engine first if needed.
 async fn filled(stack: &Stack, records: u64) -> Table {
     let config = stack.dynamodb_config();
     if !stack.folder().join(FILLED).exists() {
@@ -95,7 +96,7 @@ fn write_file(path: &Path, records: u64) {
     }
 }
 
-/// Serves the API, on threads of its own, and gives where.
+/// Serves the API on separate threads. Returns its address.
 fn serve(table: Table, stack: &Stack) -> String {
     let s3 = aws::s3_reader(&stack.sdk_config());
     let router = notaflux_api::router(Api::new(table, s3, CursorKeys::new(&[7; 32])));
@@ -111,7 +112,7 @@ fn serve(table: Table, stack: &Stack) -> String {
     address
 }
 
-/// What an answer took.
+/// The cost of an answer.
 struct Taken {
     time: Duration,
     read_units: f64,
@@ -141,7 +142,7 @@ impl Browser {
         Taken { time, read_units, bytes: body.len(), body: serde_json::from_slice(&body).unwrap() }
     }
 
-    /// The address of the page that follows so many others.
+    /// Returns the address of the page after this number of pages.
     async fn page(&self, path: &str, before: usize) -> String {
         let mut address = path.to_owned();
         for page in 0..before {
@@ -152,7 +153,7 @@ impl Browser {
         address
     }
 
-    /// Asks for these addresses in turn, and prints a row of what the answers took.
+    /// Requests these addresses in turn, and prints a row with the cost of the answers.
     async fn measure(&self, name: &str, paths: &[String]) {
         let mut paths = paths.iter().cycle();
         for path in paths.by_ref().take(WARMING) {
@@ -166,7 +167,7 @@ impl Browser {
     }
 }
 
-/// A row of the table in Markdown.
+/// Prints a row of the Markdown table.
 fn row(name: &str, taken: &[Taken]) {
     let mut times: Vec<f64> = taken.iter().map(|taken| taken.time.as_secs_f64() * 1e3).collect();
     times.sort_by(f64::total_cmp);
@@ -188,7 +189,7 @@ fn row(name: &str, taken: &[Taken]) {
     );
 }
 
-/// Ids all over the issuer's list.
+/// Returns ids from all over the issuer's list.
 async fn ids(browser: &Browser, list: &str) -> Vec<String> {
     let mut ids = Vec::new();
     for month in (1..=12).flat_map(|month| [format!("2023-{month:02}"), format!("2024-{month:02}")]) {

@@ -1,11 +1,12 @@
-//! What a record costs on its way, stage by stage, beside the least that the stage can cost.
+//! The cost of a record, stage by stage, with a lower limit for each stage.
 //!
-//! `cargo bench --bench stages`. Times are CPU time of this process, user and system, so that what a thread beside it does counts and
-//! what the machine does does not. In each group `limit` is the least: line ends counted by memchr, the decoder alone, bytes made
-//! beforehand and written to a socket. Of `csv`, `ndjson` and `json` `map` contains `split`, and `survey` and `encode` contain
-//! `map`; `encode` writes the bodies of calls. The table is a server in another process that takes everything.
+//! `cargo bench --bench stages`. Times are CPU time of this process, user and system: all threads of the process count,
+//! and other processes do not. In each group `limit` is the lower limit: memchr counts line ends, the decoder runs
+//! alone, or prepared bytes are written to a socket. Of `csv`, `ndjson` and `json` `map` contains `split`, and `survey`
+//! and `encode` contain `map`; `encode` writes the bodies of calls. The table is a server in another process that
+//! accepts everything.
 //!
-//! `count STAGE` runs one stage once, on fewer records, for `tools/instructions.py`, which counts its instructions.
+//! `count STAGE` runs one stage once, with fewer records, for `tools/instructions.py`, which counts its instructions.
 
 #![allow(
     missing_docs,
@@ -15,13 +16,13 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::unchecked_time_subtraction,
-    reason = "a bench that fails by panicking is a bench that fails"
+    reason = "a bench may panic to fail"
 )]
 
 #[path = "pipeline/server.rs"]
 mod server;
 #[path = "pipeline/usage.rs"]
-#[allow(dead_code, reason = "imports alone tell what they took")]
+#[allow(dead_code, reason = "only the imports report their usage")]
 mod usage;
 
 use std::hint::black_box;
@@ -55,17 +56,17 @@ use notaflux_write::{
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
 
-/// Rows of each file: large enough that it does not lie in a cache near the core.
+/// Rows of each file: too many for the caches near the core.
 const RECORDS: u64 = 50_000;
 
-/// Rows where instructions are counted.
+/// Rows for counting instructions.
 const COUNTED_RECORDS: u64 = 5_000;
 
-/// Batches of the sink, and calls of them in flight.
+/// Number of batches, and of calls in flight, for the stage that sends.
 const BATCHES: usize = 200;
 const IN_FLIGHT: usize = 8;
 
-/// CPU time of the process.
+/// Returns the CPU time of the process.
 struct CpuTime;
 
 impl Measurement for CpuTime {
@@ -88,7 +89,7 @@ impl Measurement for CpuTime {
         Duration::ZERO
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a bench: far below 2^52")]
+    #[allow(clippy::cast_precision_loss, reason = "nanoseconds of a bench are far below 2^52")]
     fn to_f64(&self, value: &Duration) -> f64 {
         value.as_nanos() as f64
     }
@@ -100,7 +101,7 @@ impl Measurement for CpuTime {
 
 type Group<'c> = BenchmarkGroup<'c, CpuTime>;
 
-/// A file in memory, and how it is read.
+/// A file in memory, with its format and layout.
 struct File {
     name: &'static str,
     bytes: Vec<u8>,
@@ -130,12 +131,12 @@ fn csv(runtime: &Runtime, records: u64) -> File {
 fn json(name: &'static str, form: JsonForm, shape: Shape, records: u64) -> File {
     let bytes = generated(Generator::json_of(PortalFile::Invoices, form, options(records)));
     let mapping = Mapping::of_json(by_name("portal-invoice").unwrap(), None).unwrap();
-    // The elements of an array begin behind its bracket.
+    // The elements of an array begin after its bracket.
     let data = Position { byte: u64::from(shape != Shape::Lines), line: 1 };
     File { name, mapping, format: Format::Json(shape), data, bytes }
 }
 
-/// Reads the file without a look into its records, and sums up their lengths.
+/// Reads the file without parsing its records, and adds up their lengths.
 async fn split(file: &File) -> u64 {
     let from = usize::try_from(file.data.byte).unwrap();
     let mut reader = RecordReader::new(Cursor::new(&file.bytes[from..]), file.format, file.data, true);
@@ -146,7 +147,7 @@ async fn split(file: &File) -> u64 {
     sum
 }
 
-/// Reads the file and does `with` to each invoice.
+/// Reads the file and calls `with` for each invoice.
 async fn each(file: &File, mut with: impl FnMut(&Record<'_, InvoiceRow<'_>>)) {
     let from = usize::try_from(file.data.byte).unwrap();
     let mut reader = RecordReader::new(Cursor::new(&file.bytes[from..]), file.format, file.data, true);
@@ -161,7 +162,7 @@ async fn each(file: &File, mut with: impl FnMut(&Record<'_, InvoiceRow<'_>>)) {
     }
 }
 
-/// The generated invoices in each format.
+/// Returns the generated invoices in each format.
 fn files(runtime: &Runtime, records: u64) -> [File; 3] {
     let array = Shape::Array { levels: 0, alone: false };
     [
@@ -180,10 +181,10 @@ fn source() -> SourceRef<'static> {
     SourceRef { ingestion: "0123456789abcdef01234567".into(), record: 1 }
 }
 
-/// What is done with a whole file.
+/// A stage over a whole file.
 type Stage = fn(&Runtime, &File);
 
-/// The stages of a record: `map` has `split` in it, and each other one has `map`.
+/// The stages of a record: `map` includes `split`, and each other stage includes `map`.
 const STAGES: [(&str, Stage); 4] = [
     ("split", |runtime, file| {
         black_box(runtime.block_on(split(file)));
@@ -236,7 +237,7 @@ fn stages(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, file: &File) {
     );
 }
 
-/// What `notaflux generate` writes, into memory.
+/// Returns the output of `notaflux generate`, in memory.
 fn generate(criterion: &mut Criterion<CpuTime>, [csv, ndjson]: [&File; 2]) {
     let mut group = criterion.benchmark_group("generate");
     let invoices: fn() -> Generator = || Generator::new(options(RECORDS));
@@ -256,7 +257,7 @@ fn generate(criterion: &mut Criterion<CpuTime>, [csv, ndjson]: [&File; 2]) {
     group.finish();
 }
 
-/// A compressed file, and what is in it.
+/// A compressed file and its content.
 struct Compressed {
     _folder: tempfile::TempDir,
     source: Source,
@@ -292,7 +293,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, zstd::DEFAULT_COMPRESSION_LEVEL).unwrap()
 }
 
-/// Decoders, from a file; the limits are the decoders alone, from memory.
+/// Decoders that read a file. The limits are the decoders alone, from memory.
 fn decompress(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let mut group = criterion.benchmark_group("decompress");
     group.throughput(Throughput::ElementsAndBytes { elements: RECORDS, bytes: csv.bytes.len() as u64 }).sample_size(10);
@@ -315,7 +316,7 @@ fn drain(reader: &mut impl std::io::Read, buffer: &mut [u8]) {
     while reader.read(buffer).unwrap() > 0 {}
 }
 
-/// The table, in a process of its own, until it is dropped.
+/// The table in a separate process, which ends when this value is dropped.
 struct TableServer {
     process: Child,
     endpoint: String,
@@ -339,7 +340,7 @@ impl Drop for TableServer {
     }
 }
 
-/// The items of the first invoices, in batches.
+/// Returns the items of the first invoices, in batches.
 fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     let (schema, source) = (Schema::default(), source());
     let mut builder = BatchBuilder::new(server::TABLE, u64::MAX);
@@ -355,8 +356,8 @@ fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     batches
 }
 
-/// A call with items that are there already, in our body or the SDK's maps: signed, sent and its answer read; the SDK writes its
-/// body besides. `limit` sends the same bytes over a socket without a signature.
+/// A call with prepared items, as our body or as the SDK's maps: it is signed and sent, and its answer is read. The SDK
+/// also writes the body. `limit` sends the same bytes over a socket without a signature.
 fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     let server = TableServer::start();
     let config = aws::embedded_config(&server.endpoint);
@@ -408,7 +409,7 @@ fn all<T>(batch: &Batch<T>) -> Vec<usize> {
     (0..batch.len()).collect()
 }
 
-/// One request, and its answer to the end.
+/// Sends one request and reads its whole answer.
 fn send(socket: &mut TcpStream, body: &[u8]) {
     let head = format!(
         "POST / HTTP/1.1\r\nhost: table\r\nx-amz-target: DynamoDB_20120810.BatchWriteItem\r\ncontent-length: {}\r\n\r\n",
@@ -423,7 +424,7 @@ fn send(socket: &mut TcpStream, body: &[u8]) {
     }
 }
 
-/// The items of each call, as JSON.
+/// Returns the items of each call as JSON.
 fn items(bodies: &[Bytes]) -> Vec<Vec<serde_json::Value>> {
     let items = |body: &Bytes| {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
@@ -461,7 +462,7 @@ fn attribute(value: &serde_json::Value) -> AttributeValue {
     }
 }
 
-/// Runs one stage: what is counted is what happens within [`counted`].
+/// Runs one stage. Only the instructions within [`counted`] are counted.
 fn count(runtime: &Runtime, stage: &str) {
     let (group, name) = stage.split_once('/').unwrap();
     let files = files(runtime, COUNTED_RECORDS);

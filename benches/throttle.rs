@@ -1,8 +1,9 @@
-//! What a writer gets out of a table over HTTP: of one that allows so many write units a second and throttles the rest, and
-//! of one that takes everything but what it leaves at random. Nobody tells the writer which.
+//! The throughput of a writer over HTTP: with a table that allows a number of write units per second and throttles the
+//! rest, and with a table that leaves random items unprocessed. The writer does not know which table it has.
 //!
-//! `cargo bench --bench throttle` measures each table for 40 s after 5 s of starting up; `-- SECONDS` for as long as that.
-//! The table answers in another thread, after 10 ms, from a bucket of one second of its limit that is full at first.
+//! `cargo bench --bench throttle` measures each table for 40 s after 5 s of warm-up; `-- SECONDS` sets another time.
+//! The table answers in another thread, after 10 ms. It has a token bucket for one second of its limit, which is full
+//! at first.
 
 #![allow(
     missing_docs,
@@ -10,7 +11,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::cast_precision_loss,
-    reason = "a run that panics has failed as it should"
+    reason = "a bench may panic to fail"
 )]
 
 use std::collections::HashMap;
@@ -40,12 +41,12 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 const NAME: &str = "invoices";
-/// Invoices that are put again and again.
+/// Number of invoices, which are put repeatedly.
 const RECORDS: u64 = 5_000;
 const CALLS_IN_FLIGHT: usize = 32;
 const LATENCY: Duration = Duration::from_millis(10);
 const STARTING: Duration = Duration::from_secs(5);
-/// Write units a second that a table takes, and the share of the items that it leaves whatever the load.
+/// Write units per second that a table accepts, and the share of items that it leaves unprocessed at any load.
 const TABLES: [(Option<f64>, f64); 6] = [
     (Some(1_000.0), 0.0),
     (Some(4_000.0), 0.0),
@@ -55,10 +56,10 @@ const TABLES: [(Option<f64>, f64); 6] = [
     (None, 0.3),
 ];
 
-/// Invoices as they go over the wire.
+/// Encoded invoices.
 struct Items {
     json: Vec<u8>,
-    /// Where each starts, and what it is.
+    /// The start of each item, and its kind.
     parts: Vec<(usize, Encoded)>,
     /// Write units by partition key.
     units: HashMap<String, u32>,
@@ -91,7 +92,7 @@ impl Items {
         all
     }
 
-    /// Batches without end.
+    /// Returns an endless stream of batches.
     fn batches(&self) -> impl Iterator<Item = Batch<()>> {
         let mut parts = self.parts.iter().cycle();
         std::iter::repeat_with(move || {
@@ -114,7 +115,7 @@ impl Items {
     }
 }
 
-/// A table that keeps nothing.
+/// A table that stores nothing.
 struct Fake {
     units: HashMap<String, u32>,
     bucket: Mutex<Bucket>,
@@ -129,7 +130,7 @@ struct Bucket {
     random: fastrand::Rng,
 }
 
-/// What became of a call.
+/// The result of a call.
 struct Call {
     at: Instant,
     items: usize,
@@ -159,7 +160,7 @@ struct PutItem<'a> {
 }
 
 impl Bucket {
-    /// Whether an item of `units` is taken.
+    /// Whether an item of `units` is accepted.
     fn take(&mut self, units: f64) -> bool {
         if self.random.f64() < self.left_share {
             return false;
@@ -177,7 +178,7 @@ impl Bucket {
 }
 
 impl Fake {
-    /// Serves in a thread of its own. Gives where.
+    /// Serves in a separate thread. Returns its address.
     fn start(items: &Items, (limit, left_share): (Option<f64>, f64)) -> (Arc<Self>, String) {
         let (level, filled_at, random) = (limit.unwrap_or_default(), Instant::now(), fastrand::Rng::with_seed(1));
         let bucket = Bucket { limit, level, filled_at, left_share, random };
@@ -202,7 +203,7 @@ impl Fake {
         f64::from(self.units.get(key).copied().unwrap())
     }
 
-    /// Takes what fits, in order, and gives what does not.
+    /// Accepts the items that fit, in order, and returns the others.
     fn put(&self, body: &[u8]) -> Response {
         let mut request: Request<'_> = serde_json::from_slice(body).unwrap();
         let mut puts = request.request_items.remove(NAME).unwrap();
@@ -233,7 +234,7 @@ impl Fake {
         (status, [(header::CONTENT_TYPE, "application/x-amz-json-1.0")], answer).into_response()
     }
 
-    /// Prints a line of the table: what arrived from `from` to `to`.
+    /// Prints a line of the table: the writes that arrived from `from` to `to`.
     fn print(&self, (limit, left_share): (Option<f64>, f64), from: Instant, to: Instant) {
         let calls = self.calls.lock().unwrap();
         let within: Vec<&Call> = calls.iter().filter(|call| (from..to).contains(&call.at)).collect();

@@ -1,4 +1,4 @@
-//! The engine, put together as the ingest function does.
+//! The engine, composed like in the ingest function.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use notaflux_write::Wire;
 use super::server::TABLE;
 use super::usage::{self, Usage};
 
-/// CPU time when the survey was last heard of, and when the write pass first was.
+/// CPU time at the last progress event of the survey, and at the first one of the write pass.
 #[derive(Default)]
 struct Seen {
     survey: Option<Duration>,
@@ -28,7 +28,7 @@ pub async fn ingest(endpoint: &str, key: &str) {
     let settings = Settings { force: true, ..Settings::default() };
     let seen = Arc::new(Mutex::new(Seen::default()));
     let watched = Arc::clone(&seen);
-    let engine = Engine::new(table, Wire::new(&config), store, settings).observed(Arc::new(move |told| {
+    let engine = Engine::new(table, Wire::new(&config), store, settings).with_observer(Arc::new(move |told| {
         let mut seen = watched.lock().unwrap();
         match told {
             ProgressEvent::Progress { phase: "survey", .. } => seen.survey = Some(usage::cpu()),
@@ -43,7 +43,7 @@ pub async fn ingest(endpoint: &str, key: &str) {
     let report = outcome.report;
     assert_eq!(report.state, IngestionState::Completed, "{:?}", report.cause);
     let (end, seen) = (usage::cpu(), seen.lock().unwrap());
-    // The survey is told of every MiB: what it takes behind the last one counts for the merge, some hundredths of it.
+    // The survey reports each MiB. Its time after the last report counts for the merge, a few percent of it.
     let (survey, write) = (seen.survey.unwrap_or(begun), seen.write.unwrap_or(end));
     let parts = [("survey_cpu_s", survey - begun), ("merge_cpu_s", write - survey), ("write_cpu_s", end - write)];
     usage.tell(report.records_read, report.bytes_decoded, &parts);

@@ -1,6 +1,6 @@
-//! The least that can be done: fields found by memchr, items written by hand into the body, a signature whose key is made once, and a
-//! socket of its own without an HTTP client. It checks nothing, escapes nothing but what it must, and waits for each answer: what it
-//! takes is a limit and no program that one could use.
+//! A lower limit of the cost: memchr finds the fields, hand-written code writes the items into the body, the key of the
+//! signature is made once, and a plain socket replaces the HTTP client. It checks nothing, escapes only what it must,
+//! and waits for each answer. It is a limit to compare with, not a usable program.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::TcpStream;
@@ -16,7 +16,7 @@ use super::usage::Usage;
 
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Bytes that SHA-256 takes at once.
+/// Block size of SHA-256 in bytes.
 const HASH_BLOCK_BYTES: usize = 64;
 
 pub fn import(endpoint: &str, key: &str) {
@@ -30,7 +30,7 @@ pub fn import(endpoint: &str, key: &str) {
     usage.tell(records, bytes, &[]);
 }
 
-/// The body of the object: one request, to its end.
+/// Reads the whole body of the object with one request.
 fn get(host: &str, key: &str) -> impl Read {
     let mut socket = TcpStream::connect(host).unwrap();
     write!(socket, "GET /{UPLOADS_BUCKET}/{key} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
@@ -43,7 +43,7 @@ fn get(host: &str, key: &str) -> impl Read {
     answer
 }
 
-/// Puts every row. Gives decoded bytes and records.
+/// Puts every row. Returns the numbers of decoded bytes and of records.
 fn put_all(mut source: impl Read, host: &str, name: &str) -> (u64, u64) {
     let is_csv = name.rsplit_once('.').is_some_and(|(_, kind)| kind == "csv");
     let mut table = TableSocket::connect(host, is_csv);
@@ -54,7 +54,7 @@ fn put_all(mut source: impl Read, host: &str, name: &str) -> (u64, u64) {
         bytes += read as u64;
         filled += read;
         let mut start = 0;
-        // A line break within quotes ends no row: the rows of the Portal end in `"\r\n`, those of JSON in `}\n`.
+        // A line break within quotes does not end a row: rows of the Portal end with `"\r\n`, those of JSON with `}\n`.
         while let Some(end) = row_end(&buffer[start..filled], is_csv) {
             if !std::mem::take(&mut is_header) {
                 let row = &buffer[start..start + end];
@@ -103,7 +103,7 @@ fn split_json<'r>(row: &'r [u8], columns: &mut [&'r [u8]; COLUMNS]) {
     }
 }
 
-/// A connection to the table, and the call in the making.
+/// A connection to the table, and the call that is being built.
 struct TableSocket {
     socket: BufReader<TcpStream>,
     host: String,
@@ -111,7 +111,7 @@ struct TableSocket {
     head: Vec<u8>,
     text: String,
     puts: usize,
-    /// What the Portal writes.
+    /// Puts the Portal's rows.
     is_latin: bool,
     signing_key: [u8; 32],
     day: String,
@@ -216,7 +216,7 @@ impl TableSocket {
         assert!(self.head.starts_with(br#"{"UnprocessedItems":{}"#));
     }
 
-    /// The head of the request, with its signature.
+    /// Returns the head of the request, with its signature.
     fn sign(&mut self) {
         let (host, day, time) = (&self.host, &self.day, now().1);
         let (target, names) = ("DynamoDB_20120810.BatchWriteItem", "host;x-amz-date;x-amz-target");
@@ -250,14 +250,14 @@ fn parts(out: &mut Vec<u8>, name: &str, parts: &[&str]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(br#"":{"S":""#);
     for part in parts {
-        // What would have to be escaped is left out: the file's doubled quotes and line breaks, which are rare.
+        // Characters that need an escape are left out: doubled quotes and line breaks, which are rare in the file.
         let end = memchr::memchr3(b'"', b'\n', b'\r', part.as_bytes()).unwrap_or(part.len());
         out.extend_from_slice(&part.as_bytes()[..end]);
     }
     out.extend_from_slice(br#""},"#);
 }
 
-/// HMAC-SHA-256 with a key of one block at most (RFC 2104).
+/// Computes HMAC-SHA-256 with a key of at most one block (RFC 2104).
 fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     let mut block = [0; HASH_BLOCK_BYTES];
     block[..key.len()].copy_from_slice(key);
@@ -278,7 +278,7 @@ fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// Day and time as the signature has them.
+/// Returns day and time in the format of the signature.
 fn now() -> (String, String) {
     let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap();
     (now.strftime("%Y%m%d").to_string(), now.strftime("%Y%m%dT%H%M%SZ").to_string())

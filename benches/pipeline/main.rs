@@ -1,15 +1,15 @@
-//! Whole imports, each a process of its own, so that its CPU time and memory can be taken: this engine, the design that one would
-//! write first, and the least that can be done.
+//! Whole imports. Each is a separate process, to measure its CPU time and memory: this engine, a straightforward
+//! design, and a lower limit.
 //!
 //! | arguments | what runs |
 //! | --- | --- |
-//! | `serve FOLDER` | S3 with the files of the folder in one bucket, and a table that takes every put and keeps none; tells where it is |
+//! | `serve FOLDER` | S3 with the files of the folder in one bucket, and a table that accepts every put and stores none; prints its address |
 //! | `ingest ENDPOINT KEY` | the engine as the ingest function runs it: survey, merge, write pass |
-//! | `naive ENDPOINT KEY` | csv-async or `serde_json` rows into structs, the SDK's `batch_write_item` as it comes, one pass |
-//! | `floor ENDPOINT KEY` | memchr, items written by hand, signed by hand, one socket after the other, one pass |
+//! | `naive ENDPOINT KEY` | csv-async or `serde_json` rows into structs, the SDK's `batch_write_item`, one pass |
+//! | `floor ENDPOINT KEY` | memchr, items written by hand, signed by hand, one socket at a time, one pass |
 //!
-//! `benches/report` runs them in turns and makes the tables. Each prints one line of JSON with CPU seconds (user and system) and
-//! peak memory as the kernel counts them.
+//! `benches/report` runs them in turn and writes the tables. Each prints one line of JSON with CPU seconds (user and
+//! system) and peak memory, according to the kernel.
 
 #![allow(
     missing_docs,
@@ -19,7 +19,7 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::unchecked_time_subtraction,
-    reason = "a bench that fails by panicking is a bench that fails"
+    reason = "a bench may panic to fail"
 )]
 
 mod engine;
@@ -29,11 +29,11 @@ mod rows;
 mod server;
 mod usage;
 
-/// Puts in one call, as many as `BatchWriteItem` takes.
+/// Puts in one call, the limit of `BatchWriteItem`.
 const PUTS: usize = 25;
 
 fn main() {
-    // Cargo hands over `--bench`.
+    // Cargo adds the argument `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
@@ -45,7 +45,7 @@ fn main() {
     }
 }
 
-/// Runs as the function and the command line do.
+/// Runs a future on the same runtime as the function and the command line.
 fn on_one_thread(run: impl Future<Output = ()>) {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(run);
 }

@@ -1,5 +1,6 @@
-//! The design that one would write first, and write well: rows into structs, items as the SDK's maps, its `batch_write_item` with
-//! 16 calls in flight, and what was left over sent again. One pass: of a key that comes twice, either may stay.
+//! A straightforward and careful design: rows become structs, items are the SDK's maps, 16 calls of its
+//! `batch_write_item` are in flight, and unprocessed items are retried. It has one pass: if a key occurs twice, either
+//! item may stay.
 
 use std::collections::{HashMap, HashSet};
 use std::pin::Pin;
@@ -18,10 +19,10 @@ use super::rows::{COLUMNS, Columns, EXTRA, ISSUER, RECIPIENT, TEXTS};
 use super::server::TABLE;
 use super::usage::Usage;
 
-/// Calls in flight.
+/// Number of calls in flight.
 const IN_FLIGHT: usize = 16;
 
-/// Room between the decoder and the parser.
+/// Size of the buffer between the decoder and the parser.
 const BUFFER_BYTES: usize = 128 * 1024;
 
 #[derive(Debug, Deserialize)]
@@ -146,7 +147,7 @@ pub async fn import(endpoint: &str, key: &str) {
         _ => panic!("{key}: csv or ndjson"),
     };
     let calls = rows.chunks(PUTS).map(|rows| {
-        // A call may not have a key twice.
+        // A call must not contain a key twice.
         let mut seen = HashSet::new();
         let puts = rows.iter().filter(|row| seen.insert(row.key.as_str())).map(Row::put).collect();
         let (table, records) = (table.clone(), rows.len() as u64);
@@ -171,7 +172,7 @@ async fn write(table: &aws_sdk_dynamodb::Client, puts: Vec<WriteRequest>) {
     }
 }
 
-/// The Portal writes windows-1252, which structs of text cannot take: with the decoder that one would put before them.
+/// The Portal writes windows-1252, but structs of text need UTF-8, so a decoder comes before them.
 fn csv_rows(bytes: Bytes) -> impl Stream<Item = Row> {
     let decoded = ReaderStream::with_capacity(bytes, BUFFER_BYTES)
         .map_ok(|chunk| axum::body::Bytes::from(encoding_rs::mem::decode_latin1(&chunk).into_owned()));

@@ -1,27 +1,27 @@
-//! The columns of the Portal's invoices as both plain designs use them, and the attributes that they make of them: the same that
-//! the engine writes, without its checks.
+//! The columns of the Portal's invoices for both simple designs, and the attributes that they write: those of the
+//! engine, without its checks.
 
-/// A row of the Portal's invoices, each value as it stands there.
+/// A row of the Portal's invoices with unchanged values.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Columns<'r>(pub [&'r str; COLUMNS]);
 
 /// Columns of the Portal's invoices.
 pub const COLUMNS: usize = 21;
 
-/// Columns that go into the item as they are, under these names.
+/// Columns that go unchanged into the item, with their attribute names.
 pub const TEXTS: [(usize, &str); 4] = [(2, "series"), (3, "number"), (4, "op"), (6, "st_text")];
-/// Those of the issuer.
+/// Columns of the issuer.
 pub const ISSUER: [(usize, &str); 5] = [(8, "doc"), (9, "name"), (10, "ie"), (11, "uf"), (12, "city")];
-/// Those of the recipient.
+/// Columns of the recipient.
 pub const RECIPIENT: [(usize, &str); 3] = [(13, "doc"), (14, "name"), (15, "uf")];
-/// Further columns.
+/// Extra columns.
 pub const EXTRA: [(usize, &str); 4] =
     [(16, "recipient_ie_indicator"), (17, "destination"), (18, "final_consumer"), (19, "buyer_presence")];
 
 /// Number of shards of each index.
 const SHARDS: u8 = 8;
 
-/// What is made of the columns.
+/// The values computed from the columns.
 pub struct Made {
     pub at: String,
     pub status_at: String,
@@ -31,17 +31,17 @@ pub struct Made {
 }
 
 impl Columns<'_> {
-    /// The model's code, which stands before its description.
+    /// Code of the model, the text before its description.
     pub fn model(&self) -> &str {
         self.0[1].split_once(" - ").map_or(self.0[1], |(code, _)| code)
     }
 
-    /// Whole and cents of the total.
+    /// Integer part and cents of the total.
     pub fn total(&self) -> (&str, &str) {
         self.0[20].split_once(',').unwrap_or((self.0[20], "00"))
     }
 
-    /// Any of the shards, by the key.
+    /// Number of the shard, from the key.
     pub fn shard(&self) -> u8 {
         self.0[0].bytes().fold(0_u8, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte)) % SHARDS
     }
@@ -68,7 +68,7 @@ impl Columns<'_> {
     }
 }
 
-/// `07/08/2024 10:49:10` as `2024-08-07T10:49:10`.
+/// Converts `07/08/2024 10:49:10` to `2024-08-07T10:49:10`.
 fn turned(date: &str) -> String {
     let part = |range| date.get(range).unwrap_or_default();
     format!("{}-{}-{}T{}", part(6..10), part(3..5), part(0..2), part(11..19))

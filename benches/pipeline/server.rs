@@ -1,4 +1,5 @@
-//! S3 with a few files, and a table that keeps nothing. All else (the ledger, the work store) is the embedded stack's.
+//! S3 with a few files, and a table that stores nothing. The embedded stack serves the rest (the ledger, the work
+//! store).
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -20,18 +21,18 @@ use notaflux_table::{self as table, Schema};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-/// The table.
+/// Name of the table.
 pub const TABLE: &str = "bench";
 
-/// Largest request.
+/// Size of the largest request in bytes.
 const REQUEST_LIMIT_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bytes of a body handed over at a time.
+/// Bytes of a body that are sent at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
-/// What the table answers to a put of 25 items that asks for it.
+/// The answer to a put of 25 items that asks for the consumed write units.
 const CONSUMED: &str = r#"{"UnprocessedItems":{},"ConsumedCapacity":[{"TableName":"bench","CapacityUnits":100.0}]}"#;
-/// And to one that does not.
+/// The answer to a put that does not ask for them.
 const TAKEN: &str = r#"{"UnprocessedItems":{}}"#;
 
 struct Services {

@@ -1,23 +1,23 @@
-//! What the process has taken, as the kernel counts it.
+//! The resources that the process has used, according to the kernel.
 
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-/// User and system time so far, of all threads.
+/// Returns user and system time of all threads so far.
 pub fn cpu() -> Duration {
     clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
-/// Most memory that was resident. (That of `getrusage` begins with the process that started this one.)
+/// Returns the peak resident memory. (The value of `getrusage` includes the process that started this one.)
 fn peak_kib() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-/// Takes time until it is told.
+/// Measures time from its creation to its report.
 pub struct Usage {
     began: Instant,
     cpu: Duration,
@@ -28,7 +28,7 @@ impl Usage {
         Self { began: Instant::now(), cpu: cpu() }
     }
 
-    /// The line that every import prints, with what else there is to say.
+    /// Prints the line of an import, with additional values.
     pub fn tell(&self, records: u64, bytes: u64, parts: &[(&str, Duration)]) {
         let mut told = json!({
             "records": records,
