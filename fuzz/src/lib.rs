@@ -1,4 +1,4 @@
-//! What the targets share.
+//! Shared code of the fuzz targets.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use notaflux_records::reader::RecordReader;
 use notaflux_records::record::{Content, Format, Position};
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Runs to the end on this thread.
+/// Runs a future to its end on this thread.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(future)
 }
 
-/// The first byte says in what pieces the others come.
+/// Splits the data into pieces: the first byte gives their sizes.
 #[must_use]
 pub fn split(data: &[u8]) -> (usize, &[u8]) {
     match data.split_first() {
@@ -24,7 +24,7 @@ pub fn split(data: &[u8]) -> (usize, &[u8]) {
     }
 }
 
-/// Bytes that come in pieces.
+/// Bytes that arrive in pieces.
 struct Pieces<'a> {
     bytes: &'a [u8],
     piece: usize,
@@ -40,7 +40,7 @@ impl AsyncRead for Pieces<'_> {
     }
 }
 
-/// One record: where it is, and its content.
+/// A record: its position and its content.
 #[derive(Debug, PartialEq)]
 struct Found {
     byte: u64,
@@ -49,7 +49,13 @@ struct Found {
     content: Vec<u8>,
 }
 
-fn read(data: &[u8], format: Format, start: Position, is_beginning: bool, piece: usize) -> (Vec<Found>, Option<ReadError>) {
+fn read(
+    data: &[u8],
+    format: Format,
+    start: Position,
+    is_beginning: bool,
+    piece: usize,
+) -> (Vec<Found>, Option<ReadError>) {
     let bytes = &data[usize::try_from(start.byte).unwrap()..];
     block_on(async {
         let mut reader = RecordReader::new(Pieces { bytes, piece }, format, start, is_beginning);
@@ -76,11 +82,11 @@ fn read(data: &[u8], format: Format, start: Position, is_beginning: bool, piece:
     })
 }
 
-/// Reads the records whole, in pieces, and from one of them on: all must be the same. Gives their contents, unless there was an
-/// error.
+/// Reads the records at once, in pieces, and from one record on. All must be the same. Returns their contents, unless
+/// there was an error.
 ///
 /// # Panics
-/// If they are not.
+/// If the records differ.
 pub fn records(data: &[u8], format: Format, start: Position, piece: usize) -> Option<Vec<Vec<u8>>> {
     let (found, error) = read(data, format, start, true, data.len().max(1));
     let message = error.as_ref().map(ToString::to_string);

@@ -1,17 +1,17 @@
-//! Objects of any bytes: what they are is told, the directory of a zip is read, and every entry is decoded, or all of it is
-//! an error.
+//! Objects of any bytes: the format is detected, the directory of a zip is read, and every entry is decoded, or there
+//! is an error.
 #![no_main]
 
 use std::io::Write as _;
 
 use libfuzzer_sys::fuzz_target;
-use notaflux_records::file;
-use notaflux_records::container::{Contents, open_entry};
-use notaflux_records::source::Source;
 use notaflux_fuzz::block_on;
+use notaflux_records::container::{Contents, open_entry};
+use notaflux_records::file;
+use notaflux_records::source::Source;
 use tokio::io::AsyncReadExt as _;
 
-/// Decoded bytes after which an entry is left: a bomb shall not hold up the others.
+/// Decoded bytes after which the target leaves an entry: a zip bomb must not delay other inputs.
 const DECODED_LIMIT: u64 = 4 * 1024 * 1024;
 
 fuzz_target!(|data: &[u8]| {

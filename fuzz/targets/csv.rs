@@ -1,9 +1,9 @@
-//! CSV of any bytes: positions are exact, and reading on from any record gives the very same later ones.
+//! CSV of any bytes: positions are exact, and resuming at any record gives the same later records.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use notaflux_records::csv::{RECORD_LIMIT_BYTES, read_header};
 use notaflux_fuzz::{block_on, records, split};
+use notaflux_records::csv::{RECORD_LIMIT_BYTES, read_header};
 
 fuzz_target!(|data: &[u8]| {
     let (pieces, data) = split(data);

@@ -1,19 +1,21 @@
-//! Cursors of any text open nothing that was not sealed, and what was sealed opens for its query alone. Parameters of any
-//! query are read or refused.
+//! Cursors of any text: only a sealed cursor opens, and only for its query. Parameters of any query are parsed or
+//! refused.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use notaflux_api::cursor::{CursorKeys, KEY_BYTES, binding};
-use notaflux_api::parameters::{Parameters, amount, from, limit, month, order, status, tax_id, text as of_text, to, uf};
+use notaflux_api::parameters::{
+    Parameters, amount, from, limit, month, order, status, tax_id, text as of_text, to, uf,
+};
 use notaflux_table::keys::SORT_KEY_LIMIT_BYTES;
 
 fuzz_target!(|input: (&str, &str, &str)| {
     let (text, query, sort_key) = input;
-    // No key of the table is longer, and no longer cursor is looked at.
+    // No key of the table is longer, and longer cursors are refused at once.
     let sort_key = &sort_key[..sort_key.floor_char_boundary(SORT_KEY_LIMIT_BYTES)];
     let keys = CursorKeys::new(&[7; KEY_BYTES]);
     let bound = binding(&[query]);
-    assert!(keys.open(text, &bound).is_err(), "nobody has sealed this");
+    assert!(keys.open(text, &bound).is_err(), "this text was not sealed");
     let sealed = keys.seal(sort_key, &bound).unwrap();
     assert_eq!(keys.open(&sealed, &bound).as_deref(), Ok(sort_key));
     assert!(keys.open(&sealed, &binding(&[query, ""])).is_err(), "of another query");

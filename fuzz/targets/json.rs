@@ -1,11 +1,11 @@
-//! JSON of any bytes, in every shape that its beginning may have: elements are the same in pieces of any size and from any
-//! element on, and are what `serde_json` reads where it reads the whole.
+//! JSON of any bytes, in every detected shape: the elements are the same in pieces of any size and from any element on.
+//! If `serde_json` can parse the whole, it gives the same elements.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use notaflux_fuzz::{block_on, records, split};
 use notaflux_records::json::read_json_head;
 use notaflux_records::record::{Format, Shape};
-use notaflux_fuzz::{block_on, records, split};
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {

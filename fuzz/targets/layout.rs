@@ -1,4 +1,5 @@
-//! Layout files of any text: one that can be read can be bound to the columns that it asks for, or says why not, and to JSON.
+//! Layout files of any text: a valid layout binds to the columns that it requires, or gives an error, and binds to
+//! JSON.
 #![no_main]
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Rows of any cells and JSON of any shape, by every built-in layout: each is a record that can be stored, or a reject with a
-//! message. The same bytes twice are the same.
+//! Rows with any cells and JSON of any shape, in every built-in layout: each gives a record that can be stored, or a
+//! reject with a message. The same bytes give the same result twice.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -23,7 +23,7 @@ fuzz_target!(|data: &[u8]| {
             }
         };
         let first = told(&mut scratch);
-        assert_eq!(first, told(&mut scratch), "what an element before has left behind shows");
+        assert_eq!(first, told(&mut scratch), "an earlier element must not change the result");
     } else {
         let header: Vec<String> = layout.requires().map(|names| names[0].clone()).collect();
         let Ok(mapping) = Mapping::new(layout, &header) else { return };
@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-/// What becomes of a row, as text.
+/// Returns the result of a row as text.
 fn store(mapping: &Mapping, row: &Row<'_>) -> String {
     let record = match mapping.map(row) {
         Ok(record) => record,
@@ -44,8 +44,7 @@ fn store(mapping: &Mapping, row: &Row<'_>) -> String {
             return reject.message;
         }
     };
-    let (source, schema, mut out) =
-        (SourceRef { ingestion: "fuzz".into(), record: 1 }, Schema::default(), Vec::new());
+    let (source, schema, mut out) = (SourceRef { ingestion: "fuzz".into(), record: 1 }, Schema::default(), Vec::new());
     let mut lines = Vec::new();
     let invoice = match &record {
         Record::Invoice(invoice) => Some(invoice),
