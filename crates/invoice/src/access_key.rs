@@ -1,6 +1,6 @@
-//! The access key (*chave de acesso*): 44 characters that name a fiscal document.
+//! Access keys (*chave de acesso*): 44 characters that identify a fiscal document.
 //!
-//! | characters | what they say |
+//! | characters | content |
 //! | --- | --- |
 //! | 1–2 | cUF, the IBGE code of the issuer's state |
 //! | 3–6 | AAMM, year and month of issue |
@@ -18,77 +18,77 @@ use arrayvec::ArrayString;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use super::check_digit::{Weights, ends_in_check_digit};
-use super::state;
-use super::tax_id::{TaxId, TaxIdKind};
-use super::text::{all_digits, without_leading_zeros};
+use crate::check_digit::{Weights, ends_in_check_digit};
+use crate::state;
+use crate::tax_id::{TaxId, TaxIdKind};
+use crate::text::{all_digits, without_leading_zeros};
 
-/// Characters of an access key.
-pub const ACCESS_KEY_LENGTH: usize = 44;
+/// Number of characters of an access key.
+const ACCESS_KEY_LENGTH: usize = 44;
 
-/// Fiscal models that have an access key: NF-e, NFC-e, CT-e, MDF-e, CT-e OS, `NFCom`, BP-e, GTV-e, `NF3e`.
+/// Fiscal models with an access key: NF-e, NFC-e, CT-e, MDF-e, CT-e OS, `NFCom`, BP-e, GTV-e, `NF3e`.
 const MODELS: [&str; 9] = ["55", "65", "57", "58", "67", "62", "63", "64", "66"];
 
 const UF: Range<usize> = 0..2;
 const YEAR: Range<usize> = 2..4;
 const MONTH: Range<usize> = 4..6;
 const ISSUER: Range<usize> = 6..20;
-/// Of the issuer's CNPJ, the part that may hold letters; its check digits may not.
+/// The part of the issuer's CNPJ that may have letters. The check digits may not.
 const LETTERS: Range<usize> = 6..18;
 const MODEL: Range<usize> = 20..22;
 const SERIES: Range<usize> = 22..25;
 const NUMBER: Range<usize> = 25..34;
 
-/// A structurally valid access key: its characters, state, month and model are possible. Its check digit need not be
-/// right: see [`AccessKey::check_digit_ok`].
+/// An access key with a valid structure: its characters, state, month and model are possible. Its check digit may be wrong:
+/// see [`AccessKey::check_digit_ok`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessKey(ArrayString<ACCESS_KEY_LENGTH>);
 
-/// Why a text is no access key. Reads as what was expected.
+/// Why a text is not an access key. The message states what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum AccessKeyError {
-    /// Too short or too long.
+    /// The text is too short or too long.
     #[error("expected an access key of 44 characters, not {found}")]
     Length {
-        /// Characters found.
+        /// Number of characters in the text.
         found: usize,
     },
-    /// A character that cannot stand where it stands.
+    /// The character is not allowed at its position.
     #[error("expected an access key with another character {position} (digits; capitals in 7 to 18 only)")]
     Character {
-        /// Its place, from 1.
+        /// Position of the character, from 1.
         position: usize,
     },
-    /// No state has this code.
+    /// The code of the state does not exist.
     #[error("expected an access key that begins with the code of a state")]
     State,
-    /// A month that is not 01 to 12.
+    /// The month is not 01 to 12.
     #[error("expected an access key with a month from 01 to 12 as characters 5 and 6")]
     Month,
-    /// A fiscal model that has no access key.
+    /// The fiscal model has no access key.
     #[error("expected an access key with a model such as 55 or 65 as characters 21 and 22")]
     Model,
 }
 
 impl AccessKey {
-    /// Takes `text` as an access key where its structure is one. The check digit is not looked at.
+    /// Parses `text` as an access key. Does not check the check digit.
     ///
     /// # Errors
-    /// The first thing about it that cannot be.
+    /// The first part of `text` that is not possible.
     pub fn parse(text: &str) -> Result<Self, AccessKeyError> {
-        let stands =
+        let is_allowed =
             |(at, byte): (usize, &u8)| byte.is_ascii_digit() || (LETTERS.contains(&at) && byte.is_ascii_uppercase());
         if text.len() != ACCESS_KEY_LENGTH {
             return Err(Self::wrong_length(text));
         }
-        // Nearly all have no letters, which is seen of all characters at once.
+        // Nearly all keys have digits only, which one pass over all characters shows fast.
         if !all_digits(text.as_bytes())
-            && let Some(at) = text.as_bytes().iter().enumerate().position(|each| !stands(each))
+            && let Some(at) = text.as_bytes().iter().enumerate().position(|each| !is_allowed(each))
         {
             return Err(AccessKeyError::Character { position: at + 1 });
         }
         let key = Self(ArrayString::from(text).map_err(|_| AccessKeyError::Length { found: text.len() })?);
-        if key.uf().is_empty() {
+        if state::letters(key.part(UF)).is_none() {
             return Err(AccessKeyError::State);
         }
         if !("01"..="12").contains(&key.part(MONTH)) {
@@ -109,27 +109,30 @@ impl AccessKey {
         }
     }
 
-    /// The 44 characters.
+    /// Returns the 44 characters.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Letters of the issuer's state, such as `MG`.
+    /// Returns the letters of the issuer's state, such as `MG`.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "`parse` checks the state")]
     pub fn uf(&self) -> &'static str {
-        state::letters(self.part(UF)).unwrap_or_default()
+        state::letters(self.part(UF)).expect("a key has the code of a state")
     }
 
-    /// Year and month of issue, such as `(2019, 11)`.
+    /// Returns year and month of issue, such as `(2019, 11)`.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "`parse` checks year and month")]
     pub fn year_month(&self) -> (u16, u8) {
-        let year = self.part(YEAR).parse::<u16>().unwrap_or_default();
-        (2000 + year, self.part(MONTH).parse().unwrap_or_default())
+        let year = self.part(YEAR).parse::<u16>().expect("the year is two digits");
+        (2000 + year, self.part(MONTH).parse().expect("the month is two digits"))
     }
 
-    /// Whom the key names as issuer: a CPF for series 920–969, a CNPJ for any other.
+    /// Returns the tax id of the issuer: a CPF for series 920–969, a CNPJ for any other.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
     pub fn issuer_tax_id(&self) -> TaxId {
         let issuer = self.part(ISSUER);
         let by_person = ("920"..="969").contains(&self.part(SERIES));
@@ -137,35 +140,36 @@ impl AccessKey {
             Some(cpf) if by_person => (cpf, TaxIdKind::Cpf),
             _ => (issuer, TaxIdKind::Cnpj),
         };
-        TaxId { text: ArrayString::from(text).unwrap_or_default(), kind }
+        TaxId { text: ArrayString::from(text).expect("the tax id fits"), kind }
     }
 
-    /// Fiscal model, such as `55`.
+    /// Returns the fiscal model, such as `55`.
     #[must_use]
     pub fn model(&self) -> &str {
         self.part(MODEL)
     }
 
-    /// Series without leading zeros; `0` where it has none but zeros.
+    /// Returns the series without leading zeros; `0` if it has only zeros.
     #[must_use]
     pub fn series(&self) -> &str {
         without_leading_zeros(self.part(SERIES))
     }
 
-    /// Number without leading zeros.
+    /// Returns the number without leading zeros; `0` if it has only zeros.
     #[must_use]
     pub fn number(&self) -> &str {
         without_leading_zeros(self.part(NUMBER))
     }
 
-    /// Whether the last digit is what the others make it.
+    /// Returns whether the last digit is the check digit of the others.
     #[must_use]
     pub fn check_digit_ok(&self) -> bool {
         ends_in_check_digit(self.as_str().as_bytes(), Weights::UP_TO_9)
     }
 
+    #[expect(clippy::expect_used, reason = "`parse` checks length and characters, which are ASCII")]
     fn part(&self, range: Range<usize>) -> &str {
-        self.as_str().get(range).unwrap_or_default()
+        self.as_str().get(range).expect("a key has all its parts")
     }
 }
 
@@ -177,7 +181,7 @@ impl Serialize for AccessKey {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use super::*;
 
@@ -193,7 +197,7 @@ mod tests {
     ];
 
     #[test]
-    fn valid_keys_are_taken() {
+    fn valid_keys_are_accepted() {
         for text in VALID {
             let key = AccessKey::parse(text).unwrap();
             assert!(key.check_digit_ok(), "{text}");
@@ -203,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_check_digit_is_told_apart_from_a_wrong_structure() {
+    fn a_wrong_check_digit_is_not_a_wrong_structure() {
         for text in [
             "35260712ABC34501DE35550010000001231123456788",
             "52060433009911002506550120000007800267301614",
@@ -214,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn an_impossible_field_rejects_whatever_the_check_digit() {
+    fn an_impossible_part_is_an_error_whatever_the_check_digit() {
         for (text, error) in [
             ("99260733009911002506550010000001231123456787", AccessKeyError::State),
             ("35261333009911002506550010000001231123456788", AccessKeyError::Month),
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_and_length_are_told() {
+    fn wrong_characters_and_lengths_are_errors() {
         let lower = VALID[1].to_lowercase();
         let accented = VALID[0].replace('4', "é");
         for (text, error) in [

@@ -1,4 +1,4 @@
-//! Exact decimals, kept as the text that they are. No floating point anywhere.
+//! Exact decimals, kept as text. Nothing here uses floating point.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -7,19 +7,19 @@ use arrayvec::{ArrayString, ArrayVec};
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use super::text::{all_digits, trimmed};
+use crate::text::{all_digits, trimmed};
 
-/// Most characters of an amount, sign and point included: 38 significant digits are what a `DynamoDB` number holds.
+/// Largest number of characters of an amount: the 38 significant digits of a `DynamoDB` number, a sign and a point.
 pub const DECIMAL_LIMIT: usize = 40;
 
-/// Most digits of an amount: what a `DynamoDB` number holds.
+/// Largest number of digits of an amount: those of a `DynamoDB` number.
 const DIGIT_LIMIT: usize = 38;
 
-/// An exact decimal in its plain form: `-?[0-9]+(\.[0-9]+)?`, with the places that the source has.
+/// An exact decimal in its plain form `-?[0-9]+(\.[0-9]+)?`, with as many decimal places as in the source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal(ArrayString<DECIMAL_LIMIT>);
 
-/// Which mark parts the places from the whole; the other one may group the whole in threes.
+/// Which mark separates the decimal places. The other mark may separate groups of three digits before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecimalConvention {
@@ -33,7 +33,7 @@ impl DecimalConvention {
     /// Every convention.
     pub const ALL: [Self; 2] = [Self::Comma, Self::Point];
 
-    /// The word that layouts and plans use.
+    /// Returns the word that layouts and plans use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl DecimalConvention {
         }
     }
 
-    /// An example, for messages.
+    /// Returns an example for messages.
     #[must_use]
     pub const fn example(self) -> &'static str {
         match self {
@@ -51,7 +51,7 @@ impl DecimalConvention {
         }
     }
 
-    /// The decimal mark and the grouping mark.
+    /// Returns the decimal mark and the grouping mark.
     const fn marks(self) -> (u8, u8) {
         match self {
             Self::Comma => (b',', b'.'),
@@ -60,26 +60,26 @@ impl DecimalConvention {
     }
 }
 
-/// Why a text is no amount. Reads as what was expected.
+/// Why a text is not an amount. The message states what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecimalError {
-    /// No decimal of the convention.
-    #[error("expected a decimal like {}", .0.example())]
+    /// The text is not a decimal of the convention.
+    #[error("expected a decimal such as {}", .0.example())]
     Malformed(DecimalConvention),
-    /// More digits than the table keeps.
+    /// The decimal has more digits than the table can store.
     #[error("expected a decimal of at most {DIGIT_LIMIT} digits")]
     TooLong,
 }
 
 impl Decimal {
-    /// What the plain form is, for messages.
-    pub const EXPECTED: &'static str = "a decimal like 1234.56";
+    /// Describes the plain form in messages.
+    pub const EXPECTED: &'static str = "a decimal such as 1234.56";
 
-    /// Reads `text` by `convention`: sign, whole with or without groups of three, places, exponent (`1,2E+3`). The
-    /// places of the source are kept, zeros included; leading zeros are dropped, and the sign of a zero.
+    /// Parses `text` by `convention`: a sign, digits with or without groups of three, decimal places, an exponent (`1,2E+3`).
+    /// Keeps all decimal places of the source, including zeros. Drops leading zeros and the sign of a zero.
     ///
     /// # Errors
-    /// Anything else about it, groups that are not of three digits among them.
+    /// Any other text, such as one with a group that does not have three digits.
     pub fn parse(text: &str, convention: DecimalConvention) -> Result<Self, DecimalError> {
         let text = trimmed(text).as_bytes();
         let common = common(text, convention.marks().0);
@@ -118,7 +118,7 @@ impl Decimal {
         plain(negative, whole, places.unwrap_or_default(), exponent).ok_or(DecimalError::TooLong)
     }
 
-    /// Takes text that is already in the plain form, as the table holds it.
+    /// Parses text in the plain form, as the table stores it. Returns `None` for any other text.
     #[must_use]
     pub fn from_plain(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('-').unwrap_or(text);
@@ -130,13 +130,13 @@ impl Decimal {
         ArrayString::from(text).ok().map(Self)
     }
 
-    /// The plain form.
+    /// Returns the plain form.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Compares the numbers, exactly: `1.50` and `1.5` are equal here, though not the same text.
+    /// Compares the numbers exactly: `1.50` and `1.5` are equal here, although their texts differ.
     #[must_use]
     pub fn compare(&self, other: &Self) -> Ordering {
         let (one, other) = (Magnitude::of(self), Magnitude::of(other));
@@ -149,7 +149,7 @@ impl Decimal {
     }
 }
 
-/// The digits of a decimal without zeros that say nothing.
+/// The digits of a decimal without leading and trailing zeros.
 struct Magnitude<'d> {
     is_negative: bool,
     whole: &'d str,
@@ -166,7 +166,7 @@ impl<'d> Magnitude<'d> {
         Self { is_negative: digits.len() < text.len() && !is_zero, whole, places }
     }
 
-    /// Compares regardless of the sign. Places compare from the left, so a text that goes on is the larger one.
+    /// Compares without the signs. Decimal places compare from the left, so the longer of two equal beginnings is the larger.
     fn compare(&self, other: &Self) -> Ordering {
         let whole = self.whole.len().cmp(&other.whole.len()).then_with(|| self.whole.cmp(other.whole));
         whole.then_with(|| self.places.cmp(other.places))
@@ -185,7 +185,8 @@ impl Serialize for Decimal {
     }
 }
 
-/// What most amounts are, digits with one mark or none among them, at one look; none where a closer one is needed.
+/// Parses the form of most amounts, digits with at most one decimal mark, in one pass. Returns `None` if the text may have
+/// another form.
 fn common(text: &[u8], decimal_mark: u8) -> Option<Decimal> {
     let is_whole = match text {
         [b'0', second, ..] => *second == decimal_mark,
@@ -210,7 +211,7 @@ fn common(text: &[u8], decimal_mark: u8) -> Option<Decimal> {
     Some(Decimal(plain))
 }
 
-/// The number behind an `E`, in which anything beyond three digits is too much to write out in any case.
+/// Parses the exponent after an `E`. An exponent of more than three digits is always too large.
 fn read_exponent(text: &[u8]) -> Option<i32> {
     let (_, text) = text.split_first()?;
     let (negative, digits) = match text.split_first()? {
@@ -225,8 +226,8 @@ fn read_exponent(text: &[u8]) -> Option<i32> {
     Some(if negative { -size } else { size })
 }
 
-/// Whether `whole` is digits in groups: one to three, then threes. Nobody groups a number that begins with a zero:
-/// `0.125` has places.
+/// Returns whether `whole` has digits in groups: first one to three, then three each. A grouped number does not begin with
+/// zero: in `0.125` the point is the decimal mark.
 fn is_grouped(whole: &[u8], mark: u8) -> bool {
     let mut groups = whole.split(|&byte| byte == mark);
     let may_begin = |first: &[u8]| (1..=3).contains(&first.len()) && first.first() != Some(&b'0') && all_digits(first);
@@ -234,10 +235,10 @@ fn is_grouped(whole: &[u8], mark: u8) -> bool {
     first_stands && groups.all(|group| group.len() == 3 && all_digits(group))
 }
 
-/// Writes the plain form; none where it has too many digits.
+/// Returns the plain form, or `None` if it has too many digits.
 fn plain(negative: bool, whole: &[u8], places: &[u8], exponent: i32) -> Option<Decimal> {
     let mut digits = ArrayVec::<u8, DIGIT_LIMIT>::new();
-    // Zeros before the first other digit count for the point only.
+    // Leading zeros count only for the position of the point.
     let mut seen = 0_i32;
     for &byte in whole.iter().chain(places).filter(|byte| byte.is_ascii_digit()) {
         seen = seen.checked_add(1)?;
@@ -295,7 +296,7 @@ fn push_zeros(text: &mut ArrayString<DECIMAL_LIMIT>, count: i32) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use proptest::prelude::*;
 
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn exponents_are_written_out_exactly() {
+    fn exponents_are_expanded_exactly() {
         for (text, plain) in [
             ("1,2E+3", "1200"),
             ("1,2345E+3", "1234.5"),
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_of_the_convention_is_refused() {
+    fn other_conventions_are_errors() {
         for text in [
             "",
             "-",
@@ -383,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_digits_as_a_number_of_the_table_has() {
+    fn an_amount_has_at_most_38_digits() {
         let digits = "1".repeat(38);
         assert_eq!(Decimal::parse(&digits, Comma).unwrap().as_str(), digits);
         let with_point = format!("-{},{}", "1".repeat(20), "2".repeat(18));
@@ -403,11 +404,11 @@ mod tests {
     #[test]
     fn messages_show_the_convention() {
         let error = Decimal::parse("12,3,4", Comma).unwrap_err();
-        assert_eq!(error.to_string(), "expected a decimal like 1234,56");
+        assert_eq!(error.to_string(), "expected a decimal such as 1234,56");
     }
 
     proptest! {
-        /// Decimals compare as the whole numbers that they are many times as large as, whatever zeros they have.
+        /// Decimals compare like the integers they were made from, whatever zeros they have.
         #[test]
         fn decimals_compare_as_numbers(
             one in -10_i128.pow(12)..10_i128.pow(12), other in -10_i128.pow(12)..10_i128.pow(12), near in -2_i128..=2,
@@ -425,9 +426,9 @@ mod tests {
             prop_assert_eq!(decimal(one, zeros).compare(&decimal(other, 0)), one.cmp(&other));
         }
 
-        /// Writing a number in either convention, grouped or not, and reading it gives the number with its places.
+        /// A number written in either convention, grouped or not, is read with all its decimal places.
         #[test]
-        fn what_was_written_is_read(
+        fn a_written_number_is_read_back(
             negative in any::<bool>(), whole in 1_u128..10_u128.pow(20), places in "[0-9]{0,12}", comma in any::<bool>(),
             grouped in any::<bool>(),
         ) {
@@ -448,7 +449,7 @@ mod tests {
             prop_assert_eq!(Decimal::from_plain(read.as_str()), Some(read));
         }
 
-        /// Moving the point by an exponent and by hand is the same.
+        /// An exponent moves the point by as many digits.
         #[test]
         fn exponents_move_the_point(whole in 1_u64..1_000_000, places in 0_usize..6, exponent in -12_i32..12) {
             let text = format!("{whole:06}");
@@ -463,7 +464,7 @@ mod tests {
         }
 
         #[test]
-        fn at_one_look_it_is_what_it_is_at_a_closer_one(text in "[0-9]{0,3}[,.]?[0-9]{0,39}[,.]?[0-9]{0,2}", comma in any::<bool>()) {
+        fn the_fast_path_agrees_with_the_general_one(text in "[0-9]{0,3}[,.]?[0-9]{0,39}[,.]?[0-9]{0,2}", comma in any::<bool>()) {
             let convention = if comma { Comma } else { Point };
             if let Some(common) = common(text.as_bytes(), convention.marks().0) {
                 prop_assert_eq!(Decimal::parse_any(text.as_bytes(), convention), Ok(common));
@@ -471,7 +472,7 @@ mod tests {
         }
 
         #[test]
-        fn nothing_panics_and_what_is_read_is_plain(text in "[-+0-9.,eE ]{0,50}", comma in any::<bool>()) {
+        fn nothing_panics_and_results_are_plain(text in "[-+0-9.,eE ]{0,50}", comma in any::<bool>()) {
             let convention = if comma { Comma } else { Point };
             if let Ok(read) = Decimal::parse(&text, convention) {
                 prop_assert_eq!(Decimal::from_plain(read.as_str()), Some(read));

@@ -3,20 +3,21 @@
 /// The check digit by remainder: 0 and 1 give 0, any other r gives 11 - r.
 const BY_REMAINDER: [u8; 11] = *b"00987654321";
 
-/// Characters that there are weights for: more than any key or tax id has.
+/// Largest number of characters with weights: no key or tax id is longer.
 const LENGTH_LIMIT: usize = 64;
 
-/// What each character counts, the last one last. Made beforehand: several keys and tax ids of every record are checked.
+/// The weight of each character; the last weight is that of the last character. They are constants because every record has
+/// several keys and tax ids to check.
 #[derive(Debug)]
 pub struct Weights([i16; LENGTH_LIMIT]);
 
 impl Weights {
-    /// Of CNPJ and access keys, from the right: 2 to 9, again and again.
+    /// The weights of CNPJs and access keys, from the right: 2 to 9, repeated.
     pub const UP_TO_9: &Self = &Self::up_to(9);
-    /// Of CPF, from the right: 2 and on, without starting again.
+    /// The weights of CPFs, from the right: 2, 3, 4 and so on, without repetition.
     pub const RISING: &Self = &Self::up_to(i16::MAX);
 
-    #[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+    #[allow(clippy::indexing_slicing, reason = "only constants use it: a wrong index does not compile")]
     const fn up_to(highest: i16) -> Self {
         let mut weights = [2; LENGTH_LIMIT];
         let mut at = LENGTH_LIMIT - 1;
@@ -28,15 +29,15 @@ impl Weights {
     }
 }
 
-/// The check digit, as an ASCII digit, of `text`: digits and capital letters, whose value is their ASCII code less 48; of
-/// [`LENGTH_LIMIT`] of them at most.
+/// Returns the check digit of `text` as an ASCII digit. `text` has digits and capital letters, at most [`LENGTH_LIMIT`]; the
+/// value of each is its ASCII code minus 48.
 pub fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
-    debug_assert!(text.len() <= LENGTH_LIMIT, "there is a weight for each");
+    debug_assert!(text.len() <= LENGTH_LIMIT, "every character has a weight");
     let weights = weights.get(LENGTH_LIMIT.saturating_sub(text.len())..).unwrap_or_default();
     let (eights, rest) = text.as_chunks::<8>();
     let (weights_of_eights, weights_of_rest) = weights.as_chunks::<8>();
     let mut sums = [0; 8];
-    // Eight sums, which are added to at once.
+    // Eight sums, so that the compiler can use vector instructions.
     let mut add = |bytes: &[u8], weights: &[i16]| {
         for ((sum, byte), weight) in sums.iter_mut().zip(bytes).zip(weights) {
             *sum += i16::from(byte.wrapping_sub(b'0')) * weight;
@@ -50,7 +51,7 @@ pub fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
     usize::try_from(sum).ok().and_then(|sum| BY_REMAINDER.get(sum % 11)).copied().unwrap_or(b'0')
 }
 
-/// Whether the last of `text` is the check digit of what stands before it.
+/// Returns whether the last character of `text` is the check digit of the others.
 pub(crate) fn ends_in_check_digit(text: &[u8], weights: &Weights) -> bool {
     text.split_last().is_some_and(|(&last, body)| check_digit(body, weights) == last)
 }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn any_single_wrong_digit_of_a_key_shows() {
+    fn any_single_wrong_digit_of_a_key_is_detected() {
         let key = *b"31191108676370000155550010000070831000062423";
         assert!(ends_in_check_digit(&key, Weights::UP_TO_9));
         for at in 0..key.len() {
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_check_digit() {
+    fn an_empty_text_has_no_check_digit() {
         assert!(!ends_in_check_digit(b"", Weights::UP_TO_9));
     }
 }

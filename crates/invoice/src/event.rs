@@ -1,63 +1,64 @@
-//! An event in the life of an invoice: its authorisation, a correction, its cancellation.
+//! Events of an invoice: its authorization, a correction, its cancellation.
 
 use std::borrow::Cow;
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use crate::time::Timestamp;
 
-/// Most characters of an event's code.
+/// Largest number of characters in the code of an event.
 pub const EVENT_CODE_LIMIT: usize = 16;
 
 /// Codes (`tpEvento`) of the events that cancel an invoice, and their official names.
 pub const CANCELLATIONS: [(&str, &str); 2] = [("110111", "Cancelamento"), ("110112", "Cancelamento por substituição")];
 
-/// One event of an invoice, borrowed from a row that is being ingested (`'a`) or owned (`'static`) when read from the table.
+/// An event of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read from the
+/// table.
 ///
-/// Serialises to the JSON that the API answers with; absent values are absent, never null.
+/// Serialises to the JSON of the API. An absent value has no member; null never occurs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Event<'a> {
     /// Id of its invoice.
     #[serde(skip)]
     pub invoice: Cow<'a, str>,
-    /// When it was.
+    /// Time of the event.
     pub at: Timestamp,
-    /// What it was.
+    /// Kind of the event.
     pub kind: EventKind,
-    /// Official code (`tpEvento`), such as `110111`; of an event without one, `x` and a hash of its text.
+    /// Official code (`tpEvento`), such as `110111`. For an event without one: `x` and a hash of its text.
     #[serde(skip)]
     pub code: ArrayString<EVENT_CODE_LIMIT>,
     /// The event in the words of the source.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Cow<'a, str>>,
-    /// What the source says besides, such as the text of a correction.
+    /// Further text of the source, such as that of a correction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Cow<'a, str>>,
-    /// Why.
+    /// Reason for the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'a, str>>,
 }
 
-/// What an event is.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventKind {
-    /// The tax authority let it in.
+    /// The tax authority authorized the invoice.
     Authorization,
-    /// Its issuer cancelled it, or replaced it.
+    /// The issuer cancelled or replaced the invoice.
     Cancellation,
     /// A correction letter (*carta de correção*).
     Correction,
     /// The recipient confirms the operation.
     Confirmation,
-    /// The recipient knows of it (*ciência da operação*).
+    /// The recipient is aware of the invoice (*ciência da operação*).
     Awareness,
-    /// The recipient does not know of the operation (*desconhecimento*).
+    /// The recipient does not know the operation (*desconhecimento*).
     UnknownOperation,
-    /// The recipient says that it did not take place (*operação não realizada*).
+    /// The recipient states that the operation did not take place (*operação não realizada*).
     NotPerformed,
-    /// Anything else.
+    /// Any other event.
     Other,
 }
 
@@ -74,7 +75,7 @@ impl EventKind {
         Self::Other,
     ];
 
-    /// The word that the API and the table use.
+    /// Returns the word that the API and the table use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -89,13 +90,13 @@ impl EventKind {
         }
     }
 
-    /// The kind that [`EventKind::as_str`] calls `word`.
+    /// Returns the kind whose [`EventKind::as_str`] is `word`.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// Whether it ends an invoice's being in force. Nothing else changes a status.
+    /// Returns whether the event cancels its invoice. No other event changes the status of an invoice.
     #[must_use]
     pub const fn cancels(self) -> bool {
         matches!(self, Self::Cancellation)

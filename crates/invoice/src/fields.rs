@@ -1,19 +1,25 @@
-//! An invoice field by field, so that one that still stands in its row need not be made whole to be stored or measured.
+//! Access to an invoice field by field. A row can be stored and measured as an invoice without building an [`Invoice`] first.
 
-use super::{AccessKey, Decimal, Invoice, Party, Status, TaxId, Timestamp, Warning};
+use crate::access_key::AccessKey;
+use crate::amount::Decimal;
+use crate::invoice::{Invoice, Party};
+use crate::status::Status;
+use crate::tax_id::TaxId;
+use crate::time::Timestamp;
+use crate::warning::Warning;
 
-/// Which party of an invoice.
+/// A party of an invoice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Who issued it.
+    /// The party that issued the invoice.
     Issuer,
-    /// Whom it was issued to.
+    /// The party that received the invoice.
     Recipient,
 }
 
-/// A field that is a text: see the fields of [`Invoice`] and [`Party`].
+/// A text field of [`Invoice`] or [`Party`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "they are named as the fields are")]
+#[allow(missing_docs, reason = "the names are those of the fields")]
 pub enum TextField {
     Model,
     Series,
@@ -26,8 +32,8 @@ pub enum TextField {
     City(Role),
 }
 
-/// The fields of an invoice: see [`Invoice`] for what each of them holds.
-#[allow(missing_docs, reason = "they are named as the fields are")]
+/// The fields of an invoice. [`Invoice`] documents them.
+#[allow(missing_docs, reason = "the names are those of the fields")]
 pub trait InvoiceFields {
     fn id(&self) -> &str;
     fn access_key(&self) -> Option<&AccessKey>;
@@ -39,9 +45,9 @@ pub trait InvoiceFields {
     fn currency(&self) -> &str;
     fn line_count(&self) -> Option<u32>;
     fn warnings(&self) -> impl Iterator<Item = Warning>;
-    /// Hands the text to `take`, where there is one.
+    /// Calls `take` with the text, if there is one.
     fn text(&self, field: TextField, take: impl FnOnce(&str));
-    /// Hands the name and value of each further column to `take`, in order.
+    /// Calls `take` with the name and the value of each further column, in order.
     fn extra(&self, take: impl FnMut(&str, &str));
 }
 

@@ -4,26 +4,29 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::{Decimal, Warning, as_map};
+use crate::amount::Decimal;
+use crate::extra::as_map;
+use crate::warning::Warning;
 
-/// Highest number of a line: its key has five digits.
+/// Largest number of a line: the number has five digits in the key of the line's item.
 pub const LINE_NUMBER_LIMIT: u32 = 99_999;
 
-/// One line of an invoice, borrowed from a row that is being ingested (`'a`) or owned (`'static`) when read from the table.
+/// A line of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read from the
+/// table.
 ///
-/// Serialises to the JSON that the API answers with; absent values are absent, never null.
+/// Serialises to the JSON of the API. An absent value has no member; null never occurs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line<'a> {
     /// Id of its invoice.
     #[serde(skip)]
     pub invoice: Cow<'a, str>,
-    /// What tells it from the other lines of its invoice.
+    /// Key of the line among the lines of its invoice.
     #[serde(flatten)]
     pub key: LineKey<'a>,
     /// The seller's code of the product or service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<Cow<'a, str>>,
-    /// What it is.
+    /// Description of the product or service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Cow<'a, str>>,
     /// NCM, the customs code of the product: eight digits.
@@ -32,37 +35,37 @@ pub struct Line<'a> {
     /// CFOP, the fiscal code of the operation: four digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cfop: Option<Cow<'a, str>>,
-    /// How many or how much.
+    /// Quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantity: Option<Decimal>,
-    /// Of what unit.
+    /// Unit of the quantity.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit: Option<Cow<'a, str>>,
-    /// Price of a unit.
+    /// Price of one unit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<Decimal>,
     /// Total amount of the line.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<Decimal>,
-    /// Further columns that the layout keeps, in its order.
+    /// Further columns that the layout keeps, in the order of the layout.
     #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// What was odd about it and is stored all the same.
+    /// Oddities that do not reject the line.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
 }
 
-/// What tells a line from the others of its invoice.
+/// Key of a line among the lines of its invoice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LineKey<'a> {
-    /// Its number, 1 to [`LINE_NUMBER_LIMIT`].
+    /// The number of the line, 1 to [`LINE_NUMBER_LIMIT`].
     Number(u32),
-    /// Where a source numbers no lines: the values of the columns that its layout calls the line's key.
+    /// For a source without line numbers: the values of the columns that the layout declares as the key of a line.
     Natural(Cow<'a, str>),
 }
 
 impl Serialize for LineKey<'_> {
-    /// As `{"number": "1"}`, or as nothing where there is no number.
+    /// Serialises to `{"number": "1"}`, or to `{}` without a number.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
 

@@ -1,10 +1,10 @@
-//! The key of a service invoice (NFS-e) of the national standard: 50 digits.
+//! Keys of service invoices (NFS-e) of the national standard: 50 digits.
 //!
-//! | digits | what they say |
+//! | digits | content |
 //! | --- | --- |
 //! | 1–7 | IBGE code of the city, whose first two digits are the state's |
-//! | 8 | environment that made it |
-//! | 9 | what the next are of: 1 a CPF, 2 a CNPJ |
+//! | 8 | environment that issued the key |
+//! | 9 | kind of the issuer's tax id: 1 for a CPF, 2 for a CNPJ |
 //! | 10–23 | the issuer's CNPJ; `000` and a CPF |
 //! | 24–36 | number |
 //! | 37–40 | AAMM, year and month of issue |
@@ -16,13 +16,13 @@ use std::ops::Range;
 use arrayvec::ArrayString;
 use thiserror::Error;
 
-use super::check_digit::{Weights, ends_in_check_digit};
-use super::state;
-use super::tax_id::{TaxId, TaxIdKind};
-use super::text::without_leading_zeros;
+use crate::check_digit::{Weights, ends_in_check_digit};
+use crate::state;
+use crate::tax_id::{TaxId, TaxIdKind};
+use crate::text::without_leading_zeros;
 
-/// Digits of the key.
-pub const NFSE_KEY_LENGTH: usize = 50;
+/// Digits of a key.
+const NFSE_KEY_LENGTH: usize = 50;
 
 const STATE: Range<usize> = 0..2;
 const ISSUER_KIND: Range<usize> = 8..9;
@@ -31,38 +31,38 @@ const NUMBER: Range<usize> = 23..36;
 const YEAR: Range<usize> = 36..38;
 const MONTH: Range<usize> = 38..40;
 
-/// A structurally valid key of an NFS-e. Its check digit need not be right: see [`NfseKey::check_digit_ok`].
+/// A key of an NFS-e with a valid structure. Its check digit may be wrong: see [`NfseKey::check_digit_ok`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NfseKey(ArrayString<NFSE_KEY_LENGTH>);
 
-/// Why a text is no key of an NFS-e. Reads as what was expected.
+/// Why a text is not a key of an NFS-e. The message states what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NfseKeyError {
-    /// Too short or too long.
+    /// The text is too short or too long.
     #[error("expected an NFS-e key of 50 digits, not {found} characters")]
     Length {
-        /// Characters found.
+        /// Number of characters in the text.
         found: usize,
     },
-    /// A character that is no digit.
+    /// The character is not a digit.
     #[error("expected an NFS-e key with a digit as character {position}")]
     Character {
-        /// Its place, from 1.
+        /// Position of the character, from 1.
         position: usize,
     },
-    /// No state has this code.
+    /// The code of the state does not exist.
     #[error("expected an NFS-e key that begins with the code of a state")]
     State,
-    /// A month that is not 01 to 12.
+    /// The month is not 01 to 12.
     #[error("expected an NFS-e key with a month from 01 to 12 as digits 39 and 40")]
     Month,
 }
 
 impl NfseKey {
-    /// Takes `text` as a key where its structure is one. The check digit is not looked at.
+    /// Parses `text` as a key. Does not check the check digit.
     ///
     /// # Errors
-    /// The first thing about it that cannot be.
+    /// The first part of `text` that is not possible.
     pub fn parse(text: &str) -> Result<Self, NfseKeyError> {
         if let Some(at) = text.chars().position(|char| !char.is_ascii_digit()) {
             return Err(NfseKeyError::Character { position: at + 1 });
@@ -81,50 +81,53 @@ impl NfseKey {
         Ok(key)
     }
 
-    /// The 50 digits.
+    /// Returns the 50 digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Year and month of issue, such as `(2026, 2)`.
+    /// Returns year and month of issue, such as `(2026, 2)`.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "`parse` checks year and month")]
     pub fn year_month(&self) -> (u16, u8) {
-        let year = self.part(YEAR).parse::<u16>().unwrap_or_default();
-        (2000 + year, self.part(MONTH).parse().unwrap_or_default())
+        let year = self.part(YEAR).parse::<u16>().expect("the year is two digits");
+        (2000 + year, self.part(MONTH).parse().expect("the month is two digits"))
     }
 
-    /// Whom the key names as issuer.
+    /// Returns the tax id of the issuer.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
     pub fn issuer_tax_id(&self) -> TaxId {
         let issuer = self.part(ISSUER);
         let (text, kind) = match issuer.strip_prefix("000") {
             Some(cpf) if self.part(ISSUER_KIND) == "1" => (cpf, TaxIdKind::Cpf),
             _ => (issuer, TaxIdKind::Cnpj),
         };
-        TaxId { text: ArrayString::from(text).unwrap_or_default(), kind }
+        TaxId { text: ArrayString::from(text).expect("the tax id fits"), kind }
     }
 
-    /// Number without leading zeros; `0` where it has none but zeros.
+    /// Returns the number without leading zeros; `0` if it has only zeros.
     #[must_use]
     pub fn number(&self) -> &str {
         without_leading_zeros(self.part(NUMBER))
     }
 
-    /// Whether the last digit is what the others make it.
+    /// Returns whether the last digit is the check digit of the others.
     #[must_use]
     pub fn check_digit_ok(&self) -> bool {
         ends_in_check_digit(self.as_str().as_bytes(), Weights::UP_TO_9)
     }
 
+    #[expect(clippy::expect_used, reason = "`parse` checks length and characters, which are ASCII")]
     fn part(&self, range: Range<usize>) -> &str {
-        self.as_str().get(range).unwrap_or_default()
+        self.as_str().get(range).expect("a key has all its parts")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use super::*;
 
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none() {
+    fn wrong_texts_are_errors() {
         for (text, error) in [
             ("", NfseKeyError::Length { found: 0 }),
             (&VALID[1..], NfseKeyError::Length { found: 49 }),

@@ -1,6 +1,6 @@
-//! The states by the codes that keys begin with.
+//! States by their IBGE code, with which keys begin.
 
-/// IBGE codes of the states, with their letters.
+/// IBGE codes and letters of the states.
 const STATES: [(&str, &str); 27] = [
     ("11", "RO"),
     ("12", "AC"),
@@ -31,10 +31,10 @@ const STATES: [(&str, &str); 27] = [
     ("53", "DF"),
 ];
 
-/// The letters by code, so that none is searched for.
+/// The letters by code, for a lookup without a search.
 const LETTERS: [Option<&str>; 100] = by_code();
 
-#[allow(clippy::indexing_slicing, reason = "of constants alone, where it would not compile")]
+#[allow(clippy::indexing_slicing, reason = "only a constant uses it: a wrong index does not compile")]
 const fn by_code() -> [Option<&'static str>; 100] {
     let mut letters = [None; 100];
     let mut nth = 0;
@@ -46,7 +46,7 @@ const fn by_code() -> [Option<&'static str>; 100] {
     letters
 }
 
-/// Letters of the state with this code, such as `MG` of `31`.
+/// Returns the letters of the state with this code, such as `MG` for `31`.
 pub(crate) fn letters(code: &str) -> Option<&'static str> {
     let [tens @ b'0'..=b'9', ones @ b'0'..=b'9'] = code.as_bytes() else { return None };
     LETTERS.get(usize::from((tens - b'0') * 10 + (ones - b'0'))).copied().flatten()

@@ -1,13 +1,13 @@
-//! CNPJ, CPF, masked CPF, and what else stands in their columns.
+//! CNPJ, CPF, masked CPF, and other ids in their columns.
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::check_digit::{Weights, ends_in_check_digit};
-use super::text::{all_digits, trimmed};
+use crate::check_digit::{Weights, ends_in_check_digit};
+use crate::text::{all_digits, trimmed};
 
-/// Most bytes of a tax id that is kept. It becomes part of index keys, and no form of CNPJ or CPF is longer than 18.
+/// Largest number of bytes of a tax id. It becomes part of index keys, and no form of a CNPJ or CPF is longer than 18.
 pub const TAX_ID_LIMIT: usize = 20;
 
 /// Characters of a CNPJ.
@@ -15,28 +15,28 @@ const CNPJ_LENGTH: usize = 14;
 /// Characters of a CPF.
 const CPF_LENGTH: usize = 11;
 
-/// A tax id without punctuation, except where it is masked or of another kind.
+/// A tax id. A CNPJ or CPF has no punctuation; a masked one and any other id are kept as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct TaxId {
-    /// Its characters.
+    /// The characters of the tax id.
     #[serde(rename = "tax_id")]
     pub text: ArrayString<TAX_ID_LIMIT>,
-    /// What it is.
+    /// The kind of the tax id.
     #[serde(rename = "tax_id_kind")]
     pub kind: TaxIdKind,
 }
 
-/// What a tax id is.
+/// The kind of a tax id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaxIdKind {
-    /// A company's: 14 characters, letters allowed since July 2026.
+    /// The id of a company: 14 characters, with letters since July 2026.
     Cnpj,
-    /// A person's: 11 digits.
+    /// The id of a person: 11 digits.
     Cpf,
-    /// A person's with its ends masked: `***.165.104-**`.
+    /// The id of a person with its ends masked: `***.165.104-**`.
     Masked,
-    /// Anything else.
+    /// Any other id.
     Other,
 }
 
@@ -44,7 +44,7 @@ impl TaxIdKind {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Cnpj, Self::Cpf, Self::Masked, Self::Other];
 
-    /// The word that the API uses.
+    /// Returns the word that the API uses.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -56,46 +56,46 @@ impl TaxIdKind {
     }
 }
 
-/// What a column of tax ids holds.
+/// The kind of tax ids in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaxIdColumn {
-    /// CNPJs: digits that are too few have lost their leading zeros.
+    /// CNPJs. Too few digits have lost their leading zeros.
     Cnpj,
-    /// CPFs: likewise.
+    /// CPFs. Too few digits have lost their leading zeros.
     Cpf,
-    /// CNPJs and CPFs: nothing is known of digits that are too few.
+    /// CNPJs and CPFs. Too few digits are another id.
     #[default]
     Either,
 }
 
-/// Why a text cannot be kept as a tax id. Reads as what was expected.
+/// Why a text cannot be stored as a tax id. The message states what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TaxIdError {
-    /// Nothing but spaces.
+    /// The text is empty or has only spaces.
     #[error("expected a CNPJ or CPF")]
     Empty,
-    /// Longer than [`TAX_ID_LIMIT`].
+    /// The text is longer than [`TAX_ID_LIMIT`].
     #[error("expected a CNPJ or CPF, or at most {TAX_ID_LIMIT} bytes of another kind")]
     TooLong,
-    /// A line break or another control character.
+    /// The text has a line break or another control character.
     #[error("expected a CNPJ or CPF without control characters")]
     ControlCharacter,
 }
 
 impl TaxId {
-    /// Takes `text` for what it looks like. Points, slashes, hyphens and spaces of a CNPJ or CPF are dropped, its
-    /// letters made capital; anything else is kept as it stands.
+    /// Parses `text` and detects its kind. Drops the points, slashes, hyphens and spaces of a CNPJ or CPF, and makes its
+    /// letters capital. Keeps any other text as it is.
     ///
-    /// In a [`TaxIdColumn::Cnpj`] up to 13 digits are padded with zeros to 14, except 11 digits that make a right
-    /// CPF and not, padded, a right CNPJ; in a [`TaxIdColumn::Cpf`] up to 10 digits to 11.
+    /// In a [`TaxIdColumn::Cnpj`], up to 13 digits are padded with zeros to 14, except 11 digits that are a valid CPF and,
+    /// padded, not a valid CNPJ. In a [`TaxIdColumn::Cpf`], up to 10 digits are padded to 11.
     ///
     /// # Errors
-    /// Only for what cannot be kept; wrong check digits are no error: see [`TaxId::check_digit_ok`].
+    /// An empty or too long text, or a control character. Wrong check digits are not an error: see [`TaxId::check_digit_ok`].
     pub fn parse(text: &str, column: TaxIdColumn) -> Result<Self, TaxIdError> {
         let text = trimmed(text);
         if text.len() == CNPJ_LENGTH && all_digits(text.as_bytes()) {
-            // What most of them are needs no second look.
+            // Most tax ids have this form.
             return Ok(Self::of(text, TaxIdKind::Cnpj));
         }
         let Some(bare) = bare(text) else { return Self::kept(text) };
@@ -110,7 +110,7 @@ impl TaxId {
         }
     }
 
-    /// What the text of a tax id says of its kind: for every value of [`TaxId::parse`], exactly its kind.
+    /// Returns the kind of a tax id from its text. For every result of [`TaxId::parse`] this is the kind of the result.
     #[must_use]
     pub fn kind_of(text: &str) -> TaxIdKind {
         match kind_of_bare(text) {
@@ -119,7 +119,7 @@ impl TaxId {
         }
     }
 
-    /// Whether its check digits are right; true of kinds that have none to check.
+    /// Returns whether the check digits are right. True for kinds without check digits.
     #[must_use]
     pub fn check_digit_ok(&self) -> bool {
         let text = self.text.as_bytes();
@@ -130,8 +130,8 @@ impl TaxId {
         }
     }
 
-    /// Whether this, as a column gives it, may be `whole`, as an access key gives it: equal, or a masked CPF whose
-    /// visible digits are those of `whole`.
+    /// Returns whether this tax id of a column may be `whole`, the one in an access key: the two are equal, or this is a
+    /// masked CPF whose visible digits are those of `whole`.
     #[must_use]
     pub fn may_be(&self, whole: &Self) -> bool {
         match (self.kind, whole.kind) {
@@ -140,7 +140,7 @@ impl TaxId {
         }
     }
 
-    /// `whole`, where this is `whole` after a spreadsheet took its leading zeros; otherwise itself.
+    /// Returns `whole` if this tax id is `whole` without its leading zeros, which spreadsheets drop; otherwise itself.
     #[must_use]
     pub fn with_zeros_of(self, whole: &Self) -> Self {
         let lost = whole.text.strip_suffix(self.text.as_str());
@@ -150,8 +150,9 @@ impl TaxId {
         }
     }
 
+    #[expect(clippy::expect_used, reason = "callers pass 14 bytes at most")]
     fn of(text: &str, kind: TaxIdKind) -> Self {
-        Self { text: ArrayString::from(text).unwrap_or_default(), kind }
+        Self { text: ArrayString::from(text).expect("a CNPJ or CPF fits"), kind }
     }
 
     fn padded(digits: &str, length: usize) -> Self {
@@ -181,7 +182,7 @@ impl TaxId {
     }
 }
 
-/// Characters of what a column holds, to which digits are filled up; 0 where nothing is known.
+/// Returns the length to which digits in a column are padded; 0 for no padding.
 const fn length_of(column: TaxIdColumn) -> usize {
     match column {
         TaxIdColumn::Cnpj => CNPJ_LENGTH,
@@ -190,8 +191,8 @@ const fn length_of(column: TaxIdColumn) -> usize {
     }
 }
 
-/// Letters and digits of `text`, in capitals, where it has none but those and the punctuation of a CNPJ or CPF, and at
-/// most as many as a CNPJ.
+/// Returns the letters and digits of `text`, in capitals. Returns `None` if it has other characters than these and the
+/// punctuation of a CNPJ or CPF, or more of them than a CNPJ.
 fn bare(text: &str) -> Option<ArrayString<CNPJ_LENGTH>> {
     let mut bare = ArrayString::new();
     for byte in text.bytes() {
@@ -234,7 +235,7 @@ fn fits_mask(masked: &str, whole: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use proptest::prelude::*;
 
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn invalid_cnpjs_are_kept_and_told() {
+    fn invalid_cnpjs_are_kept_and_have_wrong_check_digits() {
         for text in ["12ABC34501DE36", "12ABC34501DE45", "00000000000000", "11111111111111"] {
             assert_eq!(either(text), (text.to_owned(), TaxIdKind::Cnpj, false));
         }
@@ -274,19 +275,19 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_cpf_is_kept_as_it_stands() {
+    fn a_masked_cpf_is_kept_as_it_is() {
         assert_eq!(either("***.165.104-**"), ("***.165.104-**".to_owned(), TaxIdKind::Masked, true));
     }
 
     #[test]
-    fn punctuation_and_small_letters_go() {
+    fn punctuation_is_dropped_and_letters_become_capital() {
         assert_eq!(either("20.235.404/0001-71").0, "20235404000171");
         assert_eq!(either(" 529.982.247-25 ").0, "52998224725");
         assert_eq!(either("12.abc.345/01de-35"), ("12ABC34501DE35".to_owned(), TaxIdKind::Cnpj, true));
     }
 
     #[test]
-    fn zeros_come_back_only_in_a_cnpj_column() {
+    fn lost_zeros_are_restored_only_in_a_cnpj_column() {
         for (text, padded) in
             [("394429021965", "00394429021965"), ("9615848000108", "09615848000108"), ("191", "00000000000191")]
         {
@@ -296,22 +297,22 @@ mod tests {
     }
 
     #[test]
-    fn eleven_digits_in_a_cnpj_column_are_what_their_check_digits_say() {
+    fn check_digits_decide_about_eleven_digits_in_a_cnpj_column() {
         assert_eq!(parsed("52998224725", TaxIdColumn::Cnpj).1, TaxIdKind::Cpf);
         assert_eq!(parsed("52998224726", TaxIdColumn::Cnpj), ("00052998224726".to_owned(), TaxIdKind::Cnpj, false));
-        // Of a CNPJ that begins with three zeros.
+        // A CNPJ that begins with three zeros.
         assert_eq!(parsed("12345000165", TaxIdColumn::Cnpj).1, TaxIdKind::Cnpj);
     }
 
     #[test]
-    fn anything_else_is_kept() {
+    fn other_ids_are_kept() {
         for text in ["EX-998877", "12345", "ÁÉÍ", "A1B2C3D4E5F6GH"] {
             assert_eq!(either(text), (text.to_owned(), TaxIdKind::Other, true));
         }
     }
 
     #[test]
-    fn what_cannot_be_kept() {
+    fn unstorable_texts_are_errors() {
         assert_eq!(TaxId::parse("  ", TaxIdColumn::Either), Err(TaxIdError::Empty));
         assert_eq!(TaxId::parse("X1234567890123456789-", TaxIdColumn::Either), Err(TaxIdError::TooLong));
         assert_eq!(TaxId::parse("12\n34", TaxIdColumn::Cnpj), Err(TaxIdError::ControlCharacter));
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mask_is_compared_by_what_it_shows() {
+    fn a_mask_is_compared_by_its_visible_digits() {
         let whole = TaxId::parse("52998224725", TaxIdColumn::Either).unwrap();
         let masked = |text| TaxId::parse(text, TaxIdColumn::Either).unwrap();
         assert!(masked("***.982.247-**").may_be(&whole));
@@ -330,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn lost_zeros_are_told_from_the_whole() {
+    fn lost_zeros_are_restored_from_the_whole_id() {
         let id = |text| TaxId::parse(text, TaxIdColumn::Either).unwrap();
         let whole = id("00394429021965");
         assert_eq!(id("394429021965").with_zeros_of(&whole), whole);
@@ -340,7 +341,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_kind_can_be_told_from_the_text(text in "[0-9A-Za-z.*/ -]{1,20}", cnpj in any::<bool>()) {
+        fn the_kind_follows_from_the_text(text in "[0-9A-Za-z.*/ -]{1,20}", cnpj in any::<bool>()) {
             let column = if cnpj { TaxIdColumn::Cnpj } else { TaxIdColumn::Either };
             if let Ok(id) = TaxId::parse(&text, column) {
                 prop_assert_eq!(TaxId::kind_of(&id.text), id.kind);

@@ -1,4 +1,4 @@
-//! Local date-times: as given, with an offset only where the source has one.
+//! Local date-times of the source, with an offset only if the source has one.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use jiff::tz::Offset;
 use serde::{Deserialize, Serialize, Serializer};
 use thiserror::Error;
 
-use super::text::{all_digits, trimmed};
+use crate::text::{all_digits, trimmed};
 
-/// Characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
+/// Number of characters of the longest plain form: `2019-11-12T00:00:00-03:00`.
 pub const TIMESTAMP_LIMIT: usize = 25;
 
-/// Characters of the plain form without an offset.
+/// Number of characters of the plain form without an offset.
 const LOCAL_LENGTH: usize = 19;
 
-/// A date and time as the source gives it. Fractions of a second are not kept.
+/// A date and time of the source, without fractions of a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timestamp {
     /// Date and time on the clock of the source.
     pub local: DateTime,
-    /// Offset from UTC, where the source has one.
+    /// Offset from UTC, if the source has one.
     pub offset: Option<Offset>,
 }
 
-/// In which order a date stands.
+/// The order of day, month and year in a date.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DateConvention {
-    /// `31/12/2024`; `-` and `.` may part it too.
+    /// `31/12/2024`, or with `-` or `.` as separator.
     DayMonthYear,
-    /// `12/31/2024`; `-` and `.` may part it too.
+    /// `12/31/2024`, or with `-` or `.` as separator.
     MonthDayYear,
     /// `2024-12-31`.
     Iso,
@@ -43,7 +43,7 @@ impl DateConvention {
     /// Every convention.
     pub const ALL: [Self; 4] = [Self::DayMonthYear, Self::MonthDayYear, Self::Iso, Self::Packed];
 
-    /// The word that layouts and plans use.
+    /// Returns the word that layouts and plans use.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl DateConvention {
         }
     }
 
-    /// An example, for messages.
+    /// Returns an example for messages.
     #[must_use]
     pub const fn example(self) -> &'static str {
         match self {
@@ -66,13 +66,13 @@ impl DateConvention {
     }
 }
 
-/// A fixed offset from UTC, written `-03:00`: what a source without offsets is given by its layout.
+/// A fixed offset from UTC, written `-03:00`. A layout can set one for a source without offsets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct UtcOffset(Offset);
 
 impl UtcOffset {
-    /// Reads `-03:00`, `-0300`, `-03` or `Z`.
+    /// Parses `-03:00`, `-0300`, `-03` or `Z`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = Cursor(text.as_bytes());
@@ -88,13 +88,13 @@ impl TryFrom<String> for UtcOffset {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text).ok_or("expected an offset from UTC like \"-03:00\"")
+        Self::parse(&text).ok_or("expected an offset from UTC such as \"-03:00\"")
     }
 }
 
 impl fmt::Display for UtcOffset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(&offset_text(self.0)).unwrap_or_default())
+        offset_text(self.0).into_iter().try_for_each(|byte| fmt::Write::write_char(f, byte.into()))
     }
 }
 
@@ -104,30 +104,30 @@ impl Serialize for UtcOffset {
     }
 }
 
-/// Why a text is no date. Reads as what was expected.
+/// Why a text is not a date. The message states what was expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TimestampError {
-    /// It is written in another way.
-    #[error("expected a date like {}", .0.example())]
+    /// The text does not follow the convention.
+    #[error("expected a date such as {}", .0.example())]
     Malformed(DateConvention),
-    /// It is written rightly, but neither calendar nor clock has it.
-    #[error("expected a date that exists, like {}", .0.example())]
+    /// The text follows the convention, but the date or time does not exist.
+    #[error("expected a date that exists, such as {}", .0.example())]
     Nonexistent(DateConvention),
 }
 
 impl Timestamp {
-    /// Reads `text` by `convention`. Behind the date there may be a time, `hh:mm`, `hh:mm:ss` or with a fraction, after
-    /// a space or `T`, and then an offset: `Z`, `-03:00`, `-0300` or `-03`. A date alone means midnight.
+    /// Parses `text` by `convention`. A time may follow the date after a space or `T` (`hh:mm`, `hh:mm:ss` or with a fraction),
+    /// and an offset may follow the time (`Z`, `-03:00`, `-0300` or `-03`). A date alone means midnight.
     ///
     /// # Errors
-    /// Another way of writing, or a date or time that does not exist.
+    /// Text of another form, or a date or time that does not exist.
     pub fn parse(text: &str, convention: DateConvention) -> Result<Self, TimestampError> {
         let parts = Parts::read(trimmed(text).as_bytes(), convention);
         let parts = parts.ok_or(TimestampError::Malformed(convention))?;
         parts.timestamp().ok_or(TimestampError::Nonexistent(convention))
     }
 
-    /// Takes text in the form that [`Timestamp::to_plain`] writes, and no other.
+    /// Parses text in the form that [`Timestamp::to_plain`] writes. Returns `None` for any other text.
     #[must_use]
     pub fn from_plain(text: &str) -> Option<Self> {
         let has_offset = match text.len() {
@@ -136,26 +136,27 @@ impl Timestamp {
             _ => return None,
         };
         let read = Self::parse(text, DateConvention::Iso).ok()?;
-        // Where lengths agree, only `T`, and an offset as hours and minutes, make all the difference that is left.
+        // Texts of this length may still differ from the plain form: in the `T`, or in the form of the offset.
         (read.offset.is_some() == has_offset && read.to_plain() == *text).then_some(read)
     }
 
-    /// `2019-11-12T00:00:00`, with `-03:00` behind it where an offset is known.
+    /// Returns `2019-11-12T00:00:00`, followed by `-03:00` if there is an offset.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "the bytes are digits and marks")]
     pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
-        let mut plain = ArrayString::from_byte_string(&self.plain_bytes()).unwrap_or_default();
+        let mut plain = ArrayString::from_byte_string(&self.plain_bytes()).expect("the plain form is ASCII");
         plain.truncate(self.plain_length());
         plain
     }
 
-    /// Bytes of the plain form.
+    /// Returns the number of bytes of the plain form.
     #[inline]
     #[must_use]
     pub fn plain_length(&self) -> usize {
         if self.offset.is_some() { TIMESTAMP_LIMIT } else { LOCAL_LENGTH }
     }
 
-    /// The plain form with an offset, whether or not it has one.
+    /// Returns the plain form with an offset. Without an offset, the one in the result is that of UTC.
     #[must_use]
     pub fn plain_bytes(&self) -> [u8; TIMESTAMP_LIMIT] {
         let ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2]) = digits(self.local);
@@ -166,7 +167,7 @@ impl Timestamp {
         ]
     }
 
-    /// With this offset, where it has none.
+    /// Returns this date and time with `offset`, if it has no offset yet.
     #[must_use]
     pub fn or_offset(self, offset: Option<UtcOffset>) -> Self {
         Self { offset: self.offset.or(offset.map(|UtcOffset(offset)| offset)), ..self }
@@ -174,7 +175,7 @@ impl Timestamp {
 }
 
 impl fmt::Display for Timestamp {
-    /// The plain form.
+    /// Writes the plain form.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.to_plain())
     }
@@ -186,7 +187,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// The digits of a date, `yyyymmdd`, and of a time, `hhmmss`, without the machinery of `fmt`: every record has several.
+/// Returns the digits of the date, `yyyymmdd`, and of the time, `hhmmss`. Does not use `fmt`, which is slower: every record has
+/// several dates.
 #[must_use]
 pub fn digits(local: DateTime) -> ([u8; 8], [u8; 6]) {
     let (date, time) = (local.date(), local.time());
@@ -198,7 +200,7 @@ pub fn digits(local: DateTime) -> ([u8; 8], [u8; 6]) {
     ([y1, y2, y3, y4, m1, m2, d1, d2], [h1, h2, n1, n2, s1, s2])
 }
 
-/// `-03:00`.
+/// Returns an offset as `-03:00`.
 fn offset_text(offset: Offset) -> [u8; 6] {
     let minutes = offset.seconds() / 60;
     let size = u16::try_from(minutes.unsigned_abs()).unwrap_or_default();
@@ -206,13 +208,13 @@ fn offset_text(offset: Offset) -> [u8; 6] {
     [if minutes < 0 { b'-' } else { b'+' }, h1, h2, b':', m1, m2]
 }
 
-/// The last two digits of a number.
+/// Returns the last two digits of a number.
 fn two_digits(number: u16) -> [u8; 2] {
     let digit = |value: u16| b'0' + u8::try_from(value % 10).unwrap_or_default();
     [digit(number / 10), digit(number)]
 }
 
-/// What stands written, before calendar and clock are asked.
+/// The numbers in a text, before a check whether the date and time exist.
 #[derive(Debug, Default, PartialEq)]
 struct Parts {
     year: i16,
@@ -229,7 +231,7 @@ impl Parts {
         Self::read_common(text, convention).or_else(|| Self::read_any(text, convention))
     }
 
-    /// What most dates are, `31/12/2024 23:59:59`, at one look.
+    /// Parses the form of most dates, `31/12/2024 23:59:59`, in one pass.
     fn read_common(text: &[u8], convention: DateConvention) -> Option<Self> {
         let &[d1, d2, slash, m1, m2, slash_2, y1, y2, y3, y4, space, h1, h2, colon, n1, n2, colon_2, s1, s2] = text
         else {
@@ -287,7 +289,7 @@ impl Parts {
     }
 
     fn timestamp(&self) -> Option<Timestamp> {
-        // Year 0 and before are no year of an invoice, and `Date` has them.
+        // `Date` accepts year 0 and earlier, which no invoice has.
         let date = Date::new(self.year, self.month, self.day).ok().filter(|date| date.year() > 0)?;
         let time = Time::new(self.hour, self.minute, self.second, 0).ok()?;
         let offset = match self.offset_minutes {
@@ -298,7 +300,7 @@ impl Parts {
     }
 }
 
-/// What is left to read.
+/// The rest of the text to parse.
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {
@@ -348,8 +350,8 @@ impl Cursor<'_> {
         Some(())
     }
 
-    /// Minutes east of UTC; the inner `None` where nothing is left to read.
-    #[allow(clippy::option_option, reason = "no offset and a malformed one are two things")]
+    /// Parses minutes east of UTC. The inner `None` means that the text has ended.
+    #[allow(clippy::option_option, reason = "no offset and a malformed offset differ")]
     fn offset(&mut self) -> Option<Option<i32>> {
         if self.0.is_empty() {
             return Some(None);
@@ -363,7 +365,7 @@ impl Cursor<'_> {
         let minutes = if self.0.is_empty() {
             0
         } else {
-            // The colon may be left out.
+            // The colon is optional.
             let _colon = self.one_of(b":");
             i32::from(self.two()?)
         };
@@ -373,7 +375,7 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use proptest::prelude::*;
 
@@ -408,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_refused() {
+    fn other_forms_are_errors() {
         for (text, convention) in [
             ("", DayMonthYear),
             ("12/11/19", DayMonthYear),
@@ -430,17 +432,17 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_exist_is_told_apart() {
+    fn nonexistent_dates_are_another_error() {
         for text in ["31/02/2024", "29/02/2023", "00/01/2024", "01/13/2024", "01/01/0000", "01/01/2024 24:00:00"] {
             let expected = Err(TimestampError::Nonexistent(DayMonthYear));
             assert_eq!(Timestamp::parse(text, DayMonthYear), expected, "{text}");
         }
         let error = Timestamp::parse("31/02/2024", DayMonthYear).unwrap_err();
-        assert_eq!(error.to_string(), "expected a date that exists, like 31/12/2024 23:59:59");
+        assert_eq!(error.to_string(), "expected a date that exists, such as 31/12/2024 23:59:59");
     }
 
     #[test]
-    fn an_offset_is_given_only_where_there_is_none() {
+    fn an_offset_is_added_only_if_there_is_none() {
         let brasilia = UtcOffset::parse("-03:00");
         for (text, plain) in
             [("2026-02-20", "2026-02-20T00:00:00-03:00"), ("2026-02-20T10:11:12Z", "2026-02-20T10:11:12+00:00")]
@@ -477,7 +479,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn at_one_look_it_is_what_it_is_at_a_closer_one(
+        fn the_fast_path_agrees_with_the_general_one(
             mut text in "[0-9]{2}/[0-9]{2}/[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}", at in 0_usize..40, byte in "[-0-9/:. TZ+]",
         ) {
             if at < text.len() {
@@ -491,7 +493,7 @@ mod tests {
         }
 
         #[test]
-        fn the_plain_form_comes_back(
+        fn the_plain_form_is_read_back(
             (year, month, day) in (1_i16..=9999, 1_i8..=12, 1_i8..=28),
             (hour, minute, second) in (0_i8..24, 0_i8..60, 0_i8..60),
             offset_minutes in proptest::option::of(-1439_i32..=1439),
