@@ -1,4 +1,5 @@
-//! Where log lines go and what they look like. Whatever is logged, no CPF leaves here: [`Masked`] covers them all.
+//! Sets up logging: the format of log lines, their target, and a mask for CPFs. Every line passes through [`Masked`], so no log
+//! contains a CPF.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
@@ -8,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use notaflux_invoice::{TaxId, TaxIdColumn, TaxIdKind};
 
-/// One JSON object a line on standard output, for functions. `RUST_LOG` chooses what is logged; `info` by default.
+/// Logs one JSON object a line to standard output: for functions. `RUST_LOG` sets the filter; the default is `info`.
 pub fn as_json() {
     tracing_subscriber::fmt()
         .json()
@@ -18,8 +19,8 @@ pub fn as_json() {
         .init();
 }
 
-/// One JSON object a line on standard error, for a program that reads the log of the command line. `RUST_LOG` chooses
-/// what is logged; what we say ourselves, from `info` on, by default.
+/// Logs one JSON object a line to standard error: for programs that read the log of the command line. `RUST_LOG` sets the
+/// filter; the default is `info` for our own lines and `error` for others.
 pub fn as_json_on_stderr() {
     let filter = filter("error,notaflux=info,s3s=off");
     tracing_subscriber::fmt()
@@ -30,11 +31,12 @@ pub fn as_json_on_stderr() {
         .init();
 }
 
-/// Lines for people on standard error. `RUST_LOG` chooses what is logged; errors and our own warnings by default.
+/// Logs lines for people to standard error. `RUST_LOG` sets the filter; the default is `warn` for our own lines and `error` for
+/// others.
 pub fn for_people() {
     let filter = filter("error,notaflux=warn,s3s=off");
     let lines = tracing_subscriber::fmt().with_writer(|| Masked(io::stderr())).with_env_filter(filter);
-    // Colours are for eyes: in a file they would only be in the way.
+    // Only a terminal gets colours.
     lines.with_ansi(io::stderr().is_terminal()).with_target(false).init();
 }
 
@@ -42,7 +44,8 @@ fn filter(default: &str) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }
 
-/// A writer that covers the digits of every CPF that passes. A log line must come in one piece, as `tracing` writes it.
+/// A writer that replaces the digits of every CPF with asterisks. Each write must have a whole log line, as those of `tracing`
+/// do.
 #[derive(Debug)]
 pub struct Masked<W>(pub W);
 
@@ -57,25 +60,25 @@ impl<W: io::Write> io::Write for Masked<W> {
     }
 }
 
-/// Digits of a CPF, and of a CNPJ, which a CPF may be padded to.
+/// Number of digits of a CPF, and of a CNPJ. A CPF may be padded to the length of a CNPJ.
 const CPF: usize = 11;
 const CNPJ: usize = 14;
-/// Digits of the groups that a CPF is written in.
+/// Number of digits in each group of a CPF.
 const GROUPS: [usize; 4] = [3, 3, 3, 2];
-/// How it is written.
+/// Separators between the groups of a CPF.
 const SEPARATORS: &[u8] = b"..-";
-/// Characters of an access key, where it holds the tax id and the series of its issuer, and the series of persons.
+/// Number of characters of an access key, the positions of the issuer's tax id and of the series, and the series of persons.
 const KEY: usize = 44;
 const KEY_TAX_ID: Range<usize> = 6..20;
 const KEY_SERIES: Range<usize> = 22..25;
 const PERSONS: RangeInclusive<&[u8]> = b"920".as_slice()..=b"969".as_slice();
-/// Fewest characters of what is taken for a digest.
+/// Smallest number of characters of a digest.
 const DIGEST: usize = 16;
-/// What stands before a number that counts.
+/// Texts before a number that is a count or a position.
 const COUNTED: [&[u8]; 6] = [b":", b"byte ", b"bytes ", b"record ", b"line ", b"bytes="];
 
-/// `line` with asterisks for the digits of: 11 digits separated as a CPF is; 11 digits on their own, except that of a
-/// number that counts the check digits must be right; either padded with zeros; access keys of persons.
+/// Replaces digits with asterisks in: 11 digits with the separators of a CPF; 11 digits without separators (for a count or a
+/// position only if the check digits are right); either of them padded with zeros; the access keys of persons.
 fn masked(line: &[u8]) -> Cow<'_, [u8]> {
     let mut line = Cow::Borrowed(line);
     let mut at = 0;
@@ -91,25 +94,25 @@ fn masked(line: &[u8]) -> Cow<'_, [u8]> {
     line
 }
 
-/// The same for what is shown as a line of its own.
+/// Returns `text` with the digits of every CPF replaced by asterisks, for output that is not a log line.
 #[must_use]
 pub fn without_cpfs(text: &str) -> String {
     String::from_utf8_lossy(&masked(text.as_bytes())).into_owned()
 }
 
-/// How many digits stand at `start`.
+/// Returns the number of digits from `start` on.
 fn digits(line: &[u8], start: usize) -> usize {
     line.get(start..).unwrap_or_default().iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
 fn person_key(line: &[u8], start: usize) -> Option<Range<usize>> {
     let key = line.get(start..start + KEY)?;
-    let goes_on = line.get(start + KEY).is_some_and(u8::is_ascii_alphanumeric);
-    let is_persons = !goes_on && key.iter().all(u8::is_ascii_alphanumeric) && PERSONS.contains(&key.get(KEY_SERIES)?);
+    let continues = line.get(start + KEY).is_some_and(u8::is_ascii_alphanumeric);
+    let is_persons = !continues && key.iter().all(u8::is_ascii_alphanumeric) && PERSONS.contains(&key.get(KEY_SERIES)?);
     is_persons.then_some(start + KEY_TAX_ID.start..start + KEY_TAX_ID.end)
 }
 
-/// Groups of 3, 3, 3 and 2 digits with something between them.
+/// Finds groups of 3, 3, 3 and 2 digits with a separator between some of them.
 fn separated(line: &[u8], start: usize) -> Option<Range<usize>> {
     let (mut at, mut bare, mut between) = (start, Vec::with_capacity(CPF), Vec::new());
     for (number, length) in GROUPS.into_iter().enumerate() {
@@ -123,8 +126,8 @@ fn separated(line: &[u8], start: usize) -> Option<Range<usize>> {
         bare.extend_from_slice(group);
         at += length;
     }
-    let is_written_so = between == SEPARATORS || (!between.is_empty() && has_right_digits(&bare));
-    (is_written_so && digits(line, at) == 0).then_some(start..at)
+    let is_cpf = between == SEPARATORS || (!between.is_empty() && has_right_digits(&bare));
+    (is_cpf && digits(line, at) == 0).then_some(start..at)
 }
 
 fn bare(line: &[u8], run: Range<usize>) -> Option<Range<usize>> {
@@ -140,13 +143,13 @@ fn bare(line: &[u8], run: Range<usize>) -> Option<Range<usize>> {
     let is_covered = has_right_digits(cpf)
         || match padding.len() {
             0 => !COUNTED.iter().any(|word| before.trim_ascii_end().ends_with(word.trim_ascii_end())),
-            // Few companies have so low a number, and theirs has right check digits.
+            // Few companies have such a low number, and the check digits of theirs are right.
             _ => digits.len() == CNPJ && !has_right_digits(digits),
         };
     is_covered.then_some(run)
 }
 
-/// Whether a run of digits stands in what only a digest looks like: ids of ingestions, `ETags`, request ids.
+/// Returns whether a run of digits is part of a digest: the id of an ingestion, an `ETag`, the id of a request.
 fn is_in_hash(line: &[u8], run: &Range<usize>) -> bool {
     let is_hex = |byte: &&u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
     let (before, after) = (line.get(..run.start).unwrap_or_default(), line.get(run.end..).unwrap_or_default());
@@ -161,7 +164,7 @@ fn has_right_digits(digits: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test that panics has failed as it should")]
+    #![allow(clippy::unwrap_used, reason = "a failed test may panic")]
 
     use std::sync::{Arc, Mutex};
 
@@ -172,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn no_form_of_a_cpf_passes() {
+    fn every_form_of_a_cpf_is_masked() {
         for (line, expected) in [
             ("recipient=52998224725&limit=2", "recipient=***********&limit=2"),
             ("CPF 529.982.247-25.", "CPF ***.***.***-**."),
@@ -194,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn companies_counts_and_positions_stay() {
+    fn companies_counts_and_positions_are_kept() {
         for line in [
             "issuer 33000167000101 and 33.000.167/0001-01",
             r#"{"tax_id":"00394429021965","byte":10737418240}"#,
@@ -207,9 +210,9 @@ mod tests {
         }
     }
 
-    /// What the subscriber writes goes through the mask: message, fields and spans.
+    /// The mask covers everything that the subscriber writes: message, fields and spans.
     #[test]
-    fn whatever_is_logged_is_masked() {
+    fn every_log_line_is_masked() {
         #[derive(Clone)]
         struct Sink(Arc<Mutex<Vec<u8>>>);
         impl io::Write for Sink {

@@ -1,33 +1,35 @@
-//! SHA-256, by `ring`: where a processor has no instructions for it, its assembly takes half the time of the portable code of
-//! `sha2`. Bodies of calls are the most that is hashed; several of those are hashed at once, by `tape-sha256`.
+//! SHA-256 of one text by `ring`, and of several texts at once by `tape-sha256`.
+//!
+//! On a processor without instructions for SHA-256, the assembly of `ring` takes half the time of the portable code of `sha2`.
+//! Most bytes to hash are those of the bodies of calls, which are hashed several at once.
 
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, Digest, SHA256};
 
-/// Bytes of a hash.
+/// Number of bytes of a hash.
 pub const HASH_BYTES: usize = 32;
 
-/// Texts that [`digests`] hashes at once where registers are widest: more are hardly any faster.
+/// Number of texts that [`digests`] hashes at once with the widest registers. More texts are hardly any faster.
 pub const HASHED_TOGETHER: usize = 16;
 
-/// Takes bytes piece by piece.
+/// Computes a hash of bytes that come in pieces.
 pub struct Sha256(Context);
 
 impl Sha256 {
-    /// Of nothing so far.
+    /// Starts a hash.
     #[must_use]
     pub fn new() -> Self {
         Self(Context::new(&SHA256))
     }
 
-    /// Takes in a piece.
+    /// Adds a piece.
     pub fn update(&mut self, piece: impl AsRef<[u8]>) {
         self.0.update(piece.as_ref());
     }
 
-    /// The hash of all of them, one behind the other.
+    /// Returns the hash of all pieces in their order.
     #[must_use]
     pub fn finish(self) -> [u8; HASH_BYTES] {
-        self.0.finish().as_ref().first_chunk().copied().unwrap_or_default()
+        array(self.0.finish())
     }
 }
 
@@ -38,20 +40,27 @@ impl Default for Sha256 {
 }
 
 impl std::fmt::Debug for Sha256 {
-    /// What was taken in may be secret.
+    /// Writes only the name: the hashed bytes may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sha256")
     }
 }
 
-/// The hash of `bytes`.
+/// Returns the hash of `bytes`.
 #[must_use]
 pub fn digest(bytes: impl AsRef<[u8]>) -> [u8; HASH_BYTES] {
-    ring::digest::digest(&SHA256, bytes.as_ref()).as_ref().first_chunk().copied().unwrap_or_default()
+    array(ring::digest::digest(&SHA256, bytes.as_ref()))
 }
 
-/// The hashes of several texts, worked out together: `tape-sha256` has one in each lane of the widest registers that there are, or
-/// uses the processor's instructions for SHA-256. One alone is left to `ring`, which is faster at that.
+#[expect(clippy::expect_used, reason = "`ring` returns 32 bytes for SHA-256")]
+fn array(digest: Digest) -> [u8; HASH_BYTES] {
+    *digest.as_ref().first_chunk().expect("a SHA-256 has 32 bytes")
+}
+
+/// Returns the hashes of several texts, in their order.
+///
+/// `tape-sha256` computes one hash in each lane of the widest registers, or uses the processor's instructions for SHA-256. `ring`
+/// computes the hash of a single text, because it is faster then.
 #[must_use]
 pub fn digests(texts: &[&[u8]]) -> Vec<[u8; HASH_BYTES]> {
     if let [text] = texts {
@@ -62,7 +71,7 @@ pub fn digests(texts: &[&[u8]]) -> Vec<[u8; HASH_BYTES]> {
     hashes
 }
 
-/// Two hexadecimal digits for each byte.
+/// Returns two hexadecimal digits for each byte.
 pub fn hex(bytes: &[u8]) -> impl Iterator<Item = char> {
     let digit = |value: u8| char::from(if value < 10 { b'0' + value } else { b'a' + value - 10 });
     bytes.iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 0xf)])
@@ -93,14 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_hash() {
+    fn no_texts_have_no_hashes() {
         assert!(digests(&[]).is_empty());
     }
 
     proptest! {
-        /// By other code than `ring`'s; lengths around those at which padding takes another block, and such as bodies have.
+        /// Compares the code of `tape-sha256` with that of `ring`. Some lengths are near those at which padding needs another
+        /// block; others are those of bodies.
         #[test]
-        fn together_they_are_what_each_is_alone(
+        fn hashes_computed_together_equal_those_computed_alone(
             lengths in prop::collection::vec(prop_oneof![0_usize..200, 30_000_usize..40_000], 1..40),
             seed in any::<u64>(),
         ) {

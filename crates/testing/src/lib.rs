@@ -1,4 +1,4 @@
-//! What tests of this room and of the query room share: invoices, and items as the service would hold them.
+//! Test data that the unit tests of several crates share, DynamoDB items as the SDK has them, and an embedded DynamoDB.
 
 #![allow(
     missing_docs,
@@ -6,7 +6,7 @@
     clippy::panic,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
-    reason = "only tests use it: a test that fails by panicking is a test that fails"
+    reason = "only tests use this crate, and a failed test may panic"
 )]
 
 use std::borrow::Cow;
@@ -29,7 +29,7 @@ use notaflux_invoice::{
 
 pub const EXAMPLE_KEY: &str = "31191108676370000155550010000070831000062423";
 
-/// The invoice of CONTRACT.md.
+/// Returns the example invoice.
 pub fn example() -> Invoice<'static> {
     let text = |text: &'static str| Some(Cow::Borrowed(text));
     let tax_id = |text: &str| Some(TaxId::parse(text, TaxIdColumn::Cnpj).unwrap());
@@ -65,7 +65,7 @@ pub fn example() -> Invoice<'static> {
     }
 }
 
-/// The only line of [`example`].
+/// Returns the only line of [`example`].
 pub fn example_line() -> Line<'static> {
     let text = |text: &'static str| Some(Cow::Borrowed(text));
     Line {
@@ -84,7 +84,7 @@ pub fn example_line() -> Line<'static> {
     }
 }
 
-/// The cancellation of [`example`], a day later.
+/// Returns the cancellation of [`example`], a day later.
 pub fn example_event() -> Event<'static> {
     let text = |text: &'static str| Some(Cow::Borrowed(text));
     Event {
@@ -115,7 +115,7 @@ fn any_tax_id() -> impl Strategy<Value = TaxId> {
     let text =
         prop_oneof!["[0-9]{14}", "[0-9]{11}", "[0-9A-Z]{12}[0-9]{2}", r"\*{3}\.[0-9]{3}\.[0-9]{3}-\*\*", "[ -~]{1,20}"];
     let kind = select(vec![TaxIdKind::Cnpj, TaxIdKind::Cpf, TaxIdKind::Masked, TaxIdKind::Other]);
-    // Mostly the kind that the text tells, and sometimes another.
+    // Mostly the kind that follows from the text, and sometimes another.
     (text, kind, any::<u8>()).prop_map(|(text, kind, chance)| {
         let kind = if chance < 200 { TaxId::kind_of(&text) } else { kind };
         TaxId { text: text.as_str().try_into().unwrap(), kind }
@@ -137,7 +137,7 @@ fn any_decimal() -> impl Strategy<Value = Option<Decimal>> {
     option::of("-?[0-9]{1,20}(\\.[0-9]{1,8})?".prop_map(|text| Decimal::from_plain(&text).unwrap()))
 }
 
-/// Further columns with different names, in their order.
+/// Generates further columns with different names, in their order.
 fn any_extra() -> impl Strategy<Value = Vec<(Cow<'static, str>, Cow<'static, str>)>> {
     let columns = btree_map(".{1,20}", any::<String>(), 0..4);
     columns.prop_map(|columns| columns.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
@@ -147,7 +147,7 @@ fn any_id() -> impl Strategy<Value = String> {
     prop_oneof![Just(EXAMPLE_KEY.to_owned()), "[0-9a-f]{32}", "[ -~é\\PC]{1,40}"]
 }
 
-/// Any line that the table takes.
+/// Generates any line that the table can store.
 pub fn any_line() -> impl Strategy<Value = Line<'static>> {
     let key = prop_oneof![
         (1..=LINE_NUMBER_LIMIT).prop_map(LineKey::Number),
@@ -164,7 +164,7 @@ pub fn any_line() -> impl Strategy<Value = Line<'static>> {
     )
 }
 
-/// Any event.
+/// Generates any event.
 pub fn any_event() -> impl Strategy<Value = Event<'static>> {
     let code = "[0-9]{6}|x[0-9a-f]{15}";
     let texts = (any_text(), any_text(), any_text());
@@ -176,7 +176,7 @@ pub fn any_event() -> impl Strategy<Value = Event<'static>> {
     )
 }
 
-/// Any invoice that the table takes: its further columns have different names.
+/// Generates any invoice that the table can store. Its further columns have different names.
 pub fn any_invoice() -> impl Strategy<Value = Invoice<'static>> {
     let key = || Just(AccessKey::parse(EXAMPLE_KEY).unwrap());
     let statuses = vec![Status::Authorized, Status::Cancelled, Status::Denied, Status::Unknown];
@@ -211,7 +211,7 @@ pub fn any_invoice() -> impl Strategy<Value = Invoice<'static>> {
     )
 }
 
-/// `DynamoDB` JSON of an item as the SDK holds it.
+/// Converts an item from `DynamoDB` JSON to the SDK's attributes.
 pub fn attributes(json: &[u8]) -> HashMap<String, AttributeValue> {
     let item: BTreeMap<String, Value> = serde_json::from_slice(json).unwrap();
     item.iter().map(|(name, value)| (name.clone(), attribute(value))).collect()
@@ -227,7 +227,7 @@ fn attribute(value: &Value) -> AttributeValue {
         ("M", Value::Object(map)) => {
             AttributeValue::M(map.iter().map(|(name, value)| (name.clone(), attribute(value))).collect())
         }
-        other => panic!("no attribute value: {other:?}"),
+        other => panic!("not an attribute value: {other:?}"),
     }
 }
 
@@ -237,7 +237,7 @@ fn typed(value: &Value) -> (&str, &Value) {
     map.iter().next().map(|(kind, value)| (kind.as_str(), value)).unwrap()
 }
 
-/// Size of an item by the rules of the developer guide, worked out from its JSON.
+/// Computes the size of an item in bytes from its `DynamoDB` JSON, by the rules of the developer guide.
 pub fn json_size(item: &Value) -> usize {
     item.as_object().unwrap().iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
@@ -251,11 +251,11 @@ fn value_size(value: &Value) -> usize {
         ("M", Value::Object(map)) => {
             3 + map.iter().map(|(name, value)| 1 + name.len() + value_size(value)).sum::<usize>()
         }
-        other => panic!("no attribute value: {other:?}"),
+        other => panic!("not an attribute value: {other:?}"),
     }
 }
 
-/// An embedded DynamoDB of the test's own, in memory, over loopback HTTP. It ends with the test's runtime.
+/// Starts an embedded DynamoDB in memory, for one test, over loopback HTTP. It ends with the runtime of the test.
 pub async fn dynamodb() -> aws_sdk_dynamodb::Client {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
