@@ -141,15 +141,9 @@ impl DecodedReader {
     }
 
     /// Returns the number of decoded bytes so far, including the bytes before the start.
-    #[must_use]
-    pub fn decoded_bytes(&self) -> u64 {
+    #[cfg(test)]
+    pub(crate) fn decoded_bytes(&self) -> u64 {
         self.decoded
-    }
-
-    /// Returns the byte of the object up to which it has been read.
-    #[must_use]
-    pub fn stored_byte(&self) -> u64 {
-        self.inner.stored().at()
     }
 
     /// Decodes into `buf`, and checks the size and, at the end, the checksum. Fills nothing where it returns an error.

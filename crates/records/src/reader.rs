@@ -62,13 +62,4 @@ impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
             Self::Json(reader) => reader.position(),
         }
     }
-
-    /// Returns the underlying reader, which is ahead of the records by up to one buffer.
-    #[must_use]
-    pub fn reader(&self) -> &R {
-        match self {
-            Self::Csv(reader) => reader.reader(),
-            Self::Json(reader) => reader.reader(),
-        }
-    }
 }

@@ -164,12 +164,6 @@ impl<'a> RawRecord<'a> {
     pub fn next(&self) -> Position {
         self.next
     }
-
-    /// Returns the byte of [`RawRecord::next`].
-    #[must_use]
-    pub fn next_byte(&self) -> u64 {
-        self.next.byte
-    }
 }
 
 #[cfg(test)]

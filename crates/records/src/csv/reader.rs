@@ -132,8 +132,8 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
     }
 
     /// Returns the underlying reader, which is ahead of the records by up to one buffer.
-    #[must_use]
-    pub fn reader(&self) -> &R {
+    #[cfg(test)]
+    pub(crate) fn reader(&self) -> &R {
         &self.input
     }
 

@@ -103,12 +103,6 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         self.position
     }
 
-    /// Returns the underlying reader, which is ahead of the elements by up to one buffer.
-    #[must_use]
-    pub fn reader(&self) -> &R {
-        &self.inner
-    }
-
     #[cfg(test)]
     pub(super) fn buffer_capacity(&self) -> usize {
         self.buffer.capacity()
