@@ -23,7 +23,8 @@ use notaflux_sha256::HASHED_TOGETHER;
 use notaflux_table::keys::{Key, KeyTexts};
 
 use super::entry::{
-    BUCKETS, CancellationEntry, Entry, ItemPosition, ItemRole, KeyEntry, bucket_of, count_records, take_superseded,
+    BUCKETS, CancellationEntry, Entry, ItemPosition, ItemRole, KeyEntry, bucket_of, count_records, encode_all,
+    take_superseded,
 };
 use super::stamp::CancellationStamp;
 
@@ -254,9 +255,9 @@ impl BlockBuilder {
         block.extend_from_slice(&header);
         write_buckets(self.keys.iter().map(|key| key.hash), &mut block);
         write_buckets(self.cancellations.iter().map(|cancellation| cancellation.hash), &mut block);
-        self.keys.iter().for_each(|key| key.encode(&mut block));
-        self.cancellations.iter().for_each(|cancellation| cancellation.encode(&mut block));
-        superseded.iter().for_each(|position| position.encode(&mut block));
+        encode_all(&self.keys, &mut block);
+        encode_all(&self.cancellations, &mut block);
+        encode_all(&superseded, &mut block);
         block.extend_from_slice(&self.rejects);
         Ok((self.header, block.into()))
     }

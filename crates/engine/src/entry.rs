@@ -62,10 +62,17 @@ pub(crate) trait Entry: Copy {
     fn in_segment(self, segment: usize) -> Self;
 }
 
-/// Encodes entries one after the other.
-pub(crate) fn encode_all<E: Entry>(entries: &[E]) -> Vec<u8> {
+/// Appends the stored entries to `out`, one after the other.
+pub(crate) fn encode_all<E: Entry>(entries: &[E], out: &mut Vec<u8>) {
+    for entry in entries {
+        entry.encode(out);
+    }
+}
+
+/// Returns the stored entries, one after the other.
+pub(crate) fn encoded<E: Entry>(entries: &[E]) -> Vec<u8> {
     let mut out = Vec::with_capacity(entries.len() * E::BYTES);
-    entries.iter().for_each(|entry| entry.encode(&mut out));
+    encode_all(entries, &mut out);
     out
 }
 
@@ -83,7 +90,7 @@ pub(crate) const fn bucket_of(hash: u128) -> usize {
 ///
 /// Packed, so that the 262,144 keys of a block take 26 bytes each in memory, not 48.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(packed)]
+#[repr(C, packed)]
 pub(crate) struct KeyEntry {
     /// Hash of the key.
     pub(crate) hash: u128,
@@ -257,7 +264,7 @@ mod tests {
     /// Checks that the entry is stored as these bytes, and that nothing else is read as it.
     fn assert_stored<E: Entry + PartialEq + std::fmt::Debug>(entry: E, parts: &[&[u8]]) {
         let expected = parts.concat();
-        assert_eq!(encode_all(&[entry, entry]), [&expected[..], &expected[..]].concat());
+        assert_eq!(encoded(&[entry, entry]), [&expected[..], &expected[..]].concat());
         assert_eq!((expected.len(), E::decode(&expected)), (E::BYTES, Some(entry)));
         for cut in 0..expected.len() {
             assert_eq!(E::decode(&expected[..cut]), None, "cut at {cut}");

@@ -8,7 +8,9 @@ use notaflux_sha256 as sha256;
 #[must_use]
 pub fn ingestion_id(source: &Identity) -> String {
     let digest = sha256::digest(source.fingerprint());
-    digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+    let (first, _) = digest.split_at(12);
+    let number = first.iter().fold(0_u128, |number, byte| (number << 8) | u128::from(*byte));
+    format!("{number:024x}")
 }
 
 #[cfg(test)]
@@ -20,7 +22,7 @@ mod tests {
         let id = ingestion_id(&Identity::default());
         assert_eq!(id.len(), 24);
         let digest = sha256::digest(Identity::default().fingerprint());
-        let number = digest.iter().take(12).fold(0_u128, |sum, byte| (sum << 8) | u128::from(*byte));
-        assert_eq!(id, format!("{number:024x}"));
+        let digits: Vec<String> = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(id, digits.concat());
     }
 }

@@ -15,7 +15,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::block_head::{BlockHead, HEAD_LIMIT_BYTES};
 use super::checkpoint::Ended;
 use super::entry::{
-    BUCKETS, CancellationEntry, CancelledEntry, Entry, ItemPosition, KeyEntry, count_records, decode_all, encode_all,
+    BUCKETS, CancellationEntry, CancelledEntry, Entry, ItemPosition, KeyEntry, count_records, decode_all, encoded,
     take_superseded,
 };
 use super::error::Error;
@@ -24,6 +24,10 @@ use super::work::Work;
 
 /// Bytes of keys that a partition should have: the memory of the merge.
 const PARTITION_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Most partitions: each has at least one bucket.
+#[expect(clippy::cast_possible_truncation, reason = "there are 1,024 buckets")]
+const PARTITIONS_LIMIT: u32 = BUCKETS as u32;
 
 /// Concurrent ranged reads of the work store.
 const READS_AT_ONCE: usize = 8;
@@ -41,7 +45,7 @@ pub(crate) struct StoredBlock {
 /// Returns the number of partitions for entries that take as much memory as `keys` keys.
 pub(crate) fn partitions(keys: u64) -> u32 {
     let wanted = keys.saturating_mul(KeyEntry::BYTES as u64).div_ceil(PARTITION_BYTES);
-    u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, BUCKETS as u32)
+    u32::try_from(wanted).unwrap_or(u32::MAX).clamp(1, PARTITIONS_LIMIT)
 }
 
 /// Returns the buckets of partition `number` of `count`. All partitions have about the same number of buckets.
@@ -69,10 +73,10 @@ pub(crate) async fn merge(work: &Work<'_>, blocks: &[StoredBlock], number: u32, 
         superseded.sort_unstable();
     }
     if !superseded.is_empty() {
-        work.store.put(&work.superseded_key(number as usize), encode_all(&superseded).into()).await?;
+        work.store.put(&work.superseded_key(number as usize), encoded(&superseded).into()).await?;
     }
     if !cancelled.is_empty() {
-        work.store.put(&work.cancelled_key(number as usize), encode_all(&cancelled).into()).await?;
+        work.store.put(&work.cancelled_key(number as usize), encoded(&cancelled).into()).await?;
     }
     Ok(Ended::Done(Progress::Merge(MergeCounts {
         written,
@@ -187,7 +191,7 @@ mod tests {
     #[test]
     fn entries_that_are_cut_or_missing_are_damage_and_not_zero() {
         let key = |byte| KeyEntry { hash: 7, position: position(byte), nested_lines: 0 };
-        let bytes = encode_all(&[key(10), key(20)]);
+        let bytes = encoded(&[key(10), key(20)]);
         let mut entries = Vec::new();
         assert!(add_entries::<KeyEntry>(&mut entries, 1, 52, &bytes).is_some());
         assert_eq!(entries, [10, 20].map(|byte| KeyEntry { position: position(byte).in_segment(1), ..key(0) }));

@@ -7,7 +7,7 @@ use encoding_rs::WINDOWS_1252;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use notaflux_layout::{InvoiceRow, Record, Reject, Row, Scratch, Unreadable};
+use notaflux_layout::{InvoiceRow, Mapping, Record, Reject, Row, Scratch, Unreadable};
 use notaflux_records::ReadError;
 use notaflux_records::record::{Content, Format, Position, RAW_LIMIT_BYTES, RawRecord, Shape};
 use notaflux_table::keys::{Key, key_hash};
@@ -70,12 +70,7 @@ pub(crate) async fn survey(
             blocks.close(Position { byte: raw.byte, line: raw.line }).await?;
         }
         match row_of(&mapping, &raw, &mut scratch) {
-            Ok(row) if mapping.is_trailer(&row) => blocks.open.count_trailer(),
-            Ok(row) => {
-                let classified = classify(&mapping, &row, &work.plan.ingestion, work.schema);
-                seen(&raw, Some(&row), &classified);
-                blocks.add(&raw, classified)?;
-            }
+            Ok(row) => blocks.add_row(&mapping, &raw, &row, &mut seen)?,
             Err(unreadable) => {
                 let reject = unreadable_as_reject(unreadable, &raw, work, segment)?;
                 seen(&raw, None, &Err(reject.clone()));
@@ -159,6 +154,23 @@ impl<'a> Blocks<'a> {
         };
         let open = BlockBuilder::new(begun.byte, work.plan.block_bytes);
         Ok(Self { work, checkpoint, segment, open, begun, closed, keys, rejected, uploads: VecDeque::new() })
+    }
+
+    /// Classifies a row and adds it to the current block.
+    fn add_row(
+        &mut self,
+        mapping: &Mapping,
+        raw: &RawRecord<'_>,
+        row: &Row<'_>,
+        seen: &mut impl FnMut(&RawRecord<'_>, Option<&Row<'_>>, &Result<ValidRecord<'_>, Reject>),
+    ) -> Result<(), Error> {
+        if mapping.is_trailer(row) {
+            self.open.count_trailer();
+            return Ok(());
+        }
+        let classified = classify(mapping, row, &self.work.plan.ingestion, self.work.schema);
+        seen(raw, Some(row), &classified);
+        self.add(raw, classified)
     }
 
     /// Adds a classified record to the current block.

@@ -253,40 +253,55 @@ impl<'a> Feed<'a> {
         let Ok(row) = row else { return Ok(true) };
         let Ok(record) = self.mapping.read(&row) else { return Ok(true) };
         let source = SourceRef { ingestion: self.work.plan.ingestion.as_str().into(), record: self.records };
-        let (before, mut cancellation) = (self.builder.len(), None);
-        let mut puts = Puts { builder: &mut self.builder, source, schema: self.work.schema };
-        // A record that the survey rejected is neither superseded nor cancelled: it is classified again here.
-        let put = match record {
-            Record::Invoice(invoice) => {
-                let cancelled = self.cancelled.event(first.byte, ItemRole::Primary).await?;
-                puts.invoice(&invoice, cancelled)
-            }
-            Record::Line(line) => puts.line(&line),
-            Record::InvoiceLine(both) => {
-                let (invoice, line) = *both;
-                let is_needed = !self.superseded.contains(first.byte, ItemRole::Secondary).await?;
-                let cancelled = self.cancelled.event(first.byte, ItemRole::Secondary).await?;
-                puts.line(&line).and_then(|()| if is_needed { puts.invoice(&invoice, cancelled) } else { Ok(()) })
-            }
-            Record::InvoiceWithLines(all) => {
-                let (invoice, lines) = *all;
-                let cancelled = self.cancelled.event(first.byte, ItemRole::Primary).await?;
-                lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(&invoice, cancelled))
-            }
-            Record::Event(event) => {
-                if event.kind.cancels() && !self.superseded.contains(first.byte, ItemRole::Secondary).await? {
-                    cancellation = Some(Cancellation::of(&event));
-                }
-                puts.event(&event)
-            }
-        };
-        match put {
-            Ok(()) => self.unsent.push(first, self.builder.len() - before, cancellation),
+        let before = self.builder.len();
+        let puts = Puts { builder: &mut self.builder, source, schema: self.work.schema };
+        let (superseded, cancelled) = (&mut self.superseded, &mut self.cancelled);
+        match put(record, first.byte, puts, superseded, cancelled).await? {
+            Ok(cancellation) => self.unsent.push(first, self.builder.len() - before, cancellation),
             // The survey has rejected it.
             Err(_) => self.builder.truncate(before),
         }
         Ok(true)
     }
+}
+
+/// Puts the items of the record at `byte` that are not superseded. Returns the update to an invoice of another source, if the
+/// record is an event that needs one; a refusal for a record that the survey has rejected.
+///
+/// A rejected record is neither superseded nor cancelled, so all of its items are tried here.
+async fn put(
+    record: Record<'_, InvoiceRow<'_>>,
+    byte: u64,
+    mut puts: Puts<'_>,
+    superseded: &mut Superseded<'_>,
+    cancelled: &mut Cancelled<'_>,
+) -> Result<Result<Option<Cancellation>, Refusal>, Error> {
+    let mut cancellation = None;
+    let put = match record {
+        Record::Invoice(invoice) => {
+            let event = cancelled.event(byte, ItemRole::Primary).await?;
+            puts.invoice(&invoice, event)
+        }
+        Record::Line(line) => puts.line(&line),
+        Record::InvoiceLine(both) => {
+            let (invoice, line) = *both;
+            let is_needed = !superseded.contains(byte, ItemRole::Secondary).await?;
+            let event = cancelled.event(byte, ItemRole::Secondary).await?;
+            puts.line(&line).and_then(|()| if is_needed { puts.invoice(&invoice, event) } else { Ok(()) })
+        }
+        Record::InvoiceWithLines(all) => {
+            let (invoice, lines) = *all;
+            let event = cancelled.event(byte, ItemRole::Primary).await?;
+            lines.iter().try_for_each(|line| puts.line(line)).and_then(|()| puts.invoice(&invoice, event))
+        }
+        Record::Event(event) => {
+            if event.kind.cancels() && !superseded.contains(byte, ItemRole::Secondary).await? {
+                cancellation = Some(Cancellation::of(&event));
+            }
+            puts.event(&event)
+        }
+    };
+    Ok(put.map(|()| cancellation))
 }
 
 /// Adds the items of a record to the builder.
