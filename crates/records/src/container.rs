@@ -44,8 +44,8 @@ const ZIP_EMPTY: &[u8] = b"PK\x05\x06";
 /// A zip that was made to be split begins with this mark.
 const ZIP_SPANNED: &[u8] = b"PK\x07\x08";
 
-/// Formats that are not supported: offset and bytes of the signature, name and remedy. They are named, because the message
-/// would otherwise be about an unknown header. No signature can begin a header line.
+/// Formats that are not supported: offset and bytes of the signature, name and remedy. They are named, because the
+/// message would otherwise be about an unknown header. No signature can begin a header line.
 const UNSUPPORTED: [(usize, &[u8], &str, &str); 8] = [
     (0, b"\xfd7zXZ\0", "xz", "compress it with gzip"),
     (4, b"1AY&SY", "bzip2", "compress it with gzip"),
@@ -61,8 +61,8 @@ impl Contents {
     /// Reads the first bytes of `source`, and the directory of an archive.
     ///
     /// # Errors
-    /// A source that cannot be read; a zip that is cut short, damaged or over the limits of its directory; an unsupported
-    /// format.
+    /// A source that cannot be read; a zip that is cut short, damaged or over the limits of its directory; an
+    /// unsupported format.
     pub async fn inspect(source: &Source) -> Result<Self, ReadError> {
         let head = source.read(0..source.len().min(HEAD_BYTES)).await?;
         if [ZIP, ZIP_EMPTY, ZIP_SPANNED].iter().any(|signature| head.starts_with(signature)) {

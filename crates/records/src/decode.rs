@@ -18,8 +18,8 @@ use super::zip;
 /// Decoded bytes discarded in one step before the start position.
 const SKIP_BYTES: usize = 128 * 1024;
 
-/// Base-2 logarithm of the largest zstd window, which is held in memory: 32 MiB. `zstd` uses at most 8 MiB up to level 19, and
-/// 128 MiB with `--ultra -22` and `--long`.
+/// Base-2 logarithm of the largest zstd window, which is held in memory: 32 MiB. `zstd` uses at most 8 MiB up to level
+/// 19, and 128 MiB with `--ultra -22` and `--long`.
 const ZSTD_WINDOW_LOG_LIMIT: u32 = 25;
 
 /// Part of the decoder's message for a frame whose window is over the limit.
@@ -30,10 +30,10 @@ const SKIPS_A_TURN: u32 = 32;
 
 /// Opens an entry at byte `from` of its decoded bytes.
 ///
-/// A plain or stored entry is read from that byte. A compressed entry is decoded from its start, and the bytes before `from` are
-/// discarded. A stored entry with a checksum is also read from its start if `checked` is set. The checksum is verified whenever
-/// the whole entry is read, which is always except for a stored entry opened after its start without `checked`. A plain object
-/// has no checksum.
+/// A plain or stored entry is read from that byte. A compressed entry is decoded from its start, and the bytes before
+/// `from` are discarded. A stored entry with a checksum is also read from its start if `checked` is set. The checksum
+/// is verified whenever the whole entry is read, which is always except for a stored entry opened after its start
+/// without `checked`. A plain object has no checksum.
 ///
 /// # Errors
 /// An unsupported entry; a start after the end of the entry; a damaged local header; a source that cannot be read.
@@ -81,7 +81,8 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
     Ok(DecodedReader { inner, place, decoded, skip, size, crc32, state, deferred, scratch })
 }
 
-/// Reads the decoded bytes of an entry. The reader ends only at the end of the entry; missing or damaged bytes are errors.
+/// Reads the decoded bytes of an entry. The reader ends only at the end of the entry; missing or damaged bytes are
+/// errors.
 #[derive(Debug)]
 pub struct DecodedReader {
     inner: Decoder,
@@ -220,7 +221,8 @@ impl DecodedReader {
             let remedy = "compress it without --ultra and --long: the window may have at most 32 MiB";
             return ReadError::unsupported(self.here(), "a zstd frame with a window over the limit", remedy);
         }
-        // The gzip and deflate decoders report an early end only after they take all input, and as another kind of error.
+        // The gzip and deflate decoders report an early end only after they take all input, and as another kind of
+        // error.
         let is_at_end = self.inner.stored().left() == 0;
         if error.kind() == io::ErrorKind::UnexpectedEof
             || (what != "zstd" && is_at_end && error.kind() == io::ErrorKind::Other)

@@ -14,8 +14,8 @@ use tokio::task;
 use super::error::{Place, ReadError};
 use super::source::{Identity, Origin, Source};
 
-/// Bytes of one read, which runs on a blocking thread. Measured: with a small buffer the switches between threads cost more
-/// than the parser (2,400 ns per record instead of 650).
+/// Bytes of one read, which runs on a blocking thread. Measured: with a small buffer the switches between threads cost
+/// more than the parser (2,400 ns per record instead of 650).
 const CHUNK_BYTES: u64 = 512 * 1024;
 
 /// Opens the current version of the local file at `path`.

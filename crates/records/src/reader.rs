@@ -21,8 +21,8 @@ pub enum RecordReader<R> {
 }
 
 impl<R: AsyncRead + Send + Unpin> RecordReader<R> {
-    /// Reads from `reader`, whose first byte is at `start`: the beginning of the data if `is_beginning`, or else the beginning
-    /// of a record, or a position returned by [`RawRecord::next`] or [`RecordReader::position`].
+    /// Reads from `reader`, whose first byte is at `start`: the beginning of the data if `is_beginning`, or else the
+    /// beginning of a record, or a position returned by [`RawRecord::next`] or [`RecordReader::position`].
     #[must_use]
     pub fn new(reader: R, format: Format, start: Position, is_beginning: bool) -> Self {
         match format {

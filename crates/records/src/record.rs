@@ -45,8 +45,8 @@ pub enum Shape {
 pub struct Position {
     /// Byte of the decoded entry, from 0.
     pub byte: u64,
-    /// Physical line of that byte, counted from 1. In CSV a line ends at LF, CRLF or a single CR, also within quotes; in JSON only
-    /// at LF.
+    /// Physical line of that byte, counted from 1. In CSV a line ends at LF, CRLF or a single CR, also within quotes;
+    /// in JSON only at LF.
     pub line: u64,
 }
 
@@ -74,7 +74,8 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Creates fields from ranges of `text`, in order. The reader computes the ranges, and all of them are within `text`.
+    /// Creates fields from ranges of `text`, in order. The reader computes the ranges, and all of them are within
+    /// `text`.
     #[must_use]
     pub fn new(text: &'a [u8], bounds: &'a [Range<usize>]) -> Self {
         Self { text, bounds }
@@ -145,8 +146,8 @@ pub struct RawRecord<'a> {
     pub end: u64,
     /// Physical line of the first byte, counted from 1.
     pub line: u64,
-    /// Whether the input ends within the quotes of the last field: the input is cut, or a quote is never closed. Always false in
-    /// JSON.
+    /// Whether the input ends within the quotes of the last field: the input is cut, or a quote is never closed. Always
+    /// false in JSON.
     pub unclosed_quote: bool,
     pub(super) raw: &'a [u8],
     pub(super) next: Position,
@@ -159,7 +160,8 @@ impl<'a> RawRecord<'a> {
         self.raw.get(..RAW_LIMIT_BYTES).unwrap_or(self.raw)
     }
 
-    /// Returns where the search for the next record starts. A new reader that starts there returns the same later records.
+    /// Returns where the search for the next record starts. A new reader that starts there returns the same later
+    /// records.
     #[must_use]
     pub fn next(&self) -> Position {
         self.next

@@ -109,7 +109,8 @@ pub trait Origin: fmt::Debug + Send + Sync {
     /// [`ReadError::NotFound`] if the object no longer exists; otherwise the errors of opening the source.
     fn newest(&self) -> BoxFuture<'_, Result<Identity, ReadError>>;
 
-    /// Returns the stored bytes of `range` in order, in chunks of any length. [`Source::open`] keeps `range` within the source.
+    /// Returns the stored bytes of `range` in order, in chunks of any length. [`Source::open`] keeps `range` within the
+    /// source.
     ///
     /// The implementation guarantees that
     /// - the stream reads nothing before its first poll, and dropping it stops all reads;

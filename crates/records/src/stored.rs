@@ -13,8 +13,8 @@ use tokio::io::{AsyncBufRead, AsyncRead, ReadBuf};
 use super::error::ReadError;
 use super::source::SourceStream;
 
-/// Bytes gathered for one call of a decoder, if they have arrived. The body of an S3 object arrives in small chunks: a TLS record
-/// has at most 16 KiB (RFC 8446, section 5.1).
+/// Bytes gathered for one call of a decoder, if they have arrived. The body of an S3 object arrives in small chunks: a
+/// TLS record has at most 16 KiB (RFC 8446, section 5.1).
 const GATHER_BYTES: usize = 128 * 1024;
 
 /// The stored bytes of an entry.

@@ -146,7 +146,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for Contract<R> {
     }
 }
 
-/// Reads to the end with a buffer of this length, and once more after that. Returns all bytes, and the error if there is one.
+/// Reads to the end with a buffer of this length, and once more after that. Returns all bytes, and the error if there
+/// is one.
 pub(super) async fn drain(reader: impl AsyncRead + Unpin, buffer_bytes: usize) -> (Vec<u8>, Option<ReadError>) {
     let (mut reader, mut buffer, mut bytes) = (Contract::new(reader), vec![0; buffer_bytes], Vec::new());
     loop {

@@ -11,7 +11,8 @@ use super::source::{Source, SourceStream};
 /// The most entries of an archive. An archive of the Portal has three. The plan holds all entries in memory.
 const ENTRIES_LIMIT: usize = 10_000;
 
-/// The most bytes of the directory of an archive: 800 for each of [`ENTRIES_LIMIT`] entries. Bounds the names in memory.
+/// The most bytes of the directory of an archive: 800 for each of [`ENTRIES_LIMIT`] entries. Bounds the names in
+/// memory.
 const DIRECTORY_LIMIT_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Length of a local file header without its name and extra field.
@@ -99,8 +100,8 @@ pub(super) async fn directory(source: &Source) -> Result<Vec<Entry>, ReadError> 
     Ok(entries)
 }
 
-/// Checks that entries (local header and data) overlap neither one another nor the directory. A zip with overlaps can decode to
-/// many times its possible size.
+/// Checks that entries (local header and data) overlap neither one another nor the directory. A zip with overlaps can
+/// decode to many times its possible size.
 fn check_extents(source: &Source, mut extents: Vec<(u64, u64)>, limit: u64) -> Result<(), ReadError> {
     extents.sort_unstable();
     let nexts = extents.iter().skip(1).map(|(start, _)| *start).chain([limit]);

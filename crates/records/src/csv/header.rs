@@ -53,8 +53,8 @@ where
     Ok(Some(Head { delimiter, fields: decode(fields), start, data: record.next() }))
 }
 
-/// Detects the delimiter of a header line: the one of `;`, `,`, TAB and `|` that occurs most often outside quotes. Without any
-/// of them it is `;`, since a single column of decimals can be full of commas.
+/// Detects the delimiter of a header line: the one of `;`, `,`, TAB and `|` that occurs most often outside quotes.
+/// Without any of them it is `;`, since a single column of decimals can be full of commas.
 #[must_use]
 fn sniff_delimiter(header_line: &[u8]) -> u8 {
     let mut counts = [0_u32; DELIMITERS.len()];

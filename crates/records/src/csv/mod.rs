@@ -5,8 +5,8 @@
 //!                                      └► Unquoter (fields that contain quotes) ┘
 //! ```
 //!
-//! The fields of nearly all records are ranges of the text and are borrowed from it. If a quoted field contains quotes, the fields
-//! are copied. If quotes stand elsewhere, or text follows a closing quote, `csv-async` parses the record.
+//! The fields of nearly all records are ranges of the text and are borrowed from it. If a quoted field contains quotes,
+//! the fields are copied. If quotes stand elsewhere, or text follows a closing quote, `csv-async` parses the record.
 
 mod header;
 mod reader;

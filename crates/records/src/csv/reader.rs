@@ -10,8 +10,8 @@ use super::window::Window;
 use crate::error::{Place, ReadError};
 use crate::record::{Content, Fields, Position, RawRecord};
 
-/// Default limit for the bytes of a record, without the line end: 100 times the longest row of the known layouts (an NFS-e row
-/// of 73 columns with its free text has under 10 KB). A longer record means that a quote is not closed.
+/// Default limit for the bytes of a record, without the line end: 100 times the longest row of the known layouts (an
+/// NFS-e row of 73 columns with its free text has under 10 KB). A longer record means that a quote is not closed.
 pub const RECORD_LIMIT_BYTES: usize = 1024 * 1024;
 
 /// Options of a [`CsvReader`].
@@ -25,12 +25,13 @@ pub struct CsvOptions {
 
 /// Reads records one after the other.
 ///
-/// Fields may be quoted with `"`; a quote within a quoted field is doubled. A quote within an unquoted field is an ordinary
-/// character. Records end with LF, CRLF or CR. Blank lines are skipped. Records may have any number of fields. A byte order
-/// mark at byte 0 is skipped. Every text can be parsed: the only error of the reader itself is a record over the limit.
+/// Fields may be quoted with `"`; a quote within a quoted field is doubled. A quote within an unquoted field is an
+/// ordinary character. Records end with LF, CRLF or CR. Blank lines are skipped. Records may have any number of fields.
+/// A byte order mark at byte 0 is skipped. Every text can be parsed: the only error of the reader itself is a record
+/// over the limit.
 ///
-/// The limit bounds the memory: about twice the limit for the text, as much for fields that contain quotes, 48 times the limit
-/// for the bounds of a record of delimiters only, and two buffers of 128 KiB.
+/// The limit bounds the memory: about twice the limit for the text, as much for fields that contain quotes, 48 times
+/// the limit for the bounds of a record of delimiters only, and two buffers of 128 KiB.
 #[derive(Debug)]
 pub struct CsvReader<R> {
     input: R,
@@ -68,8 +69,8 @@ impl<R: AsyncRead + Send + Unpin> CsvReader<R> {
 
     /// Reads the next record; returns `None` at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns [`ReadError::UsedAfterError`], because
-    /// part of a record is lost. So does every call after an error.
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns
+    /// [`ReadError::UsedAfterError`], because part of a record is lost. So does every call after an error.
     ///
     /// # Errors
     /// A record over the limit; the errors of the underlying reader.

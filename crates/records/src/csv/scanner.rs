@@ -1,9 +1,9 @@
 //! Finds the end of a record and its fields.
 //!
-//! Nearly all records are *regular*: quotes stand around whole fields, and in pairs within them. The scanner processes regular
-//! records in blocks of 64 bytes. Each special byte is a bit, and a byte is within quotes if the number of quotes before it is
-//! odd (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1). It also finds their fields. It finds the
-//! end of all other records byte by byte.
+//! Nearly all records are *regular*: quotes stand around whole fields, and in pairs within them. The scanner processes
+//! regular records in blocks of 64 bytes. Each special byte is a bit, and a byte is within quotes if the number of
+//! quotes before it is odd (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019, section 3.1). It also
+//! finds their fields. It finds the end of all other records byte by byte.
 
 use std::ops::Range;
 
@@ -127,8 +127,8 @@ impl Scanner {
         self.has_inner_line_ends
     }
 
-    /// Scans to the end of the record, which starts with the first of `bytes`. Returns `None` if it needs more bytes. `ended` means
-    /// that no bytes follow.
+    /// Scans to the end of the record, which starts with the first of `bytes`. Returns `None` if it needs more bytes.
+    /// `ended` means that no bytes follow.
     pub(super) fn end(&mut self, bytes: &[u8], ended: bool) -> Option<RecordEnd> {
         while self.state.is_none() {
             let rest = bytes.get(self.at..).unwrap_or_default();
@@ -168,7 +168,8 @@ impl Scanner {
         if self.ends.len() < before + BLOCK_BYTES {
             self.ends.resize(2 * (before + BLOCK_BYTES), 0);
         }
-        // Stores several at once, at least as many as there are: the number varies so much that a check for each is slower.
+        // Stores several at once, at least as many as there are: the number varies so much that a check for each is
+        // slower.
         let mut room = self.ends.get_mut(before..).unwrap_or_default().chunks_exact_mut(ENDS_AT_ONCE);
         while separators != 0
             && let Some(some) = room.next()

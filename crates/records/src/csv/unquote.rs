@@ -27,8 +27,8 @@ impl Unquoter {
         Self { delimiter, parser: None, record: ByteRecord::new(), fields: FieldsBuf::default(), undoubled: Vec::new() }
     }
 
-    /// Copies the fields of a record in which every quote is doubled, and drops every second quote. Sets `fields` to the ranges in
-    /// the copy.
+    /// Copies the fields of a record in which every quote is doubled, and drops every second quote. Sets `fields` to
+    /// the ranges in the copy.
     pub(super) fn undouble(&mut self, record: &[u8], fields: &mut [Range<usize>]) {
         self.undoubled.clear();
         for field in fields {
@@ -49,7 +49,8 @@ impl Unquoter {
         &self.undoubled
     }
 
-    /// Parses a record that is not regular, without its line end. Only the last record of an input may end `within_quotes`.
+    /// Parses a record that is not regular, without its line end. Only the last record of an input may end
+    /// `within_quotes`.
     ///
     /// # Errors
     /// The errors of the parser. None is known for text in memory.

@@ -46,9 +46,10 @@ pub struct Candidate {
 
 /// Reads the beginning of an entry. Returns `None` if it is not JSON.
 ///
-/// JSON starts with `{` before `"` or `}`, or with `[` before the start of a value, but not before another word: `[Date];[No]` is
-/// a header of CSV. A root array is the only candidate. A complete object on the first of several lines means NDJSON, also if the
-/// first line is broken and a later one is complete. Otherwise the candidates are the object itself and the lists of objects in it.
+/// JSON starts with `{` before `"` or `}`, or with `[` before the start of a value, but not before another word:
+/// `[Date];[No]` is a header of CSV. A root array is the only candidate. A complete object on the first of several
+/// lines means NDJSON, also if the first line is broken and a later one is complete. Otherwise the candidates are the
+/// object itself and the lists of objects in it.
 ///
 /// Reads 256 KiB, and more, up to the limit of an element, until an element is complete.
 ///
@@ -115,8 +116,8 @@ impl<'a> Beginning<'a> {
         found
     }
 
-    /// Returns whether each line is a value: the first line is complete and not the only one; or it is broken and a later
-    /// line is complete; or it is cut and all others are complete.
+    /// Returns whether each line is a value: the first line is complete and not the only one; or it is broken and a
+    /// later line is complete; or it is cut and all others are complete.
     fn is_lines(self) -> bool {
         let text = self.text.get(self.start()..).unwrap_or_default();
         let mut lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -137,7 +138,8 @@ impl<'a> Beginning<'a> {
         }
     }
 
-    /// Finds the lists of the object whose `{` the walk has just consumed. Returns `None` if the text ends within the object.
+    /// Finds the lists of the object whose `{` the walk has just consumed. Returns `None` if the text ends within the
+    /// object.
     fn lists(self, walk: &mut Walk<'a>, path: &mut Vec<String>, found: &mut Vec<Candidate>) -> Option<()> {
         let levels = u32::try_from(path.len() + 1).ok()?;
         loop {

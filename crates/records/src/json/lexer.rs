@@ -8,10 +8,11 @@ const BLOCK_BYTES: usize = 64;
 /// Bytes whose bits are gathered in one step.
 const GROUP_BYTES: usize = 8;
 
-/// Scans one value. The state is a depth and two flags, so that neither the length nor the nesting of the value takes memory.
+/// Scans one value. The state is a depth and two flags, so that neither the length nor the nesting of the value takes
+/// memory.
 ///
-/// The lexer does not check that kinds of brackets match: the parser of the value does. A backslash escapes the next byte outside
-/// strings too, where valid JSON has none.
+/// The lexer does not check that kinds of brackets match: the parser of the value does. A backslash escapes the next
+/// byte outside strings too, where valid JSON has none.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Lexer {
     depth: u64,
@@ -32,7 +33,8 @@ impl Lexer {
         self.opened.filter(|_| self.quoted)
     }
 
-    /// Scans an object or array. The first byte of the first call is the opening bracket. Returns the end, if it is in these bytes.
+    /// Scans an object or array. The first byte of the first call is the opening bracket. Returns the end, if it is in
+    /// these bytes.
     pub(super) fn nested(&mut self, bytes: &[u8]) -> Option<usize> {
         self.opened = None;
         let (blocks, tail) = bytes.as_chunks::<BLOCK_BYTES>();
@@ -191,7 +193,8 @@ mod tests {
 
     const TOKENS: [&str; 12] = ["{", "}", "[", "]", "\"", "\"", "\\", "\\\\", "\\\"", "abc", ": 12,\n ", "é"];
 
-    /// Returns where a value ends that arrives in pieces of this length, and where the string starts that the text ends in.
+    /// Returns where a value ends that arrives in pieces of this length, and where the string starts that the text ends
+    /// in.
     fn end(text: &[u8], length: usize, go: fn(&mut Lexer, &[u8]) -> Option<usize>) -> (Option<usize>, Option<usize>) {
         let mut lexer = Lexer::default();
         let mut opened = None;

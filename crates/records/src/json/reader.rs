@@ -16,8 +16,8 @@ const READ_BYTES: usize = 128 * 1024;
 
 /// Reads elements one after the other. Finds only the bounds of an element; its parser validates the content.
 ///
-/// An element over [`ELEMENT_LIMIT_BYTES`] is returned as [`Content::TooLong`], and reading continues after it. A byte order mark
-/// at byte 0 is skipped. In NDJSON, blank lines and white space at both ends of a line are skipped.
+/// An element over [`ELEMENT_LIMIT_BYTES`] is returned as [`Content::TooLong`], and reading continues after it. A byte
+/// order mark at byte 0 is skipped. In NDJSON, blank lines and white space at both ends of a line are skipped.
 ///
 /// Memory is bounded by twice the sum of the limit and a buffer of 128 KiB.
 #[derive(Debug)]
@@ -72,12 +72,12 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
 
     /// Reads the next element; returns `None` at the end.
     ///
-    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns [`ReadError::UsedAfterError`], because
-    /// part of an element may be lost. So does every call after an error.
+    /// Not safe to cancel: if the future is dropped before it is ready, every later call returns
+    /// [`ReadError::UsedAfterError`], because part of an element may be lost. So does every call after an error.
     ///
     /// # Errors
-    /// Bytes that JSON does not allow between elements; an end of the input within an element or an array; a second list of
-    /// objects in the objects around an array; the errors of the underlying reader.
+    /// Bytes that JSON does not allow between elements; an end of the input within an element or an array; a second
+    /// list of objects in the objects around an array; the errors of the underlying reader.
     pub async fn next(&mut self) -> Result<Option<RawRecord<'_>>, ReadError> {
         if mem::replace(&mut self.busy, true) {
             return Err(ReadError::UsedAfterError);
@@ -97,7 +97,8 @@ impl<R: AsyncRead + Send + Unpin> JsonReader<R> {
         Ok(Some(RawRecord { content, byte: first.byte, end, line: first.line, unclosed_quote: false, raw: text, next }))
     }
 
-    /// Returns where the search for the next element starts: after the last returned element, or at the end of the data.
+    /// Returns where the search for the next element starts: after the last returned element, or at the end of the
+    /// data.
     #[must_use]
     pub fn position(&self) -> Position {
         self.position

@@ -1,4 +1,5 @@
-//! Finds where the elements of a JSON text start and end. Does no I/O: takes bytes in pieces of any length, returns bounds.
+//! Finds where the elements of a JSON text start and end. Does no I/O: takes bytes in pieces of any length, returns
+//! bounds.
 
 use memchr::{memchr, memchr_iter};
 
@@ -97,7 +98,8 @@ enum TailItem {
 }
 
 impl Splitter {
-    /// Splits the text from `start`: the beginning of the data (in an array, after its `[`), or else the start or end of an element.
+    /// Splits the text from `start`: the beginning of the data (in an array, after its `[`), or else the start or end
+    /// of an element.
     pub(super) fn new(shape: Shape, start: Position, is_beginning: bool) -> Self {
         let (gap, levels) = match shape {
             Shape::Lines => (Gap::Line, 0),

@@ -10,8 +10,8 @@ use super::super::error::Place;
 use super::super::testing::run;
 use super::*;
 
-/// Makes chunks of these lengths with counted bytes. If `waits`, each chunk is ready only at the second poll. If `fails`, an
-/// error follows.
+/// Makes chunks of these lengths with counted bytes. If `waits`, each chunk is ready only at the second poll. If
+/// `fails`, an error follows.
 fn stored(lengths: &[usize], waits: bool, fails: bool) -> (Vec<u8>, Stored) {
     let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(lengths.iter().sum()).collect();
     let mut rest = Bytes::from(bytes.clone());
