@@ -164,9 +164,10 @@ mod tests {
     use futures::future::join_all;
 
     use super::*;
+    use crate::admin::create;
     use crate::item::{SourceRef, encode_invoice};
+    use crate::schema::{IndexSet, Schema};
     use crate::stored::decode_invoice;
-    use crate::{IndexSet, Schema, create};
     use notaflux_testing::{EXAMPLE_KEY, attributes, dynamodb, example};
 
     async fn table(indexes: &str) -> Table {

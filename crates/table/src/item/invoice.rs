@@ -204,8 +204,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::IndexSet;
     use crate::item::parts::ITEM_LIMIT_BYTES;
+    use crate::schema::IndexSet;
     use notaflux_invoice::Invoice;
     use notaflux_testing::{any_invoice, example, json_size};
 

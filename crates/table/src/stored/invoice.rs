@@ -118,8 +118,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Schema;
     use crate::item::encode_invoice;
+    use crate::schema::Schema;
     use notaflux_testing::{any_invoice, attributes, example};
 
     fn stored(invoice: &Invoice<'_>, record: u64) -> Attributes {
