@@ -1,7 +1,7 @@
-//! An element of JSON as a row: the values of the paths that a layout names, as text.
+//! Reads a JSON element as a row: the values at the paths that a layout names, as text.
 //!
-//! Numbers keep the text that they have, so that no amount passes through a float. `null`, `NaN` and what is empty are no
-//! values. Where the bytes are not UTF-8, all of the element is windows-1252.
+//! Numbers keep their text, so that no amount passes through a float. `null`, `NaN` and empty texts are not values. If the
+//! bytes are not UTF-8, the whole element is read as windows-1252.
 
 mod fast_path;
 mod keys;
@@ -21,7 +21,10 @@ use crate::path::PathTree;
 use crate::row::Row;
 use crate::scratch::Scratch;
 
-/// Reads `element` as a row of the columns that stand in `tree`.
+/// Reads `element` as a row of the columns in `tree`.
+///
+/// # Errors
+/// The element is not valid JSON or not an object, or a place has two different values.
 pub(crate) fn read<'s>(
     tree: &'s PathTree,
     shape: RowShape<'_>,
@@ -52,7 +55,7 @@ pub(crate) fn read<'s>(
     Ok(Row { text, spans: record, line: &[], lines, line_columns, others })
 }
 
-/// With the byte of the source, where the element was decoded into characters of several bytes.
+/// Converts the place of an error in decoded text to the byte in the source.
 fn in_source(unreadable: Unreadable, base: &str, element: &[u8]) -> Unreadable {
     if base.len() == element.len() {
         return unreadable;

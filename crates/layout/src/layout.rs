@@ -116,15 +116,10 @@ impl Layout {
     }
 
     /// Returns the default conventions: the first of each kind that the layout allows.
-    #[expect(clippy::expect_used, reason = "the parser refuses an empty list")]
     #[must_use]
     pub fn conventions(&self) -> Conventions {
         let allowed = &self.spec.conventions;
-        Conventions {
-            decimal: allowed.decimal.0.first().copied().expect("at least one is allowed"),
-            date: allowed.date.0.first().copied().expect("at least one is allowed"),
-            time_zone: allowed.time_zone,
-        }
+        Conventions { decimal: *allowed.decimal.first(), date: *allowed.date.first(), time_zone: allowed.time_zone }
     }
 
     /// Returns the paths of the lists whose objects are lines of the record; empty if the layout has no such lists.

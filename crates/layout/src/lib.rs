@@ -1,31 +1,32 @@
-//! Which column means what. Layouts are data: TOML files, of which some are compiled in, all read by one reader.
+//! Layouts: what each column of a table, or each path of a JSON record, means. Layouts are TOML files; some are built in.
 //!
-//! A header is compared with the layouts ([`detect`]); the one that fits is bound to it as a [`Mapping`], which knows for
-//! every field in which column to look; that turns each [`Row`] into a [`Record`] or a [`Reject`].
+//! [`detect`] compares a header with the layouts. A [`Mapping`] binds the layout that matches to the header, so that the columns
+//! of each field are known. It converts each [`Row`] to a [`Record`] or a [`Reject`].
 //!
 //! ```
 //! use notaflux_layout::{Detection, Mapping, detect};
 //!
 //! let header = ["chave de acesso", "Número"];
-//! let Detection::Unknown { tried, .. } = detect(&header) else { panic!("two columns are no layout's") };
+//! let Detection::Unknown { tried, .. } = detect(&header) else { panic!("no layout has only these two columns") };
 //! let portal = tried.iter().find(|tried| tried.layout == "portal-invoice").unwrap();
 //! assert!(portal.missing.contains(&"VALOR NOTA FISCAL".to_owned()));
 //! ```
 //!
-//! | file | what it holds |
+//! | file | content |
 //! | --- | --- |
-//! | `layouts/*.toml` | the built-in layouts; docs/layouts.md tells how to write one |
-//! | `spec` | what a layout file may say |
-//! | `check` | what a layout file cannot mean, and where it says so |
-//! | `fold` | when two column names are the same |
-//! | `detect` | which layout a header is of |
-//! | `row` | a record as text |
-//! | `json`, `path` | an element of JSON as a row: where its values stand |
-//! | `bind` | a layout's fields bound to a header's columns |
-//! | `columns`, `cell` | what is read of a row, and how |
-//! | `conventions` | how a source as a whole writes amounts and dates |
-//! | `mapping` | a row to a record |
-//! | `reject` | why a row is none |
+//! | `layouts/*.toml`, `built_in` | the built-in layouts; docs/layouts.md explains how to write one |
+//! | `spec` | the structure of a layout file |
+//! | `check` | errors in a layout file, and their lines |
+//! | `layout` | a parsed and checked layout |
+//! | `fold` | folding, so that equal names match |
+//! | `detect` | detection of the layout of a header or of JSON |
+//! | `row`, `span`, `latin`, `scratch` | a record as text |
+//! | `json`, `path` | a JSON element as a row |
+//! | `bind`, `bound`, `names` | the fields of a layout bound to the columns of a header |
+//! | `columns`, `cell` | which cells of a row are read, and how |
+//! | `conventions`, `votes` | how a source writes amounts and dates |
+//! | `mapping` | the conversion of a row to a record |
+//! | `reject` | why a row is not stored |
 
 mod bind;
 mod bound;

@@ -1,4 +1,4 @@
-//! A row to a record, by a layout bound to the header of the source.
+//! Converts rows to records, with a layout bound to the header of the source.
 
 mod event;
 mod id;
@@ -32,41 +32,40 @@ use reader::RowReader;
 pub use record::Record;
 use warning_set::WarningSet;
 
-/// A layout bound to a header. Columns are looked up when it is made; mapping a row looks nothing up by name.
+/// A layout bound to a header. Columns are looked up once, when it is made, and not for each row.
 #[derive(Debug)]
 pub struct Mapping {
     reader: RowReader,
-    /// Fields of the layout for which the header has no column.
+    /// Fields of the layout without a column in the header.
     unbound: Box<[String]>,
-    /// How many columns stand in the record itself, before those of its lines.
+    /// Number of columns of the record itself. The columns of its lines come after them.
     record_columns: usize,
-    /// Of JSON: where the columns stand.
+    /// JSON: the places of the columns.
     paths: Option<PathTree>,
 }
 
-/// How well a layout fits a header.
+/// Which columns of a header a layout reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit<'m> {
-    /// Columns of the header.
+    /// Number of columns in the header.
     pub columns: usize,
-    /// Those of them that no field is read from, in order.
+    /// The columns that no field reads, in order.
     pub unread: Vec<&'m str>,
-    /// Fields of the layout that no column of the header gives a value to, such as `recipient.city`.
+    /// Fields of the layout without a column in the header, such as `recipient.city`.
     pub without_column: &'m [String],
 }
 
 impl Mapping {
-    /// Binds `layout` to `header`, with the conventions that the layout has.
+    /// Binds `layout` to `header`, with the default conventions of the layout.
     ///
     /// # Errors
-    /// The header lacks a column that the layout needs, or has one more than once that the layout reads.
+    /// The header does not have a column that the layout requires, or has a column twice that the layout reads.
     pub fn new(layout: Arc<Layout>, header: &[impl AsRef<str>]) -> Result<Self, MappingError> {
         let conventions = layout.conventions();
         Self::with_conventions(layout, header, conventions)
     }
 
-    /// Binds `layout` to `header`, with the conventions that the source as a whole shows. Fields for which the layout
-    /// names a convention keep it.
+    /// Binds `layout` to `header`, with the conventions of the source. Fields for which the layout sets a convention keep it.
     ///
     /// # Errors
     /// Those of [`Mapping::new`].
@@ -82,10 +81,10 @@ impl Mapping {
         Ok(Self::of_binding(layout, conventions, binding, None))
     }
 
-    /// Binds `layout` to JSON records, with the conventions that it has or else these.
+    /// Binds `layout` to JSON records, with these conventions or else the default ones of the layout.
     ///
     /// # Errors
-    /// None for a layout of paths. One of columns may need some that no key can be.
+    /// The layout requires a column that it does not name. This cannot happen for a layout of paths.
     pub fn of_json(layout: Arc<Layout>, conventions: Option<Conventions>) -> Result<Self, MappingError> {
         let conventions = conventions.unwrap_or_else(|| layout.conventions());
         let binding = bind::bind_paths(&layout, conventions)?;
@@ -105,16 +104,16 @@ impl Mapping {
         Self { reader, unbound, record_columns, paths }
     }
 
-    /// Whether it reads JSON.
+    /// Whether this reads JSON.
     #[must_use]
     pub fn is_of_json(&self) -> bool {
         self.paths.is_some()
     }
 
-    /// Reads the JSON of one element as a row: the values of the paths that the layout names.
+    /// Reads a JSON element as a row: the values at the paths that the layout names.
     ///
     /// # Errors
-    /// What is no JSON, is no object, or says twice what can be said once.
+    /// The element is not valid JSON or not an object, or a place has two different values.
     pub fn read_json<'s>(&'s self, element: &'s [u8], scratch: &'s mut Scratch) -> Result<Row<'s>, Unreadable> {
         match &self.paths {
             Some(paths) => json::read(paths, self.shape(), element, scratch),
@@ -122,14 +121,15 @@ impl Mapping {
         }
     }
 
-    /// Shows every value of the JSON of one element to `show`, as far as it can be read, and every key before its value.
+    /// Passes every value of a JSON element to `show`, and every key before its value. Stops without an error where the element
+    /// is not valid JSON.
     pub fn show_json(&self, element: &[u8], show: &mut dyn FnMut(Shown<'_>)) {
         if let Some(paths) = &self.paths {
             shown::show(paths, element, show);
         }
     }
 
-    /// Under which name in `extra` the value at a path of JSON is kept that no column is for; none where it is not.
+    /// Returns the name in `extra` of a JSON value that the layout does not name; none if the value is not kept.
     #[must_use]
     pub fn kept_name(&self, shown: &Shown<'_>) -> Option<String> {
         let is_kept = self.reader.layout.spec.keep_other_columns && self.is_of_json() && shown::is_other(shown);
@@ -144,7 +144,7 @@ impl Mapping {
         }
     }
 
-    /// Whether a record with any warning is a reject, and not only one with a warning that the layout rejects.
+    /// Sets whether every warning rejects a record. Otherwise only the warnings in `reject` of the layout do.
     #[must_use]
     pub fn strict(mut self, strict: bool) -> Self {
         let rejects: &[Warning] = if strict { &Warning::ALL } else { &self.reader.layout.spec.reject };
@@ -152,30 +152,30 @@ impl Mapping {
         self
     }
 
-    /// The layout.
+    /// Returns the layout.
     #[must_use]
     pub fn layout(&self) -> &Arc<Layout> {
         &self.reader.layout
     }
 
-    /// How amounts and dates are read.
+    /// Returns the conventions by which amounts and dates are read.
     #[must_use]
     pub fn conventions(&self) -> Conventions {
         self.reader.conventions
     }
 
-    /// Every column of the header, in order, and what is read from it.
+    /// Returns the columns of the header in order, with the fields that are read from each.
     #[must_use]
     pub fn columns(&self) -> &[Bound] {
         &self.reader.bound
     }
 
-    /// What is read of a row.
+    /// Returns the cells that are read from a row.
     pub(crate) fn read_columns(&self) -> &Columns {
         &self.reader.columns
     }
 
-    /// How well the layout fits the header.
+    /// Returns which columns of the header the layout reads.
     #[must_use]
     pub fn fit(&self) -> Fit<'_> {
         let unread = self.reader.bound.iter().filter(|bound| bound.fields.is_empty());
@@ -186,22 +186,22 @@ impl Mapping {
         }
     }
 
-    /// Whether `row` is none of the records: a line of totals, as the layout tells it. It may have any number of columns.
+    /// Whether `row` is a trailer and not a record, such as a row of totals. A trailer may have any number of columns.
     #[inline]
     #[must_use]
     pub fn is_trailer(&self, row: &Row<'_>) -> bool {
         self.reader.columns.trailer.as_ref().is_some_and(|trailer| trailer.fits(row))
     }
 
-    /// Reads `row`, which is no trailer ([`Mapping::is_trailer`]), as what the layout yields.
+    /// Converts `row` to what the layout yields. The caller has excluded trailers ([`Mapping::is_trailer`]).
     ///
     /// # Errors
-    /// A row that cannot be stored, with the first thing that is wrong about it.
+    /// The row cannot be stored. The reject has the first thing that is wrong with it.
     pub fn map<'r>(&'r self, row: &'r Row<'r>) -> Result<Record<'r>, Reject> {
         self.read(row).map(Record::whole)
     }
 
-    /// [`Mapping::map`], but that an invoice is left in its row: for whoever stores or measures it and no more.
+    /// Like [`Mapping::map`], but leaves an invoice in its row. This is enough to store or measure it.
     ///
     /// # Errors
     /// Those of [`Mapping::map`].

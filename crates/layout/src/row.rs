@@ -71,6 +71,11 @@ impl<'a> Row<'a> {
         self.span(index).is_some_and(|span| span.is_number)
     }
 
+    #[expect(clippy::expect_used, reason = "every span was made for the text of this row")]
+    fn field(&self, index: usize) -> &'a str {
+        self.get(index).expect("each field is a part of the text")
+    }
+
     #[inline]
     fn span(&self, index: usize) -> Option<&'a Span> {
         match self.spans.get(index) {
@@ -80,9 +85,8 @@ impl<'a> Row<'a> {
     }
 
     /// Iterates over all fields in order.
-    #[expect(clippy::expect_used, reason = "every span was made for the text of this row")]
     pub fn iter(&self) -> impl Iterator<Item = &'a str> {
-        (0..self.len()).map(|index| self.get(index).expect("each field is a part of the text"))
+        (0..self.len()).map(|index| self.field(index))
     }
 
     /// Iterates over the lines of the record. Each has the fields of the record, followed by its own.

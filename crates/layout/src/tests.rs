@@ -1,4 +1,4 @@
-//! The room as its callers see it: headers detected, rows mapped, fixtures read.
+//! Tests through the public API: headers are detected, rows mapped, fixtures read.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
@@ -79,7 +79,7 @@ fn row_with<'a>(changes: &[(&str, &'a str)]) -> Vec<&'a str> {
     row
 }
 
-/// Every field of an invoice as it is handed out.
+/// Returns every field of an invoice as text.
 fn fields_of(invoice: &impl InvoiceFields) -> Vec<String> {
     let mut fields = vec![
         invoice.id().to_owned(),
@@ -98,7 +98,7 @@ fn fields_of(invoice: &impl InvoiceFields) -> Vec<String> {
     fields
 }
 
-/// What `mapping` makes of `row`. An invoice in its row has the fields of the whole one.
+/// Maps `row`, and checks that an invoice in its row has the same fields as the whole invoice.
 pub(super) fn map<'r>(mapping: &'r Mapping, row: &'r Row<'r>) -> Result<Record<'r>, Reject> {
     let (read, mapped) = (mapping.read(row), mapping.map(row));
     match (&read, &mapped) {
@@ -118,7 +118,7 @@ pub(super) fn map<'r>(mapping: &'r Mapping, row: &'r Row<'r>) -> Result<Record<'
     mapped
 }
 
-/// Maps `cells` and hands the outcome to `look`, since it borrows from what is made here.
+/// Maps `cells` and passes the outcome to `look`, because it borrows from local values.
 fn mapped<T>(mapping: &Mapping, cells: &[&str], look: impl FnOnce(Result<Invoice<'_>, Reject>) -> T) -> T {
     let record = FieldsBuf::from_iter(cells.to_vec());
     let mut scratch = Scratch::default();
@@ -150,7 +150,7 @@ fn every_built_in_layout_can_be_read() {
             assert!(Mapping::of_json(Arc::new(layout), None).is_ok());
             continue;
         }
-        // What it asks for is enough to be read, or a header that fits could not be.
+        // The required columns must be enough for a mapping.
         let header: Vec<String> = layout.requires().map(|names| names[0].clone()).collect();
         Mapping::new(Arc::new(layout), &header).unwrap();
     }
@@ -163,7 +163,7 @@ fn the_content_hash_is_sha_256() {
 }
 
 #[test]
-fn a_row_becomes_the_invoice_of_the_contract() {
+fn a_row_becomes_the_json_of_an_invoice() {
     let json = invoice_with(&[], |invoice| serde_json::to_string(&invoice).unwrap());
     assert_eq!(
         json,
@@ -184,7 +184,7 @@ fn a_row_becomes_the_invoice_of_the_contract() {
 }
 
 #[test]
-fn columns_go_by_name_wherever_they_stand() {
+fn columns_are_found_by_name_in_any_order() {
     let mut header: Vec<String> = V1.iter().map(|name| format!(" *{} ", name.to_lowercase())).collect();
     header.reverse();
     header.push("COLUNA QUE NINGUÉM CONHECE".to_owned());
@@ -198,7 +198,7 @@ fn columns_go_by_name_wherever_they_stand() {
 }
 
 #[test]
-fn a_column_that_is_not_required_may_lack() {
+fn a_column_that_is_not_required_may_be_missing() {
     let kept: Vec<usize> = (0..V1.len()).filter(|&at| V1[at] != "SÉRIE" && V1[at] != "CONSUMIDOR FINAL").collect();
     let header: Vec<&str> = kept.iter().map(|&at| V1[at]).collect();
     let cells: Vec<&str> = kept.iter().map(|&at| ROW[at]).collect();
@@ -238,7 +238,7 @@ fn the_columns_of_v2_are_kept_too() {
 }
 
 #[test]
-fn an_unknown_header_is_told_what_it_lacks() {
+fn the_message_for_an_unknown_header_names_the_missing_columns() {
     let header: Vec<&str> = V1.into_iter().filter(|name| *name != "VALOR NOTA FISCAL").collect();
     let detection = detect(&header);
     let Detection::Unknown { tried, found, .. } = &detection else { panic!("{detection}") };
@@ -253,7 +253,7 @@ fn an_unknown_header_is_told_what_it_lacks() {
 }
 
 #[test]
-fn the_nearest_layout_comes_first_and_two_that_fit_are_told() {
+fn the_nearest_layout_comes_first_and_two_that_match_are_named() {
     let named = |name: &str, requires: &str| {
         let text = BUILT_IN[0].replacen("portal-invoice", name, 1);
         let (before, rest) = text.split_once("requires = [").unwrap();
@@ -274,7 +274,7 @@ fn a_message_about_a_header_of_100_000_columns_is_short() {
 }
 
 #[test]
-fn a_header_cannot_be_bound_where_a_column_lacks_or_stands_twice() {
+fn a_header_with_a_missing_or_repeated_column_cannot_be_bound() {
     let error = Mapping::new(portal(), &V1[..20]).unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -304,14 +304,14 @@ fn absent_values_are_absent() {
     }
     let sentinel = [("DATA/HORA EVENTO MAIS RECENTE", "01/01/1900 00:00:00")];
     assert_eq!(invoice_with(&sentinel, |invoice| invoice.status_at), None);
-    // The beginning of a sentinel is none.
+    // A text that only begins like a sentinel is a value.
     let name = [("RAZÃO SOCIAL EMITENTE", "SEM INFORMAÇÃO LTDA")];
     assert!(invoice_with(&name, |invoice| invoice.issuer.name.is_some()));
     assert_eq!(invoice_with(&[("VALOR NOTA FISCAL", "-1,00")], |invoice| invoice.total.unwrap().to_string()), "-1.00");
 }
 
 #[test]
-fn the_latest_event_tells_the_status() {
+fn the_latest_event_determines_the_status() {
     for (text, status) in [
         ("Autorização de Uso", Status::Authorized),
         ("Cancelamento da NF-e", Status::Cancelled),
@@ -361,7 +361,7 @@ fn tax_ids_of_both_parties() {
 }
 
 #[test]
-fn zeros_that_the_issuer_lost_stand_in_the_key() {
+fn zeros_that_the_issuer_lost_are_taken_from_the_key() {
     let key = "31240100345678000106550010000070831000062421";
     let changes = [("CHAVE DE ACESSO", key), ("CPF/CNPJ Emitente", "345678000106")];
     let (text, kind, unlike) = invoice_with(&changes, |invoice| {
@@ -378,7 +378,7 @@ fn a_wrong_check_digit_of_the_key_is_stored_with_a_warning() {
 }
 
 #[test]
-fn rejects_name_column_expectation_and_find() {
+fn rejects_name_the_column_what_was_expected_and_what_was_found() {
     for (column, cell, reason, message) in [
         (
             "VALOR NOTA FISCAL",
@@ -423,7 +423,7 @@ fn rejects_name_column_expectation_and_find() {
 }
 
 #[test]
-fn a_ragged_row_is_rejected_whatever_its_cells() {
+fn a_row_with_a_wrong_number_of_columns_is_rejected() {
     let mapping = Mapping::new(portal(), &V1).unwrap();
     let mut long = ROW.to_vec();
     long.push("");
@@ -451,7 +451,7 @@ fn a_source_may_have_other_conventions_than_its_layout() {
 }
 
 #[test]
-fn fallback_columns_count_in_order() {
+fn the_first_column_with_a_value_counts() {
     let text = BUILT_IN[0].replace(
         "number = { from = \"NÚMERO\", take = \"integer\" }",
         "number = [\"NÚMERO\", \"SÉRIE\", \"INEXISTENTE\"]",
@@ -465,7 +465,7 @@ fn fallback_columns_count_in_order() {
 }
 
 #[test]
-fn numbers_of_an_invoice_are_filled_up_with_zeros() {
+fn numbers_of_an_invoice_get_zeros_on_the_left() {
     let of = "number = { from = \"NÚMERO\", take = \"integer\" }";
     let text = BUILT_IN[0].replace(of, "number = { from = \"NÚMERO\", take = \"integer\", pad = 6 }");
     let mapping = Mapping::new(Arc::new(Layout::parse(&text).unwrap()), &V1).unwrap();
@@ -477,7 +477,7 @@ fn numbers_of_an_invoice_are_filled_up_with_zeros() {
 }
 
 #[test]
-fn a_tax_id_for_the_recipients_city_is_odd_too() {
+fn a_tax_id_in_the_recipients_city_is_a_warning_too() {
     let text = BUILT_IN[0].replace("uf = \"UF DESTINATÁRIO\"", "city = \"UF DESTINATÁRIO\"").replacen(
         "absent =",
         "reject = [\"city_is_tax_id\"]\nabsent =",
@@ -493,7 +493,7 @@ fn a_tax_id_for_the_recipients_city_is_odd_too() {
     mapped(&mapping, &row_with(&[("UF DESTINATÁRIO", "CURITIBA 2")]), |outcome| assert!(outcome.is_ok()));
 }
 
-/// Maps every row of a file: its outcome as the JSON of the record or as reason and message. Trailers are left out.
+/// Maps every row of a file to the JSON of its record or to its reject. Trailers are skipped.
 fn read(bytes: &[u8], delimiter: u8, own: &[Arc<Layout>]) -> (Mapping, Vec<Result<serde_json::Value, Reject>>) {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader =
@@ -520,7 +520,7 @@ fn read(bytes: &[u8], delimiter: u8, own: &[Arc<Layout>]) -> (Mapping, Vec<Resul
     (mapping, outcomes)
 }
 
-/// What the API would answer with; of a line or an event with the id of its invoice, of a row that is both with both.
+/// Returns the JSON of a record as in the API; of a line or an event with the id of its invoice.
 fn json(record: &Record<'_>) -> serde_json::Value {
     let with_id = |value: serde_json::Value, id: &str| {
         let mut value = value;
@@ -642,7 +642,7 @@ fn fixtures_without_records() {
     let header: Vec<&str> = unknown.lines().next().unwrap().split(';').map(|name| name.trim_matches('"')).collect();
     let Detection::Unknown { tried, .. } = detect(&header) else { panic!("two required columns lack") };
     let portal = tried.iter().find(|tried| tried.layout == "portal-invoice").unwrap();
-    // Read as UTF-8 its accents are lost, and so are the columns that have some.
+    // The file is not UTF-8. Read as UTF-8 it loses its accents, and the columns that have accents are not found.
     assert!(portal.missing.contains(&"EVENTO MAIS RECENTE".to_owned()));
     assert!(portal.missing.contains(&"VALOR NOTA FISCAL".to_owned()));
 }

@@ -1,8 +1,8 @@
-//! The fast path: reads an element of JSON as nearly all of them are.
+//! The fast path: reads a usual JSON element.
 //!
-//! It takes only what it is certain of: of an element that it reads, the parser would make the same row. At anything else it
-//! gives up, and the parser reads the element from its beginning and says what is wrong, if something is. What makes it fast is
-//! that keys come in the order in which they came before, and that the ends of strings are looked for in blocks.
+//! It reads only elements for which the parser would return the same row. For any other element it gives up; the parser then
+//! reads the element from its start and reports what is wrong. It is fast because keys usually have the same order as in the
+//! element before, and because it searches for the ends of strings in blocks.
 
 use std::ops::Range;
 
@@ -14,21 +14,21 @@ use crate::json::values::Values;
 use crate::path::{KeyStep, NodeId, PathTree};
 use crate::span::Span;
 
-/// Most lists and objects within one another: twice those of an NF-e, and fewer than the parser allows.
+/// Most levels of lists and objects: twice those of an NF-e, and fewer than the parser allows.
 const NESTING_LIMIT: usize = 32;
 
-/// Bytes of a number: far more than those of an amount, and fewer than the parser allows.
+/// Most bytes of a number: far more than an amount has, and fewer than the parser allows.
 const NUMBER_LIMIT_BYTES: usize = 40;
 
-/// Bytes looked at together: few strings of an invoice are longer.
+/// Bytes examined together: few strings of an invoice are longer.
 const BLOCK_BYTES: usize = 32;
 
-/// Reads the element into `values`; none, and anything in `values`, where it gives up.
+/// Reads the element into `values`. Returns none if it gives up; `values` may then contain anything.
 pub(crate) fn read(values: &mut Values<'_>, steps: &mut [Keys]) -> Option<()> {
     FastPath { bytes: values.base.as_bytes(), values, steps, nesting: 0 }.element()
 }
 
-/// What reads something that begins at a byte gives the byte behind it.
+/// The reader. A method that reads something at a byte returns the byte after it.
 struct FastPath<'r, 'w> {
     bytes: &'w [u8],
     values: &'r mut Values<'w>,
@@ -36,11 +36,11 @@ struct FastPath<'r, 'w> {
     nesting: usize,
 }
 
-/// Where a value belongs.
+/// The place of a value in the tree of paths.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct ValuePlace {
     node: NodeId,
-    /// Whether it stands at the place for itself, and not under a key that is looked through.
+    /// Whether the value is at the place itself, and not under a skipped key.
     is_new: bool,
 }
 
@@ -50,11 +50,11 @@ impl FastPath<'_, '_> {
         if *self.bytes.get(start)? != b'{' {
             return None;
         }
-        let end = self.object(start, Some(Place { node: PathTree::ROOT, is_new: true }))?;
+        let end = self.object(start, Some(ValuePlace { node: PathTree::ROOT, is_new: true }))?;
         (self.gap(end) == self.bytes.len()).then_some(())
     }
 
-    /// Passes over white space.
+    /// Skips white space.
     #[inline]
     fn gap(&self, mut at: usize) -> usize {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.bytes.get(at) {
@@ -63,16 +63,16 @@ impl FastPath<'_, '_> {
         at
     }
 
-    /// Reads a value and the white space before it. It belongs nowhere where there is no place.
+    /// Reads a value and the white space before it. Without a place, the value is skipped.
     #[inline]
-    fn value(&mut self, at: usize, place: Option<Place>) -> Option<usize> {
+    fn value(&mut self, at: usize, place: Option<ValuePlace>) -> Option<usize> {
         let at = self.gap(at);
         if *self.bytes.get(at)? == b'"' { self.text(at, place) } else { self.other(at, place) }
     }
 
-    /// Reads a value that is no string.
+    /// Reads a value that is not a string.
     #[inline(never)]
-    fn other(&mut self, at: usize, place: Option<Place>) -> Option<usize> {
+    fn other(&mut self, at: usize, place: Option<ValuePlace>) -> Option<usize> {
         match *self.bytes.get(at)? {
             b'{' => self.object(at, place),
             b'[' => self.list(at, place),
@@ -81,9 +81,9 @@ impl FastPath<'_, '_> {
         }
     }
 
-    fn object(&mut self, at: usize, place: Option<Place>) -> Option<usize> {
+    fn object(&mut self, at: usize, place: Option<ValuePlace>) -> Option<usize> {
         self.deepen()?;
-        if let Some(Place { node, is_new: true }) = place
+        if let Some(ValuePlace { node, is_new: true }) = place
             && self.values.tree.is_line(node)
         {
             self.values.begin_line().ok()?;
@@ -93,7 +93,7 @@ impl FastPath<'_, '_> {
             self.nesting -= 1;
             return Some(first + 1);
         }
-        // What comes before: a bracket at first, then a comma.
+        // The byte before the member: first a bracket, then a comma.
         let (mut at, mut next) = (at, 0);
         loop {
             let inner;
@@ -113,7 +113,7 @@ impl FastPath<'_, '_> {
         Some(at + 1)
     }
 
-    fn list(&mut self, at: usize, place: Option<Place>) -> Option<usize> {
+    fn list(&mut self, at: usize, place: Option<ValuePlace>) -> Option<usize> {
         self.deepen()?;
         let first = self.gap(at + 1);
         if *self.bytes.get(first)? == b']' {
@@ -139,17 +139,17 @@ impl FastPath<'_, '_> {
         (self.nesting <= NESTING_LIMIT).then_some(())
     }
 
-    /// Reads a key of the object at `place` up to its value, and tells where that belongs.
+    /// Reads a key of the object at `place` up to its value, and returns the place of the value.
     #[inline]
-    fn member(&mut self, at: usize, place: Place, next: &mut usize) -> Option<(usize, Option<Place>)> {
+    fn member(&mut self, at: usize, place: ValuePlace, next: &mut usize) -> Option<(usize, Option<ValuePlace>)> {
         let (keys, rest) = (self.steps.get(place.node.index())?, self.bytes.get(at..)?);
         let (end, step) = match keys.expected(rest, next) {
             Some((length, step)) => (at + length, step),
             None => self.unexpected(at, place.node, next)?,
         };
         let inner = match step {
-            KeyStep::Into(node) => Some(Place { node, is_new: true }),
-            KeyStep::Stay => Some(Place { is_new: false, ..place }),
+            KeyStep::Into(node) => Some(ValuePlace { node, is_new: true }),
+            KeyStep::Stay => Some(ValuePlace { is_new: false, ..place }),
             KeyStep::Past => None,
         };
         Some((end, inner))
@@ -169,46 +169,46 @@ impl FastPath<'_, '_> {
     fn key(&self, at: usize) -> Option<(Range<usize>, usize)> {
         let start = self.gap(at);
         let (end, has_escapes) = self.string(start)?;
-        self.proven(start, end, has_escapes)?;
+        self.with_valid_escapes(start, end, has_escapes)?;
         let colon = self.gap(end);
         (*self.bytes.get(colon)? == b':').then(|| (start + 1..end - 1, self.gap(colon + 1)))
     }
 
     /// Reads a string that is a value.
     #[inline]
-    fn text(&mut self, at: usize, place: Option<Place>) -> Option<usize> {
+    fn text(&mut self, at: usize, place: Option<ValuePlace>) -> Option<usize> {
         let (end, has_escapes) = self.string(at)?;
-        let Some(Place { node, is_new }) = place else { return self.proven(at, end, has_escapes) };
+        let Some(ValuePlace { node, is_new }) = place else { return self.with_valid_escapes(at, end, has_escapes) };
         let span = if has_escapes { self.values.unescaped(at, end)? } else { Span::new(at + 1, end - 1) };
         self.values.set(node, span, is_new).ok()?;
         Some(end)
     }
 
-    /// The end of a string, if its escapes are some that JSON has.
-    fn proven(&self, start: usize, end: usize, has_escapes: bool) -> Option<usize> {
+    /// Returns the end of a string if its escapes are valid.
+    fn with_valid_escapes(&self, start: usize, end: usize, has_escapes: bool) -> Option<usize> {
         if has_escapes {
             Jiter::new(self.bytes.get(start..end)?).next_bytes().ok()?;
         }
         Some(end)
     }
 
-    /// Reads a string, and tells whether it has escapes, whatever these are.
+    /// Reads a string, and returns whether it has escapes. Does not check them.
     #[inline]
     fn string(&self, at: usize) -> Option<(usize, bool)> {
         let (b'"', text) = self.bytes.get(at..)?.split_first()? else { return None };
         let end = plain(text);
         match text.get(end)? {
             b'"' => Some((at + end + 2, false)),
-            b'\\' => Some((self.end_behind(at + end + 1)?, true)),
+            b'\\' => Some((self.end_after(at + end + 1)?, true)),
             _ => None,
         }
     }
 
-    /// The end of a string with a backslash.
-    fn end_behind(&self, mut backslash: usize) -> Option<usize> {
+    /// Returns the end of a string that has its first backslash here.
+    fn end_after(&self, mut backslash: usize) -> Option<usize> {
         loop {
-            let behind = backslash + 2;
-            let next = behind + plain(self.bytes.get(behind..)?);
+            let after = backslash + 2;
+            let next = after + plain(self.bytes.get(after..)?);
             match self.bytes.get(next)? {
                 b'"' => return Some(next + 1),
                 b'\\' => backslash = next,
@@ -218,14 +218,14 @@ impl FastPath<'_, '_> {
     }
 
     /// Reads a number or a word.
-    fn scalar(&mut self, at: usize, first: u8, place: Option<Place>) -> Option<usize> {
+    fn scalar(&mut self, at: usize, first: u8, place: Option<ValuePlace>) -> Option<usize> {
         let end = match first {
             b't' => self.word(at, b"true")?,
             b'f' => self.word(at, b"false")?,
             b'N' => self.word(at, b"NaN")?,
             _ => {
                 let rest = self.bytes.get(at..)?;
-                // Of one that is longer the rest will be in the way.
+                // The rest of a longer number is an error for the caller, which then gives up.
                 at + number(rest.get(..NUMBER_LIMIT_BYTES).unwrap_or(rest))?
             }
         };
@@ -233,7 +233,7 @@ impl FastPath<'_, '_> {
             b'N' => Span::default(),
             _ => Span { is_number: matches!(first, b'-' | b'0'..=b'9'), ..Span::new(at, end) },
         };
-        if let Some(Place { node, is_new }) = place {
+        if let Some(ValuePlace { node, is_new }) = place {
             self.values.set(node, span, is_new).ok()?;
         }
         Some(end)
@@ -245,7 +245,7 @@ impl FastPath<'_, '_> {
     }
 }
 
-/// How many bytes come before the first that means something in a string, or may not stand in one.
+/// Returns the number of bytes before the first quote, backslash or control character.
 #[inline]
 fn plain(text: &[u8]) -> usize {
     let mut before = 0;
@@ -261,7 +261,7 @@ fn plain(text: &[u8]) -> usize {
     before + rest.iter().position(is_marked).unwrap_or(rest.len())
 }
 
-/// Quotes, backslashes and control characters, the first byte by the lowest bit.
+/// Returns a bit for each quote, backslash and control character. The lowest bit is the first byte.
 #[inline]
 fn marked(block: &[u8; BLOCK_BYTES]) -> u32 {
     let [quote, backslash, control] = [b'"', b'\\', 0x1f].map(u8x16::splat);
@@ -273,7 +273,7 @@ fn marked(block: &[u8; BLOCK_BYTES]) -> u32 {
     })
 }
 
-/// How long the number is with which `text` begins, by the grammar of JSON.
+/// Returns the length of the JSON number at the start of `text`; none if there is no valid number.
 fn number(text: &[u8]) -> Option<usize> {
     let digits = |from: usize| {
         let rest = text.get(from..).unwrap_or_default();

@@ -1,30 +1,30 @@
-//! Where the keys of objects lead to, remembered: those of the next object mostly come in the order of those before.
+//! Remembers where the keys of objects lead. The keys of the next object usually have the same order as the previous ones.
 
 use std::collections::HashMap;
 
 use crate::json::text::unescape;
 use crate::path::{KeyStep, NodeId, PathTree};
 
-/// Keys that are remembered of one place: documents have some dozens, and whatever means harm has many.
+/// Most keys that are remembered for one place: documents have some dozens, and a hostile source has many.
 const REMEMBERED_LIMIT: usize = 256;
-/// Bytes of a key that is remembered: longer ones are in no layout, and thousands of them would fill the memory.
+/// Most bytes of a remembered key: no layout has longer ones, and thousands of them would fill the memory.
 const REMEMBERED_KEY_LIMIT_BYTES: usize = 128;
 
-/// Bytes of what leads from one value to the next: with room for the white space of any usual indentation.
+/// Most bytes between one value and the next: a key, and white space of any usual indentation.
 const LEAD_LIMIT_BYTES: usize = 2 * REMEMBERED_KEY_LIMIT_BYTES;
 
-/// The keys that were seen at one place, in the order in which they came first.
+/// The keys that were seen at one place, in the order of their first appearance.
 #[derive(Debug, Default)]
 pub(crate) struct Keys {
-    /// As they stand in the source, with their escapes, and where they lead to.
+    /// The keys as in the source, with their escapes, and where they lead.
     pub(crate) seen: Vec<(Box<[u8]>, KeyStep)>,
     places: HashMap<Box<[u8]>, usize>,
-    /// Of each that was seen, what stood last time from the comma before it up to its value; nothing of some.
+    /// For each key: the bytes from the comma before it to its value, as last seen. Empty for some keys.
     leads: Vec<(Vec<u8>, KeyStep)>,
 }
 
 impl Keys {
-    /// Where `key`, as it stands in the source, leads to. `next`: which one is expected in this object, 0 where it begins.
+    /// Returns where `key`, written as in the source, leads. `next` is the number of the expected key, 0 at the start of an object.
     pub(crate) fn step(&mut self, tree: &PathTree, at: NodeId, key: &[u8], next: &mut usize) -> KeyStep {
         let is_expected = self.seen.get(*next).is_some_and(|(expected, _)| **expected == *key);
         let place = if is_expected { Some(*next) } else { self.places.get(key).copied() };
@@ -32,7 +32,7 @@ impl Keys {
             *next = place + 1;
             return *step;
         }
-        let step = worked_out(tree, at, key);
+        let step = look_up(tree, at, key);
         if self.seen.len() < REMEMBERED_LIMIT && key.len() <= REMEMBERED_KEY_LIMIT_BYTES {
             self.places.insert(key.into(), self.seen.len());
             self.seen.push((key.into(), step));
@@ -41,8 +41,7 @@ impl Keys {
         step
     }
 
-    /// Where the key that is expected leads to, and how many bytes it is up to its value, where all of them are those that stood
-    /// there last time.
+    /// Returns where the expected key leads, and the number of bytes up to its value, if these bytes are the same as last time.
     #[inline]
     pub(crate) fn expected(&self, rest: &[u8], next: &mut usize) -> Option<(usize, KeyStep)> {
         let (lead, step) = self.leads.get(*next)?;
@@ -53,7 +52,7 @@ impl Keys {
         Some((lead.len(), *step))
     }
 
-    /// Notes what led to the value of `key`, behind which the one that is `next` is expected.
+    /// Remembers the bytes before the value of `key`. `next` is the number of the key that is expected after it.
     pub(crate) fn note_lead(&mut self, key: &[u8], lead: &[u8], next: usize) {
         let Some(place) = next.checked_sub(1) else { return };
         let Some((seen, step)) = self.seen.get(place) else { return };
@@ -71,7 +70,7 @@ impl Keys {
     }
 }
 
-/// Whether `rest` begins with `lead`. Faster than to compare stretches of any length: most are two blocks or three.
+/// Whether `rest` begins with `lead`. Faster than a comparison of any length: most leads are two or three blocks of 16 bytes.
 #[inline]
 fn begins_with(rest: &[u8], lead: &[u8]) -> bool {
     let Some(start) = rest.get(..lead.len()) else { return false };
@@ -82,14 +81,17 @@ fn begins_with(rest: &[u8], lead: &[u8]) -> bool {
     start_last == lead_last && blocks.all(|(start, lead)| start == lead)
 }
 
-fn worked_out(tree: &PathTree, at: NodeId, key: &[u8]) -> KeyStep {
-    let key = str::from_utf8(key).unwrap_or_default();
+/// Looks up `key` in the tree, without its escapes.
+#[expect(clippy::expect_used, reason = "the element is text, and a key ends at quotes")]
+fn look_up(tree: &PathTree, at: NodeId, key: &[u8]) -> KeyStep {
+    let key = str::from_utf8(key).expect("a key is a part of a text");
     if !key.contains('\\') {
         return tree.step(at, key);
     }
     let mut unescaped = String::new();
     match unescape(&format!("\"{key}\""), &mut Vec::new(), &mut unescaped) {
         Some(()) => tree.step(at, &unescaped),
+        // An invalid escape: the reader of the object rejects the element.
         None => KeyStep::Past,
     }
 }

@@ -1,4 +1,4 @@
-//! The parser: reads any element of JSON, and says what is wrong with one that is none.
+//! The parser: reads any JSON element, and explains what is wrong with invalid JSON.
 
 use jiter::{Jiter, JiterError, Peek};
 use memchr::memchr;
@@ -10,10 +10,13 @@ use crate::path::{KeyStep, NodeId, PathTree};
 use crate::reject::Reason;
 use crate::span::Span;
 
-/// Most lists and objects within one another, where a layout looks for values. (The parser passes over 200 elsewhere.)
+/// Most levels of lists and objects in which a layout looks for values. (jiter skips at most 200 levels elsewhere.)
 pub(crate) const NESTING_LIMIT: usize = 100;
 
-/// Reads the element by the parser, which says of whatever is wrong what it is.
+/// Reads the element with the parser.
+///
+/// # Errors
+/// The first thing that is wrong with the element, and its byte.
 pub(crate) fn parse(values: &mut Values<'_>, steps: &mut [Keys], tape: &mut Vec<u8>) -> Result<(), Unreadable> {
     let json = Jiter::with_tape(values.base.as_bytes(), std::mem::take(tape)).with_allow_inf_nan();
     let mut reader = Reader { json, values, steps, nesting: 0 };
@@ -33,7 +36,7 @@ impl Reader<'_, '_> {
     fn element(&mut self) -> Result<(), Unreadable> {
         let peek = self.json.peek().map_err(|error| self.explain(&error))?;
         if peek != Peek::Object {
-            // What is no JSON at all is told before what is no object.
+            // Report invalid JSON before reporting that it is not an object.
             self.json.known_skip(peek).and_then(|()| self.json.finish()).map_err(|error| self.explain(&error))?;
             let message = format!("expected an object, found {}", called(peek));
             return Err(Unreadable::reject(0, Reason::UnexpectedValue, message));
@@ -42,7 +45,7 @@ impl Reader<'_, '_> {
         self.json.finish().map_err(|error| self.explain(&error))
     }
 
-    /// `is_new`: whether this stands at the place for itself, and not under a key that is looked through.
+    /// `is_new`: whether the value is at the place itself, and not under a skipped key.
     fn value(&mut self, at: NodeId, peek: Peek, is_new: bool) -> Result<(), Unreadable> {
         match peek {
             Peek::Object => self.nested(|reader| reader.object(at, is_new)),
@@ -50,7 +53,7 @@ impl Reader<'_, '_> {
             Peek::Null => self.json.known_null().map_err(|error| self.explain(&error)),
             _ => {
                 let span = self.scalar(peek)?;
-                self.values.set(at, span, is_new).map_err(|misfit| self.refuse(misfit))
+                self.values.set(at, span, is_new).map_err(|misfit| self.misfit(misfit))
             }
         }
     }
@@ -77,7 +80,7 @@ impl Reader<'_, '_> {
 
     fn object(&mut self, at: NodeId, is_new: bool) -> Result<(), Unreadable> {
         if is_new && self.values.tree.is_line(at) {
-            self.values.begin_line().map_err(|misfit| self.refuse(misfit))?;
+            self.values.begin_line().map_err(|misfit| self.misfit(misfit))?;
         }
         let mut next = 0;
         let mut step = match self.json.next_object_bytes() {
@@ -99,7 +102,7 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// The text of a value that is no list and no object; nothing for `NaN`.
+    /// Reads a value that is neither a list nor an object; an empty one for `NaN`.
     fn scalar(&mut self, peek: Peek) -> Result<Span, Unreadable> {
         let start = self.json.current_index();
         let read = match peek {
@@ -121,14 +124,16 @@ impl Reader<'_, '_> {
         };
         let end = self.json.current_index();
         if !has_escapes {
-            // Between the quotes stands the text itself.
+            // Without escapes, the text is what is between the quotes.
             return Ok(Span::new(start + 1, end - 1));
         }
-        Ok(self.values.unescaped(start, end).unwrap_or_default())
+        let span = self.values.unescaped(start, end);
+        // `known_bytes` has checked the escapes already.
+        span.ok_or_else(|| Unreadable::reject(start, Reason::InvalidJson, "expected a valid JSON string".to_owned()))
     }
 
     #[cold]
-    fn refuse(&self, misfit: Misfit) -> Unreadable {
+    fn misfit(&self, misfit: Misfit) -> Unreadable {
         Unreadable { at: self.json.current_index(), reject: self.values.reject(misfit), broken: None }
     }
 
@@ -149,7 +154,8 @@ fn called(peek: Peek) -> &'static str {
     }
 }
 
-/// Where `key`, as it stands in the source, leads to.
+/// Returns where `key`, written as in the source, leads.
+#[expect(clippy::expect_used, reason = "the workspace has keys for each place of the tree")]
 fn step(tree: &PathTree, steps: &mut [Keys], at: NodeId, key: &[u8], next: &mut usize) -> KeyStep {
-    steps.get_mut(at.index()).map_or(KeyStep::Past, |keys| keys.step(tree, at, key, next))
+    steps.get_mut(at.index()).expect("a place of the tree").step(tree, at, key, next)
 }

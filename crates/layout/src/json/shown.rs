@@ -1,4 +1,4 @@
-//! Every value of an element with the keys that lead to it, for who tells layouts and keeps what no column is for.
+//! Shows every value of an element with its path, to detect layouts and to keep values that the layout does not name.
 
 use std::collections::HashSet;
 
@@ -11,33 +11,33 @@ use crate::path::{KeyStep, NodeId, PathTree};
 use crate::span::Span;
 use notaflux_invoice::text::trimmed;
 
-/// Bytes of further values after which no more are kept: more than any item of the table can hold.
+/// Bytes of other values after which no more are kept: more than an item of the table can hold.
 const OTHERS_LIMIT_BYTES: usize = 1024 * 1024;
 
-/// Bytes of a path that is shown.
+/// Most bytes of a path that is shown.
 pub(crate) const SHOWN_PATH_LIMIT: usize = 200;
 
-/// A value as it stands in an element, or a key whose value comes next.
+/// A value of an element, or a key before its value.
 #[derive(Debug, Clone, Copy)]
 pub struct Shown<'a> {
-    /// The keys that lead there, with points between.
+    /// The keys that lead to the value, with points between them.
     pub path: &'a str,
-    /// The column that it is.
+    /// The column of the value.
     pub column: Option<usize>,
-    /// The text of the value; nothing of a key.
+    /// The text of the value; empty for a key.
     pub text: &'a str,
-    /// Whether it stands in an object that is one of a list, or a line.
+    /// Whether the value is in an object of a list, or in a line.
     pub is_listed: bool,
 }
 
-/// Shows every value that stands in `element`, and every key before its value.
+/// Shows every value of `element`, and every key before its value.
 pub(crate) fn show(tree: &PathTree, element: &[u8], show: &mut dyn FnMut(Shown<'_>)) {
     let mut latin = String::new();
     let base = decoded(element, &mut latin);
     let mut shower = Shower { tree, json: Jiter::new(base.as_bytes()).with_allow_inf_nan(), path: String::new(), show };
     if let Ok(peek) = shower.json.peek() {
-        // What cannot be read further has been shown as far as it could.
-        shower.value(Some(PathTree::ROOT), peek, 0, false).unwrap_or_default();
+        // An element may end anywhere or be invalid. Then the values before the error have been shown, and that is enough.
+        shower.value(Some(PathTree::ROOT), peek, 0, false).ok();
     }
 }
 
@@ -78,7 +78,7 @@ impl Shower<'_, '_> {
             }
             _ => {
                 let text = self.json.known_number_bytes(peek)?;
-                (self.show)(shown(str::from_utf8(text).unwrap_or_default()));
+                (self.show)(shown(number_text(text)));
             }
         }
         Ok(())
@@ -106,12 +106,17 @@ impl Shower<'_, '_> {
     }
 }
 
-/// Whether it is a value that no column is for, outside of lists and lines.
+#[expect(clippy::expect_used, reason = "a JSON number is ASCII")]
+fn number_text(text: &[u8]) -> &str {
+    str::from_utf8(text).expect("a JSON number is ASCII")
+}
+
+/// Whether this is a value that the layout does not name, outside of lists and lines.
 pub(crate) fn is_other(shown: &Shown<'_>) -> bool {
     shown.column.is_none() && !shown.is_listed && !trimmed(shown.text).is_empty()
 }
 
-/// Keeps the values that no column is for, under names made of their paths, but for those of objects in lists and of lines.
+/// Keeps the values that the layout does not name, under names made from their paths. Skips objects in lists, and lines.
 pub(crate) fn keep_others(tree: &PathTree, base: &str, extra: &mut String, others: &mut Vec<(Span, Span)>) {
     let (mut taken, mut values, mut bytes) = (HashSet::new(), Vec::new(), 0);
     show(tree, base.as_bytes(), &mut |shown| {

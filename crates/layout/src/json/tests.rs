@@ -11,7 +11,7 @@ use crate::json::values::LINES_LIMIT;
 use crate::tests::map;
 use crate::{Layout, LayoutError, Mapping, Reason, Record, Reject, Scratch, Unreadable};
 
-/// Everything that a layout may read, and lines.
+/// A layout with all kinds of fields, and lines.
 pub(super) const LAYOUT: &str = r#"
 name = "test"
 title = "test"
@@ -49,16 +49,17 @@ fn mapping_of(text: &str) -> Mapping {
     Mapping::of_json(Arc::new(Layout::parse(text).unwrap()), None).unwrap()
 }
 
-/// The record as the API tells it, its lines beside it; else reason, byte and message.
+/// Returns the record as in the API, with its lines, or reason, byte and message of the reject.
 fn read(element: impl AsRef<[u8]>) -> Result<Value, (Reason, usize, String)> {
     read_by(&mapping(), element.as_ref())
 }
 
 fn read_by(mapping: &Mapping, element: &[u8]) -> Result<Value, (Reason, usize, String)> {
     let mut scratch = Scratch::default();
-    let told = |at, reject: Reject| (reject.reason, at, reject.message);
-    let row = mapping.read_json(element, &mut scratch).map_err(|unreadable| told(unreadable.at, unreadable.reject))?;
-    let record = map(mapping, &row).map_err(|reject| told(0, reject))?;
+    let outcome = |at, reject: Reject| (reject.reason, at, reject.message);
+    let row =
+        mapping.read_json(element, &mut scratch).map_err(|unreadable| outcome(unreadable.at, unreadable.reject))?;
+    let record = map(mapping, &row).map_err(|reject| outcome(0, reject))?;
     match record {
         Record::InvoiceWithLines(all) => Ok(serde_json::json!({ "invoice": all.0, "lines": all.1 })),
         Record::Invoice(invoice) => Ok(serde_json::json!({ "invoice": invoice })),
@@ -67,20 +68,20 @@ fn read_by(mapping: &Mapping, element: &[u8]) -> Result<Value, (Reason, usize, S
 }
 
 #[test]
-fn every_dialect_of_a_value_is_the_same_record() {
+fn every_dialect_gives_the_same_record() {
     let plain = read(
         r#"{"id": "1", "issued": "2026-11-02", "sums": {"total": "10.50"}, "text": {"b": "x"}, "to": {"cnpj": "09579964000291"},
             "items": [{"what": "p", "sum": "3.00"}, {"what": "q"}]}"#,
     )
     .unwrap();
     for other in [
-        // Every element a list, as xml2js has it.
+        // Every element is a list, as written by xml2js.
         r#"{"id": ["1"], "issued": ["2026-11-02"], "sums": [{"total": ["10.50"]}], "text": [{"a": [""], "b": ["x"]}],
             "to": [{"cnpj": ["09579964000291"]}], "items": [{"what": ["p"], "sum": ["3.00"]}, {"what": ["q"]}]}"#,
         // Attributes and text marked.
         r##"{"@id": "1", "issued": {"_text": "2026-11-02"}, "sums": {"$": {"total": "10.50"}}, "text": {"b": {"#text": "x", "@lang": "pt"}},
             "to": {"cnpj": {"_": "09579964000291"}}, "items": [{"@what": "p", "sum": {"$t": "3.00"}}, {"_attributes": {"what": "q"}}]}"##,
-        // Numbers as numbers, which lose their zeros at the left but never at the right.
+        // JSON numbers, which lose zeros on the left but not on the right.
         r#"{"id": 1, "issued": "2026-11-02", "sums": {"total": 10.50}, "text": {"a": null, "b": "x"}, "to": {"cnpj": 9579964000291},
             "items": [{"what": "p", "sum": 3.00}, {"what": "q", "sum": NaN}]}"#,
         // Keys in another order, in capitals, with a namespace, and around the record; the lines in two lists.
@@ -100,7 +101,7 @@ fn every_dialect_of_a_value_is_the_same_record() {
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_place() {
+fn errors_have_their_place() {
     use Reason::{InvalidJson, RepeatedValue, TooManyLines, UnexpectedValue};
 
     let deep = format!("{{\"to\": {}1{}}}", "[".repeat(150), "]".repeat(150));
@@ -138,7 +139,7 @@ fn what_cannot_be_read_is_told_with_its_place() {
 }
 
 #[test]
-fn only_what_may_hide_records_is_broken() {
+fn only_errors_that_may_hide_records_are_broken() {
     let mapping = mapping();
     for (element, is_broken) in [
         ("{\"id\": \"\\ud800\"}", false),
@@ -157,7 +158,7 @@ fn only_what_may_hide_records_is_broken() {
 }
 
 #[test]
-fn text_that_is_not_utf_8_is_windows_1252_with_the_place_in_the_source() {
+fn text_that_is_not_utf_8_is_windows_1252_and_errors_have_their_byte_in_the_source() {
     let element = b"{\"id\": \"S\xe3o\", \"issued\": \"2026-11-02\", \"text\": {\"a\": \"R\\u00e9gis \x80\"}}";
     assert_eq!(read(element).unwrap()["invoice"]["operation"], "Régis €");
     let (.., byte, _) = read(b"{\"id\": \"\xe3\xe3\xe3\", x}").unwrap_err();
@@ -165,7 +166,7 @@ fn text_that_is_not_utf_8_is_windows_1252_with_the_place_in_the_source() {
 }
 
 #[test]
-fn lines_are_told_apart() {
+fn lines_are_distinguished() {
     let head = r#"{"id": 1, "issued": "2026-11-02", "items": "#;
     let numbered = LAYOUT.replace("description = \"what\"", "description = \"what\"\nnumber = \"n\"");
     let numbered = mapping_of(&numbered);
@@ -183,7 +184,7 @@ fn lines_are_told_apart() {
 }
 
 #[test]
-fn what_no_path_is_for_is_kept_where_the_layout_says_so() {
+fn other_values_are_kept_if_the_layout_says_so() {
     let text = LAYOUT.replace("requires =", "keep_other_columns = true\nrequires =");
     let element = r#"{"id": 1, "issued": "2026-11-02", "E-mail": "a@b", "contato": {"fone": 7, "e mail": "c"}, "e_mail": "\u00e9",
                       "vazio": "", "lista": [], "sums": {"frete": "2"}, "items": [{"cor": "azul"}]}"#;
@@ -212,7 +213,7 @@ fn paths_need_a_layout_of_paths() {
     assert!(Mapping::new(Arc::new(Layout::parse(LAYOUT).unwrap()), &header).is_err());
 }
 
-/// The values of a document with their paths, sorted, as `serde_json` reads them.
+/// Collects the values of a document with their paths, as `serde_json` reads them.
 fn values_of(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
     match value {
         Value::Object(members) => {
@@ -228,7 +229,7 @@ fn values_of(value: &Value, path: &str, into: &mut Vec<(String, String)>) {
     }
 }
 
-/// Documents of any shape, the keys of the layout among others.
+/// Documents of any shape, with keys of the layout and others.
 fn document() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -249,7 +250,7 @@ fn document() -> impl Strategy<Value = Value> {
         .prop_map(|members| Value::Object(members.into_iter().collect()))
 }
 
-/// The document as text: close together or on many lines, as it is or in nothing but ASCII.
+/// Returns the document as text, compact or on many lines, with or without escapes for all but ASCII.
 fn written(document: &Value, is_pretty: bool, is_ascii: bool) -> String {
     let text = if is_pretty { serde_json::to_string_pretty(document) } else { serde_json::to_string(document) };
     let text = text.unwrap();
@@ -269,7 +270,7 @@ fn written(document: &Value, is_pretty: bool, is_ascii: bool) -> String {
     escaped
 }
 
-/// An object of these keys, some of them with all of their characters escaped.
+/// Returns an object with these keys. The characters of some are all escaped.
 fn object_of(keys: &[(&str, bool)]) -> String {
     let escaped = |text: &str| {
         text.encode_utf16().fold(String::new(), |mut escaped, unit| {
@@ -295,7 +296,7 @@ fn a_long_key_is_not_remembered() {
 
 proptest! {
     #[test]
-    fn what_was_read_before_changes_nothing(
+    fn the_elements_read_before_have_no_effect(
         objects in prop::collection::vec(
             prop::collection::vec((prop::sample::select(&["id", "ID", "issued", "x", "série", "outer", "to"][..]), any::<bool>()), 0..6),
             1..8,
@@ -312,7 +313,7 @@ proptest! {
             let fields = read(&mut used);
             prop_assert_eq!(&fields, &read(&mut Scratch::default()), "{}", text);
             let row = mapping.read_json(plain.as_bytes(), &mut used).map(|row| row.iter().map(str::len).collect::<Vec<_>>());
-            // An escaped value has a quote behind it.
+            // An escaped value ends with one more quote.
             let found = fields.map(|fields| fields.iter().map(|text| text.trim_end_matches('"').len()).collect::<Vec<_>>());
             prop_assert_eq!(found.ok(), row.ok(), "keys are the same with escapes and without: {}", text);
         }
@@ -331,7 +332,7 @@ proptest! {
         let mut expected = Vec::new();
         values_of(&document, "", &mut expected);
         expected.retain(|(_, value)| !value.is_empty());
-        // Keys of one object come in the order of the text there, and sorted here.
+        // The keys of an object are in the order of the text in one, and sorted in the other.
         found.sort();
         expected.sort();
         let long = |(path, _): &(String, String)| path.len() > SHOWN_PATH_LIMIT;
@@ -341,7 +342,7 @@ proptest! {
     }
 
     #[test]
-    fn it_is_json_exactly_where_serde_json_says_so(
+    fn serde_json_agrees_about_what_is_json(
         document in document(),
         is_pretty: bool,
         at in any::<prop::sample::Index>(),
@@ -354,7 +355,7 @@ proptest! {
         let mapping = mapping();
         let mut scratch = Scratch::default();
         let read = mapping.read_json(&text, &mut scratch);
-        // Bytes that are no UTF-8 are windows-1252 here, and an error there.
+        // Bytes that are not UTF-8 are windows-1252 here, and an error in serde_json.
         let is_invalid = |unreadable: &Unreadable| unreadable.reject.reason == Reason::InvalidJson;
         if let Ok(text) = str::from_utf8(&text)
             && !["NaN", "Infinity"].iter().any(|word| text.contains(word))

@@ -1,4 +1,4 @@
-//! Why an element gives no row, in words.
+//! Why a JSON element cannot be read as a row.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use jiter::{JiterError, JiterErrorType, JsonErrorType};
 
 use crate::reject::{Quoted, Reason, Reject};
 
-/// Why an element gives no row.
+/// Why a JSON element cannot be read as a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unreadable {
-    /// Byte of the element at which it shows.
+    /// Byte of the element at which the error was found.
     pub at: usize,
-    /// What it would be a reject for, with a message that does not say where.
+    /// The reject of the element. Its message does not contain the place.
     pub reject: Reject,
-    /// What should have stood there and what does, where the element is no JSON and it is not certain that it ends where it
-    /// seems to: a quote or a bracket may be missing.
+    /// What was expected there and what was found, if the end of the element is not certain because a quote or a bracket may be
+    /// missing.
     pub broken: Option<(&'static str, String)>,
 }
 
@@ -23,7 +23,7 @@ impl Unreadable {
         Self { at, reject: Reject { reason, message }, broken: None }
     }
 
-    /// What a layout of columns of a table makes of JSON.
+    /// Returns the error for JSON that a layout bound to a table cannot read.
     pub(crate) fn table() -> Self {
         Self::reject(0, Reason::InvalidJson, "expected a row of a table, found JSON".to_owned())
     }
@@ -49,7 +49,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-/// What was expected, and whether the element surely ends where its brackets say, whatever stands here.
+/// Returns what was expected, and whether the end of the element is certain in spite of the error.
 const fn expected(kind: &JsonErrorType) -> (&'static str, bool) {
     match kind {
         JsonErrorType::InvalidEscape => ("a valid JSON escape such as \\n or \\u00e7", true),

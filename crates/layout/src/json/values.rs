@@ -1,4 +1,4 @@
-//! The values of one element, as they are taken into the columns of a row.
+//! Collects the values of one element in the columns of a row.
 
 use crate::bound::Bound;
 use crate::json::text::unescape;
@@ -9,7 +9,7 @@ use crate::span::Span;
 /// Most lines of one record: ten times what an NF-e may have (990).
 pub(crate) const LINES_LIMIT: usize = 10_000;
 
-/// What the columns of a row are.
+/// The columns of a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RowShape<'m> {
     pub(crate) bound: &'m [Bound],
@@ -17,28 +17,28 @@ pub(crate) struct RowShape<'m> {
     pub(crate) keeps_others: bool,
 }
 
-/// What was read of an element so far. Its spans are those of the element's text and, behind it, of `extra`.
+/// The values that have been read from an element. The spans refer to the text of the element followed by `extra`.
 #[derive(Debug)]
 pub(crate) struct Values<'w> {
     pub(crate) tree: &'w PathTree,
     pub(crate) shape: RowShape<'w>,
-    /// The element.
+    /// The text of the element.
     pub(crate) base: &'w str,
     pub(crate) extra: &'w mut String,
-    /// For one string with escapes.
+    /// Buffer of the parser for one string with escapes.
     pub(crate) tape: &'w mut Vec<u8>,
-    /// By column, nothing at first.
+    /// The value of each column of the record; an empty span if there is none.
     pub(crate) record: &'w mut [Span],
     pub(crate) lines: &'w mut Vec<Span>,
 }
 
-/// What does not fit into a row.
+/// A value that does not fit into a row.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Misfit {
     TooManyLines,
-    /// A value where an object should stand for each line.
-    NoLine(Span),
-    /// Two values of one column.
+    /// A value in the place of a line, which must be an object.
+    LineNotObject(Span),
+    /// Two different values of one column.
     Repeated {
         column: usize,
         values: [Span; 2],
@@ -46,14 +46,14 @@ pub(crate) enum Misfit {
 }
 
 impl Values<'_> {
-    /// Forgets all that was taken.
+    /// Removes all values.
     pub(crate) fn clear(&mut self) {
         self.extra.clear();
         self.record.fill(Span::default());
         self.lines.clear();
     }
 
-    /// Begins a line: what belongs to one is taken into this one from now on.
+    /// Begins a line. The following values of lines belong to it.
     pub(crate) fn begin_line(&mut self) -> Result<(), Misfit> {
         let columns = self.line_columns();
         if self.lines.len() >= LINES_LIMIT * columns.max(1) {
@@ -63,25 +63,26 @@ impl Values<'_> {
         Ok(())
     }
 
-    /// The text of a string with escapes, which stands there with its quotes; none where it is no string.
+    /// Appends the text of the string at `start..end`, which includes its quotes, to `extra`. Returns none if it is not a valid
+    /// string.
     pub(crate) fn unescaped(&mut self, start: usize, end: usize) -> Option<Span> {
         let from = self.base.len() + self.extra.len();
         unescape(self.base.get(start..end)?, self.tape, self.extra)?;
         Some(Span::new(from, self.base.len() + self.extra.len()))
     }
 
-    /// Takes a value into its column, unless it is blank. `is_new`: whether it stands at the place for itself, and not under a
-    /// key that is looked through.
-    #[expect(clippy::inline_always, reason = "to call it and to pass the span takes longer than what it does")]
+    /// Stores a value in its column, unless it is blank. `is_new`: whether the value is at the place itself, and not under a
+    /// skipped key.
+    #[expect(clippy::inline_always, reason = "the call and passing the span take longer than the function")]
     #[inline(always)]
     pub(crate) fn set(&mut self, at: NodeId, span: Span, is_new: bool) -> Result<(), Misfit> {
-        // Part by part: as a whole it would pass through memory, which takes longer than all of the rest.
+        // Field by field: as a whole it would pass through memory, which takes longer than the rest of the function.
         let Span { start, end, is_number } = span;
         let span = || Span { start, end, is_number };
         let Some(column) = self.tree.column(at) else {
-            return if is_new && self.tree.is_line(at) { Err(Misfit::NoLine(span())) } else { Ok(()) };
+            return if is_new && self.tree.is_line(at) { Err(Misfit::LineNotObject(span())) } else { Ok(()) };
         };
-        // Told by the first byte of most.
+        // The first byte decides for most values.
         let first = self.base.as_bytes().get(start as usize);
         let is_plain = start < end && first.is_some_and(u8::is_ascii_graphic);
         if !is_plain && self.is_blank(span()) {
@@ -96,10 +97,11 @@ impl Values<'_> {
         }
     }
 
-    /// Takes the value of a column that has one.
+    /// Stores a value in a column that has one. Two equal values are one.
     #[cold]
     fn set_again(&mut self, column: usize, span: Span) -> Result<(), Misfit> {
-        let Some(slot) = self.slot(column) else { return Ok(()) };
+        // The columns of lines are below the places of lines, so that a line has begun here.
+        let Some(slot) = self.slot(column) else { return Err(Misfit::LineNotObject(span)) };
         let before = std::mem::replace(slot, span);
         if self.text_of(before) == self.text_of(span) {
             return Ok(());
@@ -112,7 +114,7 @@ impl Values<'_> {
         self.text_of(span).trim_start().is_empty()
     }
 
-    /// Where the value of a column belongs: into the record, or into the line in the making.
+    /// Returns the place of a column: in the record, or in the current line. None for a column of lines before the first line.
     #[inline]
     fn slot(&mut self, column: usize) -> Option<&mut Span> {
         let Some(of_line) = column.checked_sub(self.shape.record_columns) else { return self.record.get_mut(column) };
@@ -124,15 +126,18 @@ impl Values<'_> {
         self.shape.bound.len() - self.shape.record_columns
     }
 
+    /// Returns the text of a value.
+    #[expect(clippy::expect_used, reason = "every span was made for this text")]
     #[inline]
     pub(crate) fn text_of(&self, span: Span) -> &str {
         match (span.start as usize).checked_sub(self.base.len()) {
-            Some(start) => self.extra.get(start..span.end as usize - self.base.len()).unwrap_or_default(),
-            None => span.of(self.base).unwrap_or_default(),
+            Some(start) => self.extra.get(start..span.end as usize - self.base.len()),
+            None => span.of(self.base),
         }
+        .expect("each value is a part of the text")
     }
 
-    /// What the element is a reject for.
+    /// Returns the reject for an element with a value that does not fit.
     #[cold]
     pub(crate) fn reject(&self, misfit: Misfit) -> Reject {
         let quoted = |span| Quoted(self.text_of(span));
@@ -140,11 +145,11 @@ impl Values<'_> {
             Misfit::TooManyLines => {
                 (Reason::TooManyLines, format!("expected at most {LINES_LIMIT} lines in one invoice, found more"))
             }
-            Misfit::NoLine(span) => {
+            Misfit::LineNotObject(span) => {
                 (Reason::UnexpectedValue, format!("expected an object for each line, found {}", quoted(span)))
             }
             Misfit::Repeated { column, values } => {
-                let path = self.shape.bound.get(column).map(|bound| bound.column.as_str()).unwrap_or_default();
+                let path = self.shape.bound.get(column).map_or("a value", |bound| bound.column.as_str());
                 let [first, second] = values.map(quoted);
                 (Reason::RepeatedValue, format!("{path}: expected one value, found {first} and {second}"))
             }

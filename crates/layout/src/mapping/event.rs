@@ -1,4 +1,4 @@
-//! A row to an event, and what kind of event a text is.
+//! Converts a row to an event, and finds the kind of an event from its text.
 
 use arrayvec::ArrayString;
 
@@ -15,11 +15,11 @@ use notaflux_sha256::{Sha256, hex};
 
 /// Digits of an official code (`tpEvento`).
 const CODE_LENGTH: usize = 6;
-/// Bytes of the hash that names an event without a code.
+/// Bytes of the hash that identifies an event without a code.
 const HASHED_BYTES: usize = 4;
 
-/// The official codes that change or confirm an invoice, and the folded words that tell the event: of several that fit,
-/// the first.
+/// The official codes of events that change or confirm an invoice, with the folded words that identify each event. The first
+/// match counts.
 const OFFICIAL: [(&str, EventKind, &[&str]); 7] = [
     ("110112", EventKind::Cancellation, &["cancelamento por substituicao"]),
     ("110111", EventKind::Cancellation, &["cancelamento"]),
@@ -30,9 +30,8 @@ const OFFICIAL: [(&str, EventKind, &[&str]); 7] = [
     ("210210", EventKind::Awareness, &["ciencia da", "ciencia"]),
 ];
 
-/// What else is cancelled in the life of an invoice: a proof of delivery, a note of passage, an extended return. The
-/// invoice stands.
-const CANCELLED_BESIDES: [&str; 5] = ["comprovante", "passagem", "prorrogacao", "conciliacao", "insucesso"];
+/// Words of cancellations that do not cancel the invoice itself, but a proof of delivery, a passage note or an extended return.
+const OTHER_CANCELLATIONS: [&str; 5] = ["comprovante", "passagem", "prorrogacao", "conciliacao", "insucesso"];
 
 impl RowReader {
     pub(crate) fn event<'r>(
@@ -59,10 +58,11 @@ impl RowReader {
     }
 }
 
-/// What kind of event `text` is, and its code: the official one where there is one, otherwise `x` and eight hexadecimal
-/// digits of the SHA-256 of the folded text.
+/// Returns the kind of the event with this text, and its code: the official code if there is one, otherwise `x` and eight
+/// hexadecimal digits of the SHA-256 of the folded text.
+#[expect(clippy::expect_used, reason = "a code has space for 6 digits")]
 pub(crate) fn kind_and_code(text: &str) -> (EventKind, ArrayString<EVENT_CODE_LIMIT>) {
-    let code = |code: &str| ArrayString::from(code).unwrap_or_default();
+    let code = |code: &str| ArrayString::from(code).expect("an official code has six digits");
     if let Some(official) = leading_code(text) {
         let kind = OFFICIAL.iter().find(|(code, ..)| *code == official).map_or(EventKind::Other, |(_, kind, _)| *kind);
         return (kind, code(official));
@@ -71,14 +71,14 @@ pub(crate) fn kind_and_code(text: &str) -> (EventKind, ArrayString<EVENT_CODE_LI
     let has = |words: &[&str]| words.iter().any(|words| folded.contains(words));
     let named = OFFICIAL.iter().find(|(_, _, words)| has(words));
     match named {
-        Some((_, EventKind::Cancellation, _)) if has(&CANCELLED_BESIDES) => (EventKind::Other, hashed(text)),
+        Some((_, EventKind::Cancellation, _)) if has(&OTHER_CANCELLATIONS) => (EventKind::Other, hashed(text)),
         Some((official, kind, _)) => (*kind, code(official)),
         None if has(&["autorizacao"]) => (EventKind::Authorization, hashed(text)),
         None => (EventKind::Other, hashed(text)),
     }
 }
 
-/// The code that `text` is, or begins with: `110111` of `110111 - Cancelamento`.
+/// Returns the code that `text` is or begins with: `110111` from `110111 - Cancelamento`.
 fn leading_code(text: &str) -> Option<&str> {
     let text = text.trim_start();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -91,7 +91,8 @@ fn hashed(text: &str) -> ArrayString<EVENT_CODE_LIMIT> {
     for char in fold::folded(text) {
         hasher.update(char.encode_utf8(&mut [0; 4]));
     }
-    let mut code = ArrayString::from("x").unwrap_or_default();
+    let mut code = ArrayString::new();
+    code.push('x');
     for digit in hex(&hasher.finish()).take(2 * HASHED_BYTES) {
         code.push(digit);
     }
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_named_by_a_hash_of_what_they_say() {
+    fn other_texts_have_a_code_made_from_their_hash() {
         let (kind, code) = kind_and_code("Autorização de Uso");
         // `printf 'autorizacao de uso' | sha256sum` begins with these eight digits.
         assert_eq!((kind, code.as_str()), (EventKind::Authorization, "x5ef529e1"));

@@ -1,4 +1,4 @@
-//! What names the invoice that a row is, or belongs to.
+//! Reads the id of the invoice that a row is or belongs to.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use crate::row::Row;
 use notaflux_invoice::{AccessKey, NfseKey, TaxId};
 use notaflux_sha256::{Sha256, hex};
 
-/// Bytes of the hash of a natural key that are its id, in hexadecimal: 128 bits.
+/// Bytes of the hash of a natural key that become its id: 128 bits.
 const NATURAL_ID_BYTES: usize = 16;
 
-/// The id of an invoice, and the key that it is.
+/// The id of an invoice, and the key it was made from.
 #[derive(Debug, Clone)]
 pub(crate) struct Id<'r> {
     pub(crate) text: Cow<'r, str>,
     pub(crate) key: Key,
 }
 
-/// What an id was made of.
+/// The key that an id was made from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Key {
     Access(AccessKey),
@@ -35,7 +35,7 @@ impl Key {
         }
     }
 
-    /// Whom the key names as issuer.
+    /// Returns the issuer in the key.
     pub(crate) fn issuer_tax_id(&self) -> Option<TaxId> {
         match self {
             Self::Access(key) => Some(key.issuer_tax_id()),
@@ -44,7 +44,7 @@ impl Key {
         }
     }
 
-    /// Year and month of issue.
+    /// Returns year and month of issue in the key.
     pub(crate) fn year_month(&self) -> Option<(u16, u8)> {
         match self {
             Self::Access(key) => Some(key.year_month()),
@@ -53,7 +53,7 @@ impl Key {
         }
     }
 
-    /// Whether its check digit is right; true of what has none.
+    /// Whether the check digit is valid; true for a natural key, which has none.
     pub(crate) fn check_digit_ok(&self) -> bool {
         match self {
             Self::Access(key) => key.check_digit_ok(),
@@ -64,7 +64,7 @@ impl Key {
 }
 
 impl RowReader {
-    /// The id by the first key of the layout that has a value.
+    /// Reads the id from the first key of the layout that has a value.
     pub(crate) fn id<'r>(&self, row: &Row<'r>) -> Result<Id<'r>, Reject> {
         let columns = &self.columns.id;
         if let Some((text, cell)) = columns.access_key.as_ref().and_then(|cell| Some((cell.read(row)?, cell))) {
@@ -85,7 +85,7 @@ impl RowReader {
         }
     }
 
-    /// The first 32 hexadecimal digits of the SHA-256 of the key's name and values, a NUL between any two.
+    /// Returns the first 32 hexadecimal digits of the SHA-256 of the key's name and values, with a NUL between them.
     fn natural_id(&self, columns: &NaturalKeyColumns, row: &Row<'_>) -> Result<String, Reject> {
         let mut hasher = Sha256::new();
         hasher.update(&*columns.name);
@@ -119,7 +119,7 @@ impl RowReader {
         if let Some(cell) = columns.access_key.as_ref().filter(|cell| !cell.cell.is_nowhere()) {
             return Reject::missing(&cell.cell.name, "an access key of 44 characters");
         }
-        let name = columns.nfse_key.as_ref().map(|cell| &*cell.cell.name).unwrap_or_default();
+        let name = columns.nfse_key.as_ref().map_or("the key", |cell| &cell.cell.name);
         Reject::missing(name, "an NFS-e key of 50 digits")
     }
 }

@@ -1,4 +1,4 @@
-//! A row to an invoice.
+//! Converts a row to an invoice.
 
 use std::borrow::Cow;
 

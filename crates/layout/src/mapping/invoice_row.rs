@@ -1,4 +1,4 @@
-//! An invoice in its row.
+//! An invoice whose texts stay in its row.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use notaflux_invoice::{
     AccessKey, Decimal, Invoice, InvoiceFields, Party, Role, Status, TaxId, TextField, Timestamp, Warning,
 };
 
-/// An invoice as its row has it: what has to be worked out is, and texts are looked up in the row when they are asked for.
+/// An invoice whose computed fields have been read. Texts are read from the row on request.
 #[derive(Debug, Clone)]
 pub struct InvoiceRow<'r> {
     pub(crate) row: &'r Row<'r>,
@@ -32,7 +32,7 @@ impl<'r> InvoiceRow<'r> {
         &self.id.key
     }
 
-    /// The whole invoice.
+    /// Reads all fields.
     #[must_use]
     pub fn whole(self) -> Invoice<'r> {
         let Self { row, columns, .. } = self;
@@ -125,7 +125,9 @@ impl InvoiceFields for InvoiceRow<'_> {
             TextField::Number => &self.columns.number,
             TextField::Operation => &self.columns.operation,
             TextField::StatusText => {
-                self.columns.status.cell.text(self.row).map(take).unwrap_or_default();
+                if let Some(text) = self.columns.status.cell.text(self.row) {
+                    take(text);
+                }
                 return;
             }
             TextField::Name(role) => &party(role).name,

@@ -1,4 +1,4 @@
-//! A row to a line.
+//! Converts a row to a line.
 
 use std::borrow::Cow;
 
@@ -14,14 +14,14 @@ use notaflux_invoice::line::LINE_NUMBER_LIMIT;
 use notaflux_invoice::text::all_digits;
 use notaflux_invoice::{Line, LineKey};
 
-/// What stands between the values of a line's natural key: the unit separator of ASCII.
+/// The separator of the values of a line's natural key: the unit separator of ASCII.
 const SEPARATOR: char = '\u{1f}';
 
-/// Bytes that a natural key of several columns seldom exceeds.
+/// Initial capacity, in bytes, of a natural key of several columns. Few keys are longer.
 const KEY_CAPACITY: usize = 96;
 
 impl RowReader {
-    /// The line that `row` is; `position` says which one of its invoice, from 1.
+    /// Converts `row` to a line. `position` is its position in the invoice, from 1.
     pub(crate) fn line<'r>(
         &'r self,
         columns: &'r LineColumns,
@@ -57,14 +57,14 @@ impl RowReader {
     fn line_number(&self, cell: &Cell, row: &Row<'_>) -> Result<u32, Reject> {
         let found = cell.read(row).ok_or_else(|| Reject::missing(&cell.name, &expected_number()))?;
         let digits = taken(found.text, Take::Integer);
-        // `u32::from_str` takes a sign too.
+        // `u32::from_str` accepts a sign, so check for digits first.
         let number = all_digits(digits.as_bytes()).then(|| digits.parse().ok()).flatten();
         number.filter(|number| (1..=LINE_NUMBER_LIMIT).contains(number)).ok_or_else(|| {
             self.reject(Reason::InvalidLineNumber, found, &format_args!("expected {}", expected_number()))
         })
     }
 
-    /// The values of the key's columns with [`SEPARATOR`] between them, of which at least one must be there.
+    /// Returns the values of the key's columns with [`SEPARATOR`] between them. At least one column must have a value.
     fn line_key<'r>(&self, cells: &[Cell], row: &Row<'r>) -> Result<Cow<'r, str>, Reject> {
         if let [cell] = cells {
             let found = cell.read(row).ok_or_else(|| no_line_key(cells))?;
@@ -85,7 +85,7 @@ impl RowReader {
         if any { Ok(Cow::Owned(joined)) } else { Err(no_line_key(cells)) }
     }
 
-    /// Rejects what would make two keys one: the separator, and the NUL that parts the keys of an ingestion.
+    /// Rejects characters that would make two keys equal: the separator, and the NUL that separates the keys of an ingestion.
     fn check_line_key(&self, found: CellValue<'_>) -> Result<(), Reject> {
         if found.text.contains([SEPARATOR, '\0']) {
             let expected = "expected a text without NUL characters and unit separators";

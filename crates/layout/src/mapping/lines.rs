@@ -1,4 +1,4 @@
-//! A record of JSON to an invoice with its lines.
+//! Converts a JSON record to an invoice with its lines.
 
 use std::collections::HashSet;
 
@@ -12,6 +12,7 @@ use crate::row::Row;
 use notaflux_invoice::{Line, LineKey};
 
 impl RowReader {
+    #[expect(clippy::expect_used, reason = "`LINES_LIMIT` fits into a u32")]
     pub(crate) fn invoice_with_lines<'r>(
         &'r self,
         of_invoice: &'r InvoiceColumns,
@@ -22,7 +23,7 @@ impl RowReader {
         let mut lines = Vec::with_capacity(row.lines().len());
         for (position, line) in (1..).zip(row.lines()) {
             let line = self.line(of_line, id.clone(), &line, position);
-            lines.push(line.map_err(|reject| of_line_number(position, &reject))?);
+            lines.push(line.map_err(|reject| at_line(position, &reject))?);
         }
         if let Some((position, key)) = repeated(&lines) {
             let message = match key {
@@ -31,21 +32,22 @@ impl RowReader {
                     "expected a different key for each line, found the key of an earlier line".to_owned()
                 }
             };
-            return Err(of_line_number(position, &Reject { reason: Reason::InvalidLineNumber, message }));
+            return Err(at_line(position, &Reject { reason: Reason::InvalidLineNumber, message }));
         }
         let mut invoice = self.invoice(of_invoice, id, row)?;
-        invoice.line_count = u32::try_from(lines.len()).ok();
+        let count = u32::try_from(lines.len()).expect("a record has at most 10,000 lines");
+        invoice.line_count = Some(count);
         Ok(Record::InvoiceWithLines(Box::new((invoice, lines))))
     }
 }
 
-/// What is wrong with a line of the record.
+/// Adds the position of the line to a reject.
 #[cold]
-fn of_line_number(position: u32, reject: &Reject) -> Reject {
+fn at_line(position: u32, reject: &Reject) -> Reject {
     Reject { reason: reject.reason, message: format!("invoice line {position}: {}", reject.message) }
 }
 
-/// The first line whose key another one before it has: both would be one item.
+/// Returns the first line with the key of an earlier line. Both would be the same item.
 fn repeated<'l>(lines: &'l [Line<'_>]) -> Option<(u32, &'l LineKey<'l>)> {
     let mut seen = HashSet::with_capacity(lines.len());
     (1..).zip(lines).map(|(position, line)| (position, &line.key)).find(|(_, key)| !seen.insert(*key))

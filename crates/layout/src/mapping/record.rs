@@ -1,15 +1,18 @@
-//! What a row is.
+//! The record that a row yields.
 
 use crate::mapping::invoice_row::InvoiceRow;
 use crate::mapping::warning_set::WarningSet;
 use crate::mapping::warnings::has_wrong_check_digit;
 use notaflux_invoice::{Event, Invoice, InvoiceFields, Line, Warning};
 
-/// What a row is. Its text is borrowed from the row, its names from the mapping.
+/// The record that a row yields. Its texts are borrowed from the row, its names from the mapping.
 ///
-/// Its invoice is whole, or an [`InvoiceRow`].
+/// Its invoice is an [`Invoice`] or an [`InvoiceRow`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "in a box, each of the most common records would be an allocation more")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "with a box, each of the most common records would need one more allocation"
+)]
 pub enum Record<'r, I = Invoice<'r>> {
     /// One invoice.
     Invoice(I),
@@ -17,14 +20,14 @@ pub enum Record<'r, I = Invoice<'r>> {
     Line(Line<'r>),
     /// One event of an invoice.
     Event(Event<'r>),
-    /// One line, and the invoice that it is of.
+    /// One line, and the invoice that it belongs to.
     InvoiceLine(Box<(I, Line<'r>)>),
-    /// One invoice with its lines, of which no two have the same key. It says how many there are.
+    /// One invoice with its lines, and their number in the invoice. No two lines have the same key.
     InvoiceWithLines(Box<(I, Vec<Line<'r>>)>),
 }
 
 impl<I: InvoiceFields> Record<'_, I> {
-    /// Id of the invoice that it is, or that it belongs to.
+    /// Returns the id of the invoice that this record is or belongs to.
     #[must_use]
     pub fn id(&self) -> &str {
         match self {
@@ -36,8 +39,8 @@ impl<I: InvoiceFields> Record<'_, I> {
         }
     }
 
-    /// What was odd about it, each kind once. Events are stored without their warnings, and have those that their key
-    /// shows.
+    /// Returns the warnings about the record, each once. Events are stored without warnings; theirs are computed from the id of
+    /// the invoice.
     pub fn warnings(&self) -> impl Iterator<Item = Warning> + use<I> {
         let warnings = match self {
             Self::Invoice(invoice) => WarningSet::of(invoice.warnings()),
@@ -46,7 +49,7 @@ impl<I: InvoiceFields> Record<'_, I> {
                 WarningSet::default().with(Warning::CheckDigit, has_wrong_check_digit(&event.invoice))
             }
             Self::InvoiceLine(both) => WarningSet::of(both.0.warnings().chain(both.1.warnings.iter().copied())),
-            // What is odd about a line's key is odd about the invoice's, which is the same.
+            // Its lines have the same key, and so no other warnings.
             Self::InvoiceWithLines(all) => WarningSet::of(all.0.warnings()),
         };
         warnings.iter()
@@ -54,7 +57,7 @@ impl<I: InvoiceFields> Record<'_, I> {
 }
 
 impl<'r> Record<'r, InvoiceRow<'r>> {
-    /// With its invoice whole.
+    /// Reads all fields of the invoice from its row.
     #[must_use]
     pub fn whole(self) -> Record<'r> {
         match self {

@@ -11,7 +11,7 @@ impl WarningSet {
         warnings.fold(Self::default(), |set, warning| set.with(warning, true))
     }
 
-    /// With `warning`, where `is` says so.
+    /// Adds `warning` if `is` is true.
     pub(crate) fn with(self, warning: Warning, is: bool) -> Self {
         Self(self.0 | (u8::from(is) << warning as u8))
     }
@@ -20,7 +20,7 @@ impl WarningSet {
         (self.0 >> warning as u8) & 1 == 1
     }
 
-    /// Those of the set, in the order of [`Warning::ALL`].
+    /// Iterates over the warnings of the set, in the order of [`Warning::ALL`].
     pub(crate) fn iter(self) -> impl Iterator<Item = Warning> {
         Warning::ALL.into_iter().filter(move |warning| self.has(*warning))
     }

@@ -234,6 +234,14 @@ impl<'de, T: Deserialize<'de> + From<Source>> Visitor<'de> for NamedVisitor<T> {
 #[derive(Debug, Clone)]
 pub(crate) struct OneOrMore<T>(pub(crate) Vec<T>);
 
+impl<T> OneOrMore<T> {
+    /// The first value.
+    #[expect(clippy::expect_used, reason = "the parser refuses an empty list")]
+    pub(crate) fn first(&self) -> &T {
+        self.0.first().expect("a list has at least one value")
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(OneOrMoreVisitor(PhantomData))

@@ -1,4 +1,4 @@
-//! Each built-in layout on synthetic rows in the form of the real ones.
+//! Reads synthetic rows in the form of the real ones with each built-in layout.
 
 use super::*;
 use notaflux_invoice::{Line, LineKey};
@@ -10,7 +10,7 @@ fn outcomes(bytes: &[u8], delimiter: u8, layout: &str) -> Vec<Result<serde_json:
 }
 
 #[test]
-fn the_portal_re_saved_by_pandas() {
+fn portal_saved_again_by_pandas() {
     let outcomes = outcomes(include_bytes!("../../../../fixtures/portal-v1-pandas.csv"), b',', "portal-invoice");
     assert_eq!(column(&outcomes, "/total"), ["1234.5", "0.0", "20.0"]);
     assert_eq!(column(&outcomes, "/issued_at"), ["2024-01-15T10:20:30", "2024-01-15T10:20:30", "2024-02-01T00:00:00"]);
@@ -65,19 +65,19 @@ fn the_portals_events() {
     let rejects: Vec<&str> =
         outcomes[5..].iter().map(|outcome| outcome.as_ref().unwrap_err().reason.as_str()).collect();
     assert_eq!(rejects, ["missing_field", "missing_field", "invalid_date"]);
-    // Nothing but a header is no error.
+    // A file of only a header is not an error.
     let header_end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
     assert!(read(&bytes[..=header_end], b';', &[]).1.is_empty());
 }
 
 #[test]
-fn minas_gerais_names_notes_and_lines_alike() {
+fn notes_and_lines_of_minas_gerais_have_the_same_ids() {
     let notes = outcomes(include_bytes!("../../../../fixtures/mg-notes.csv"), b';', "mg-invoice");
     let lines = outcomes(include_bytes!("../../../../fixtures/mg-lines.csv"), b';', "mg-line");
     let ids = column(&notes, "/id");
     assert_eq!(column(&notes, "/access_key"), ["absent"; 3]);
     assert_eq!(column(&lines, "/invoice"), [&*ids[0], &*ids[0], &*ids[1]]);
-    // The third is the second's other natureza.
+    // The third note differs from the second only in its natureza.
     assert!(ids[1] != ids[2] && ids.iter().all(|id| id.len() == 32));
     assert_eq!(column(&notes, "/total"), ["25280.0", "0.3", "12.5"]);
     assert_eq!(column(&notes, "/issuer/tax_id"), ["11222333000181", "44555666000262", "44555666000262"]);
@@ -90,14 +90,14 @@ fn minas_gerais_names_notes_and_lines_alike() {
 }
 
 #[test]
-fn a_natural_id_is_what_its_layout_says() {
+fn a_natural_id_is_the_hash_of_its_name_and_values() {
     let notes = outcomes(include_bytes!("../../../../fixtures/mg-notes.csv"), b';', "mg-invoice");
     let parts = ["mg", "2270 - FUNDACAO EXEMPLO", "11.222.333/0001-81", "105028", "1", "Consumo", "1"];
     assert_eq!(column(&notes, "/id")[0], sha256_hex(parts.join("\0").as_bytes())[..32]);
 }
 
 #[test]
-fn sao_paulo_without_its_last_row() {
+fn the_row_of_totals_of_sao_paulo_is_skipped() {
     let outcomes = outcomes(include_bytes!("../../../../fixtures/sp-nfse.csv"), b';', "sp-nfse");
     assert_eq!(column(&outcomes, "/total"), ["163172.94", "80.00"]);
     assert_eq!(column(&outcomes, "/status"), ["authorized", "cancelled"]);
@@ -116,7 +116,7 @@ fn sped_columns_of_an_erp() {
     let key = "35240111222333000181550010000000011100000010";
     assert_eq!(column(&outcomes[..4], "/id")[0], key);
     assert_eq!(column(&outcomes[..4], "/issuer/tax_id")[..3], ["11222333000181"; 3]);
-    // On paper: no access key, and nobody whom it could name.
+    // A paper invoice has no access key, so that the issuer is unknown.
     assert_eq!((column(&outcomes[..4], "/id")[3].len(), &*column(&outcomes[..4], "/issuer/tax_id")[3]), (32, "absent"));
     assert_eq!(outcomes[4].as_ref().unwrap_err().reason, Reason::MissingField);
 }
@@ -142,7 +142,7 @@ fn nested(path: &str, is_path: bool) -> String {
 }
 
 #[test]
-fn no_header_of_one_layout_fits_another() {
+fn no_header_of_one_layout_matches_another() {
     for layout in built_in() {
         let header: Vec<String> = layout.requires().map(|names| names[0].clone()).collect();
         let objects: Vec<String> = header.iter().map(|path| nested(path, layout.is_of_paths())).collect();
@@ -157,7 +157,7 @@ fn no_header_of_one_layout_fits_another() {
 }
 
 #[test]
-fn an_own_layout_counts_before_one_that_is_built_in() {
+fn an_own_layout_takes_precedence_over_a_built_in_one() {
     let own = |name: &str| {
         Arc::new(Layout::parse(&BUILT_IN[0].replacen("\"portal-invoice\"", &format!("\"{name}\""), 1)).unwrap())
     };

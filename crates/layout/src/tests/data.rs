@@ -1,11 +1,10 @@
-//! Section 2 of the data's description ("what an ingester must survive"), where a layout is concerned. What concerns
-//! bytes, delimiters and containers is tested where those are read.
+//! Properties of real files that a layout must cope with: encodings, conventions, identifiers, sentinels, trailers.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// What the rows of V1 in which `column` holds `cells` decide, and how many of them are rejects under it.
+/// Returns the conventions detected from rows with `cells` in `column`, and the number of rejects with them.
 fn decided(column: &str, cells: &[&str]) -> (Conventions, usize) {
     let mapping = Mapping::new(portal(), &V1).unwrap();
     let mut votes = ConventionVotes::new(&mapping);
@@ -21,13 +20,13 @@ fn decided(column: &str, cells: &[&str]) -> (Conventions, usize) {
 }
 
 #[test]
-fn data_2_1_a_record_in_either_encoding_is_the_same() {
+fn a_record_in_either_encoding_is_the_same() {
     let outcomes = fixture(include_bytes!("../../../../fixtures/mixed-encodings.csv"));
     assert_eq!(column(&outcomes, "/issuer/name")[2..], ["SÃO JOÃO LTDA €", "SÃO JOÃO LTDA €"]);
 }
 
 #[test]
-fn data_2_3_names_are_folded_and_columns_may_stand_anywhere() {
+fn names_are_folded_and_columns_may_stand_anywhere() {
     let mut header: Vec<String> = V1.iter().map(|name| format!("* {}", name.to_lowercase())).collect();
     header.rotate_left(7);
     header.push("Outra".to_owned());
@@ -43,18 +42,18 @@ fn data_2_3_names_are_folded_and_columns_may_stand_anywhere() {
 }
 
 #[test]
-fn data_2_4_decimal_conventions_are_decided_for_the_file() {
+fn decimal_conventions_are_decided_for_the_file() {
     let total = "VALOR NOTA FISCAL";
     for (cells, expected, rejected) in [
         (&["2040,00", "1.234"][..], DecimalConvention::Comma, 0),
         (&["25280,0", "1,2E+3", "1.234,56"], DecimalConvention::Comma, 0),
-        // The rest of what pandas wrote can be read in either way.
+        // The other numbers of pandas can be read in both ways.
         (&["1.234", "2040", "0.125"], DecimalConvention::Point, 0),
         (&["1234.56", "1,234.56", "7"], DecimalConvention::Point, 0),
-        // Nothing decides: the layout's default.
+        // No cell decides: the default of the layout.
         (&["2040", "1.234", "1,234"], DecimalConvention::Comma, 0),
         (&[""], DecimalConvention::Comma, 0),
-        // As many for one as for the other: the default, and the other cells are rejects.
+        // A tie: the default, and the other cells are rejects.
         (&["1234.56", "1234,56"], DecimalConvention::Comma, 1),
         (&["1234.56", "1234.57", "1234,56"], DecimalConvention::Point, 1),
     ] {
@@ -64,7 +63,7 @@ fn data_2_4_decimal_conventions_are_decided_for_the_file() {
 }
 
 #[test]
-fn data_2_4_a_field_with_a_convention_of_its_own_has_no_vote() {
+fn a_field_with_a_convention_of_its_own_has_no_vote() {
     let text = BUILT_IN[0]
         .replace("total = \"VALOR NOTA FISCAL\"", "total = { from = \"VALOR NOTA FISCAL\", convention = \"point\" }");
     let mapping = Mapping::new(Arc::new(Layout::parse(&text).unwrap()), &V1).unwrap();
@@ -76,10 +75,10 @@ fn data_2_4_a_field_with_a_convention_of_its_own_has_no_vote() {
 }
 
 #[test]
-fn data_2_5_date_conventions_are_decided_for_the_file() {
+fn date_conventions_are_decided_for_the_file() {
     let issued = "DATA EMISSÃO";
     let base = ["12/01/2024 10:21:52"; 2];
-    // The other date of every row is a vote for dd/mm.
+    // The other date of every row is a vote for day_month_year.
     let (conventions, rejected) = decided(issued, &["2024-01-12"]);
     assert_eq!((conventions.date, rejected), (DateConvention::DayMonthYear, 1));
     let (conventions, rejected) = decided(issued, &base);
@@ -101,7 +100,7 @@ fn data_2_5_date_conventions_are_decided_for_the_file() {
     );
 }
 
-/// What a layout that allows `dates` decides of a file of these, and how it reads them.
+/// Returns the convention that a layout with `dates` detects in a file of these cells, and the dates.
 fn own_dates(dates: &str, cells: &[&str]) -> (DateConvention, Vec<String>) {
     let text = format!(
         "name = \"own\"\ntitle = \"Own\"\nrequires = [\"Day\", \"No\"]\n[conventions]\ndate = {dates}\n\
@@ -114,7 +113,7 @@ fn own_dates(dates: &str, cells: &[&str]) -> (DateConvention, Vec<String>) {
 }
 
 #[test]
-fn data_2_5_the_sentinel_of_1900_is_no_date_in_any_form() {
+fn the_sentinel_of_1900_is_no_date_in_any_form() {
     for sentinel in ["01/01/1900 00:00:00", "01/01/1900", "1/1/1900"] {
         assert_eq!(invoice_with(&[("DATA/HORA EVENTO MAIS RECENTE", sentinel)], |invoice| invoice.status_at), None);
         assert_eq!(reject_with(&[("DATA EMISSÃO", sentinel)]).reason, Reason::MissingField);
@@ -132,7 +131,7 @@ fn data_2_5_the_sentinel_of_1900_is_no_date_in_any_form() {
 }
 
 #[test]
-fn data_2_6_identifiers_are_text() {
+fn identifiers_are_text() {
     let changes = [("CNPJ DESTINATÁRIO", "999888000118.0"), ("SÉRIE", "1.0"), ("NÚMERO", "7083.0")];
     invoice_with(&changes, |invoice| {
         assert_eq!(&*invoice.recipient.unwrap().tax_id.unwrap().text, "00999888000118");
@@ -146,14 +145,14 @@ fn data_2_6_identifiers_are_text() {
 }
 
 #[test]
-fn data_2_7_blank_and_sentinels_mean_absent() {
+fn blank_and_sentinels_mean_absent() {
     for nothing in ["", "-1", " -1 ", "Sem informação", "SEM INFORMACAO"] {
         invoice_with(&[("MUNICÍPIO EMITENTE", nothing)], |invoice| assert_eq!(invoice.issuer.city, None));
     }
 }
 
 #[test]
-fn data_2_8_trailers_are_no_records_and_ragged_rows_are_rejects() {
+fn trailers_are_no_records_and_ragged_rows_are_rejects() {
     let bytes = include_bytes!("../../../../fixtures/sp-nfse.csv");
     let (mapping, outcomes) = read(bytes, b';', &[]);
     assert_eq!(outcomes.len(), 2);
@@ -168,13 +167,13 @@ fn data_2_8_trailers_are_no_records_and_ragged_rows_are_rejects() {
     let mut scratch = Scratch::default();
     let reject = mapping.map(&Row::decode(record.as_fields(), &mut scratch)).unwrap_err();
     assert_eq!(reject.reason, Reason::WrongColumnCount);
-    // A header alone is a file of no records.
+    // A file of only a header has no records.
     let header_only = include_bytes!("../../../../fixtures/header-only.csv");
     assert!(fixture(header_only).is_empty());
 }
 
 #[test]
-fn data_2_10_negative_amounts_and_cancellations() {
+fn negative_amounts_and_cancellations() {
     let changes = [("VALOR NOTA FISCAL", "-10,50"), ("EVENTO MAIS RECENTE", "Cancelamento da NF-e")];
     invoice_with(&changes, |invoice| {
         assert_eq!(invoice.total.unwrap().as_str(), "-10.50");
@@ -185,7 +184,7 @@ fn data_2_10_negative_amounts_and_cancellations() {
 }
 
 #[test]
-fn data_2_12_a_header_of_100_000_columns_is_read_once() {
+fn a_header_of_100_000_columns_is_read_once() {
     let mut header: Vec<String> = (0..100_000).map(|at| format!("c{at}")).collect();
     header.extend(V1.map(str::to_owned));
     let Detection::Fits(layout) = detect(&header) else { panic!("it has all that is asked for") };
@@ -194,7 +193,7 @@ fn data_2_12_a_header_of_100_000_columns_is_read_once() {
 }
 
 #[test]
-fn odd_records_are_warned_of_and_kept_out_where_nobody_wants_them() {
+fn unusual_records_have_warnings_or_are_rejected() {
     let key = ROW[0];
     for (column, cell, warning, message) in [
         (
@@ -252,7 +251,7 @@ fn odd_records_are_warned_of_and_kept_out_where_nobody_wants_them() {
         });
         mapped(&strict.strict(false), &row_with(&changes), |outcome| assert!(outcome.is_ok()));
     }
-    // The same numbers, written otherwise, or no numbers at all.
+    // The same number in other forms, or not a number.
     for cell in ["001", "1", "U", ""] {
         assert_eq!(invoice_with(&[("SÉRIE", cell)], |invoice| invoice.warnings), [], "{cell}");
     }
@@ -283,7 +282,7 @@ fn a_reject_for_a_warning_names_the_column_and_the_issuer_in_an_nfse_key() {
 }
 
 #[test]
-fn an_event_with_an_odd_key_has_a_warning_too() {
+fn an_event_with_a_wrong_check_digit_in_its_key_has_a_warning() {
     let header = ["CHAVE DE ACESSO", "EVENTO", "DATA/HORA EVENTO"];
     let mapping = Mapping::new(by_name("portal-event").unwrap(), &header).unwrap();
     let record =
@@ -296,7 +295,7 @@ fn an_event_with_an_odd_key_has_a_warning_too() {
 }
 
 #[test]
-fn other_columns_are_kept_under_names_made_of_theirs() {
+fn other_columns_are_kept_under_names_made_from_their_names() {
     let text = BUILT_IN[0].replacen("absent =", "keep_other_columns = true\nabsent =", 1);
     let (mut header, mut cells) = (V1.to_vec(), ROW.to_vec());
     header.extend(["Código / Órgão (novo)", "codigo-orgao novo", "final_consumer", "%", "Vazia"]);
@@ -313,14 +312,14 @@ fn other_columns_are_kept_under_names_made_of_theirs() {
 }
 
 #[test]
-fn a_blank_access_key_leaves_the_natural_key() {
+fn without_an_access_key_the_natural_key_counts() {
     let (_, outcomes) = read(include_bytes!("../../../../fixtures/sped-c100.csv"), b';', &[]);
     let lengths: Vec<usize> = column(&outcomes[..4], "/id").iter().map(String::len).collect();
     assert_eq!(lengths, [44, 44, 44, 32]);
 }
 
 #[test]
-fn the_key_of_an_nfse_names_its_invoice_and_issuer() {
+fn the_key_of_an_nfse_gives_id_and_issuer() {
     let text = "name = \"nfse\"\ntitle = \"NFS-e\"\nrequires = [\"Chave\"]\n[id]\nnfse_key = { from = \"Chave\", take = \"bare\" }\n\
                 [invoice]\nissued_at = \"Data\"\nissuer_from_key = true\n";
     let key = "52115031239558194000180000000000486626023714913456";
@@ -336,7 +335,7 @@ fn the_key_of_an_nfse_names_its_invoice_and_issuer() {
 }
 
 proptest! {
-    /// Whatever order the rows come in, the same is decided: a source read in another way is the same source.
+    /// The order of the rows does not change the decision.
     #[test]
     fn votes_do_not_depend_on_the_order(mut cells in prop::collection::vec("[0-9]{1,4}([.,][0-9]{1,3})?", 1..20), by in 0_usize..20) {
         let decide = |cells: &[String]| decided("VALOR NOTA FISCAL", &cells.iter().map(String::as_str).collect::<Vec<_>>()).0;
@@ -346,9 +345,9 @@ proptest! {
         prop_assert_eq!(decide(&cells), before);
     }
 
-    /// Values of a natural key keep to their columns, whatever stands in them.
+    /// Equal natural ids have equal values in each column.
     #[test]
-    fn natural_ids_tell_rows_apart(a in "[ab]{1,3}", b in "[ab]{1,3}", c in "[ab]{1,3}", d in "[ab]{1,3}") {
+    fn natural_ids_distinguish_rows(a in "[ab]{1,3}", b in "[ab]{1,3}", c in "[ab]{1,3}", d in "[ab]{1,3}") {
         let text = "name = \"own\"\ntitle = \"Own\"\nrequires = [\"A\"]\n[id]\n\
                     natural_key = { name = \"own\", from = [\"A\"], optional = [\"B\"] }\n[invoice]\nissued_at = \"Day\"\n";
         let rows = format!("A;B;Day\n{a};{b};2024-01-01\n{c};{d};2024-01-01\n{a};{b};2024-01-02\n");
@@ -358,7 +357,7 @@ proptest! {
         prop_assert_eq!(&ids[0], &ids[2]);
     }
 
-    /// Nothing that can stand in cells makes mapping panic.
+    /// No content of cells makes the mapping panic.
     #[test]
     fn any_cells_are_a_record_or_a_reject(cells in prop::collection::vec(".{0,60}", 21), layout in 0_usize..3) {
         let (name, header): (&str, Vec<&str>) = match layout {

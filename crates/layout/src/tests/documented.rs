@@ -1,12 +1,12 @@
-//! What docs/layouts.md says, and the layouts that stand beside it.
+//! Checks the examples of docs/layouts.md and the layouts in docs/layouts/.
 
 use super::*;
 
 const PAGE: &str = include_str!("../../../../docs/layouts.md");
 
-/// The blocks of [`PAGE`] that are of `language`.
+/// Returns the code blocks of [`PAGE`] in `language`.
 fn blocks(language: &str) -> Vec<&'static str> {
-    // Between two fences stands a block, and after the second there is text again.
+    // Text and code blocks alternate.
     let parts = PAGE.split("```").skip(1).step_by(2);
     let of_language = parts.filter_map(|block| block.split_once('\n')).filter(|(named, _)| *named == language);
     of_language.map(|(_, text)| text).collect()
@@ -16,7 +16,7 @@ fn own(text: &str) -> Arc<Layout> {
     Arc::new(Layout::parse(text).unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error))))
 }
 
-/// A fragment of a layout as a whole one: what it lacks is taken from the shortest.
+/// Completes a fragment of a layout with the missing parts of a minimal layout.
 fn completed(fragment: &str) -> String {
     let (head, tables) = match fragment.find('[').filter(|at| fragment[..*at].ends_with('\n') || *at == 0) {
         Some(_) if !fragment.contains("requires") => ("", fragment),

@@ -1,4 +1,4 @@
-//! Layout files that are wrong, and what is said of them.
+//! Wrong layout files, and their messages.
 
 use super::*;
 
@@ -26,8 +26,8 @@ otherwise = "authorized"
 note = "Note"
 "#;
 
-/// What is said of [`RIGHT`] with `from` replaced by `to`, with the cause.
-fn told(from: &str, to: &str) -> String {
+/// Returns the message, with its cause, for [`RIGHT`] with `from` replaced by `to`.
+fn message_for(from: &str, to: &str) -> String {
     assert!(RIGHT.contains(from), "{from}");
     let error = Layout::parse(&RIGHT.replacen(from, to, 1)).unwrap_err();
     let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
@@ -35,13 +35,13 @@ fn told(from: &str, to: &str) -> String {
 }
 
 #[test]
-fn the_file_that_is_made_wrong_here_is_right() {
+fn the_unchanged_file_is_valid() {
     let layout = Layout::parse(RIGHT).unwrap();
     assert_eq!((layout.yields(), layout.conventions().decimal), (Yields::Invoice, DecimalConvention::Point));
 }
 
 #[test]
-fn what_cannot_be_read_is_told_with_its_line() {
+fn errors_of_the_parser_have_their_line() {
     for (from, to, line, said) in [
         ("title = \"Mine\"", "title = Mine", 2, "string values must be quoted"),
         ("[id]", "[id", 9, "unclosed table"),
@@ -64,15 +64,15 @@ fn what_cannot_be_read_is_told_with_its_line() {
         ("[conventions]", "absent_dates = [\"01/01/1900\"]\n[conventions]", 5, "1900"),
         ("[conventions]", "reject = [\"check_digits\"]\n[conventions]", 5, "unknown variant `check_digits`"),
     ] {
-        let told = told(from, to);
+        let message = message_for(from, to);
         let expected = format!("the layout file, line {line}: ");
-        assert!(told.starts_with(&expected) && told.contains(said), "{to}: {told}");
+        assert!(message.starts_with(&expected) && message.contains(said), "{to}: {message}");
     }
 }
 
 #[test]
-fn what_cannot_be_meant_is_told_with_its_line() {
-    for (from, to, told_as) in [
+fn errors_of_the_check_have_their_line() {
+    for (from, to, expected) in [
         (
             "\"mine\"",
             "\"My layout\"",
@@ -144,12 +144,12 @@ fn what_cannot_be_meant_is_told_with_its_line() {
             "line 5: reject: \"check_digit\" is named twice",
         ),
     ] {
-        assert_eq!(told(from, to), format!("the layout file, {told_as}"), "{to}");
+        assert_eq!(message_for(from, to), format!("the layout file, {expected}"), "{to}");
     }
 }
 
 #[test]
-fn what_is_wrong_with_the_file_as_a_whole_has_no_line() {
+fn an_error_of_the_whole_file_has_no_line() {
     let (head, _) = RIGHT.split_once("[invoice]").unwrap();
     let error = Layout::parse(head).unwrap_err();
     assert_eq!(error.to_string(), "the layout file: expected a table [invoice], [line] or [event], found none");

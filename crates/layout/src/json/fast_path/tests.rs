@@ -12,7 +12,7 @@ use crate::json::values::{LINES_LIMIT, RowShape};
 use crate::json::workspace::Workspace;
 use crate::{Layout, Scratch, Unreadable, json};
 
-/// What was taken of an element.
+/// The values read from an element.
 #[derive(Debug, PartialEq)]
 struct Taken {
     record: Vec<Span>,
@@ -20,7 +20,7 @@ struct Taken {
     extra: String,
 }
 
-/// The ways to read an element, each with what it remembers of the elements before.
+/// The ways to read an element, each with its own memory of the elements before.
 struct Ways {
     binding: Binding,
     tree: PathTree,
@@ -37,7 +37,7 @@ impl Ways {
         Self { binding, tree, fast: Workspace::default(), parser: Workspace::default(), both: Scratch::default() }
     }
 
-    /// Reads `element` in every way, which must come to the same; whether the fast path took it.
+    /// Reads `element` in every way and checks that the results agree. Returns whether the fast path read it.
     fn agree(&mut self, element: &[u8]) -> Result<bool, TestCaseError> {
         let shape =
             RowShape { bound: &self.binding.bound, record_columns: self.binding.record_columns, keeps_others: false };
@@ -53,7 +53,7 @@ impl Ways {
             let extra = row.text.get(text.len()..).unwrap().to_owned();
             Taken { record: row.spans.to_vec(), lines: row.lines.to_vec(), extra }
         });
-        // Of text that is not UTF-8 the place is told in the source.
+        // For text that is not UTF-8 the place is converted to the source.
         let place = |unreadable: Unreadable| Unreadable {
             at: if text.len() == element.len() { unreadable.at } else { 0 },
             ..unreadable
@@ -67,7 +67,7 @@ impl Ways {
     }
 }
 
-/// What one way takes of an element, and the text of that.
+/// Returns the values that one way reads from an element, and the text of the element.
 fn taken<E>(
     work: &mut Workspace,
     tree: &PathTree,
@@ -84,7 +84,7 @@ fn taken<E>(
     (taken, base.to_owned())
 }
 
-/// Everything that the fast path knows.
+/// An element with everything that the fast path can read.
 const FULL: &str = r#" {"id": "é 1", "Issued":"2026-11-02" , "sums": {"frete": [1, {"a": [], "b": {}}], "total": -10.50e+1, "x": [ ]},
     "text": {"a": null, "b": "S\u00e3o \"\\", "c": "\/\ud83d\ude00"}, "n\u00e3o": true, "outer": {"ID": "é 1", "vazio": " ", "não": false},
     "items": [{"what": "uma descrição de mais de trinta e dois bytes, e mais", "sum": 0}, {"what": ["q"], "n": NaN}, {}],
@@ -101,7 +101,7 @@ fn usual_elements_take_the_fast_path() {
         [("id", "1"), ("SÉRIE", "2"), ("issued", "02/11/2026"), ("RAZ\\u00c3O", "AÇA\\u00cd \\\"X\\\""), ("x", "")];
     let turned = [members[2], members[0], members[4], members[3]];
     for element in [
-        // As json.dumps writes it, as JSON.stringify does, and on lines of its own.
+        // Written by json.dumps, by JSON.stringify, and with one member a line.
         flat(&members, ": ", ", "),
         flat(&members, ":", ","),
         flat(&members, ": ", ",\n  "),
@@ -121,7 +121,7 @@ fn usual_elements_take_the_fast_path() {
 }
 
 #[test]
-fn the_rest_is_for_the_parser() {
+fn other_elements_are_left_to_the_parser() {
     let mut ways = Ways::new();
     let lines = format!("{{\"items\": [{}{{}}]}}", "{},".repeat(LINES_LIMIT));
     for element in [
@@ -144,13 +144,13 @@ fn the_rest_is_for_the_parser() {
         for _ in 0..2 {
             assert!(!ways.takes(element), "{}", element.get(..60).unwrap_or(element));
         }
-        // What was given up leaves nothing behind.
+        // An element that it gave up has no effect on the next.
         assert!(ways.takes(FULL));
     }
 }
 
 #[test]
-fn every_byte_may_be_another_one_or_the_last() {
+fn any_byte_may_be_changed_or_be_the_last() {
     let mut ways = Ways::new();
     let full = FULL.as_bytes();
     for at in 0..full.len() {
@@ -165,7 +165,7 @@ fn every_byte_may_be_another_one_or_the_last() {
 }
 
 #[test]
-fn what_led_to_a_value_is_expected_again() {
+fn the_bytes_before_a_value_are_expected_again() {
     let mut ways = Ways::new();
     let expected = |ways: &Ways, rest: &str, mut next: usize| {
         let expected = ways.fast.steps.first().unwrap().expected(rest.as_bytes(), &mut next);
@@ -178,7 +178,7 @@ fn what_led_to_a_value_is_expected_again() {
         [expected(&ways, r#""id":"7", "#, 0), expected(&ways, r#" "não": 2"#, 0), expected(&ways, "", 2)],
         [None; 3]
     );
-    // Written in another way, or in another order, it is expected so from then on.
+    // If the form or the order changes, the new one is expected from then on.
     assert!(ways.takes(r#"{"não":2,"id":"1"}"#));
     assert_eq!(expected(&ways, r#""id":"7""#, 0), Some((5, 1)));
     assert_eq!(expected(&ways, r#""não":2"#, 1), Some((7, 2)));
@@ -187,14 +187,14 @@ fn what_led_to_a_value_is_expected_again() {
     assert!(ways.takes(&format!(r#"{{"não":2,"id":"1","{long}":2}}"#)));
     assert!(ways.takes(&format!(r#"{{"{long}":2,"id":"1"}}"#)));
     assert_eq!(expected(&ways, r#""id":"7""#, 0), Some((5, 1)));
-    // Nothing is noted that would fill the memory.
+    // Long keys and gaps, which would fill the memory, are not remembered.
     assert!(ways.takes(&format!("{{{}\"id\":1, \"{}\": 2}}", " ".repeat(1_000_000), "x".repeat(1_000_000))));
     assert_eq!(expected(&ways, r#""id":"7""#, 0), Some((5, 1)));
     assert_eq!(ways.fast.steps.first().unwrap().seen.len(), 2);
 }
 
 #[test]
-fn numbers_are_those_of_json() {
+fn numbers_follow_the_grammar_of_json() {
     let whole = |text: &str| number(text.as_bytes()) == Some(text.len());
     for text in ["0", "-0", "10", "0.5", "-12.50", "1e5", "1E+05", "0e-0", "1.0E9"] {
         assert!(whole(text), "{text}");
@@ -208,7 +208,7 @@ fn numbers_are_those_of_json() {
 }
 
 #[test]
-fn strings_of_every_length_end_where_they_end() {
+fn the_end_of_strings_of_every_length_is_found() {
     let mut ways = Ways::new();
     for length in 0..3 * BLOCK_BYTES {
         for (end, is_taken) in
@@ -222,7 +222,7 @@ fn strings_of_every_length_end_where_they_end() {
     }
 }
 
-/// Text of JSON, some of it wrong.
+/// JSON text, sometimes invalid.
 fn value() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         20 => "[ -!#-\\[\\]-~]{0,40}",
@@ -279,7 +279,7 @@ fn gap() -> impl Strategy<Value = String> {
     select(&["", "", "", " ", " ", " ", "\n  ", "\r\n\t"][..]).prop_map(str::to_owned)
 }
 
-/// Objects as they are, cut, or with one byte changed.
+/// Objects: unchanged, cut, or with one byte changed.
 fn element() -> impl Strategy<Value = Vec<u8>> {
     let change = prop_oneof![
         4 => Just(None),
