@@ -96,7 +96,7 @@ async fn an_upload_in_parts_is_ingested_and_survives_a_restart() {
 
     server.program.signal("TERM");
     assert_eq!(server.program.ended().code(), Some(0), "{}", server.output("err"));
-    assert!(server.output("out").ends_with("goes on at the next start.\n"), "{}", server.output("out"));
+    assert!(server.output("out").ends_with("resume at the next start.\n"), "{}", server.output("out"));
 
     let server = Server::start(folder.path(), &[]);
     assert_eq!(server.get(&second_page).await["items"], second, "the cursor from before the restart is still valid");
@@ -169,6 +169,6 @@ fn a_port_in_use_is_an_error_with_advice() {
         let ended = program::run(&arguments, None);
         let told = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.status.code(), Some(1));
-        assert!(told.contains(&format!("choose another with {option}, ")), "{told}");
+        assert!(told.contains(&format!("choose another port with {option}, ")), "{told}");
     }
 }
