@@ -28,7 +28,7 @@ pub(super) async fn page(prefix: Option<Extension<PathPrefix>>, uri: Uri) -> Res
     Ok(response)
 }
 
-/// Makes the page from the OpenAPI document.
+/// Makes the page from the `OpenAPI` document.
 fn render(prefix: &PathPrefix) -> String {
     let document = openapi::description(prefix);
     let mut page = Page(String::with_capacity(64 * 1024));
