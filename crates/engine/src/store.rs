@@ -177,3 +177,50 @@ impl WorkStore {
 
 /// How often a body that breaks off is read again.
 const BODY_RETRIES: u32 = 5;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may panic to fail")]
+mod tests {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A work store whose server answers every request with this listing.
+    async fn store(objects: &'static str) -> WorkStore {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 16 * 1024];
+                let _length = stream.read(&mut request).await.unwrap();
+                let body = format!("<ListBucketResult>{objects}</ListBucketResult>");
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url(url)
+            .force_path_style(true)
+            .http_client(aws_smithy_http_client::Builder::new().build_http())
+            .build();
+        WorkStore::new(Client::from_conf(config), "work".to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_listing_without_a_key_or_a_size_is_an_error() {
+        let whole = store("<Contents><Key>a</Key><Size>5</Size></Contents>").await;
+        assert_eq!(whole.list("").await.unwrap(), [("a".to_owned(), 5)]);
+        for damaged in ["<Key>a</Key>", "<Size>5</Size>", "<Key>a</Key><Size>-5</Size>"] {
+            let contents: &'static str = format!("<Contents>{damaged}</Contents>").leak();
+            let error = store(contents).await.list("x/").await.unwrap_err();
+            assert!(!error.is_permanent());
+            let expected = "work store s3://work/x/: S3 answered with an object without a key or a size";
+            assert_eq!(error.to_string(), expected, "{damaged}");
+        }
+    }
+}

@@ -335,7 +335,7 @@ impl<'a> Worker<'a> {
                 Err(error) if error.is_permanent() => return error,
                 // The work continues without a checkpoint as long as the lease lasts.
                 Err(error) if held.guard.is_valid() => {
-                    tracing::warn!(%error, "a checkpoint could not be written; the next one follows")
+                    tracing::warn!(%error, "a checkpoint could not be written; the next one follows");
                 }
                 Ok(false) | Err(_) => return Error::LeaseLost,
             }
