@@ -1,4 +1,4 @@
-//! The three files in one zip, as the Portal offers a month.
+//! A zip of the three files, as the Portal offers a month.
 
 use std::cell::OnceCell;
 use std::io::{self, Write};
@@ -6,16 +6,17 @@ use std::io::{self, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-use super::{GenerateOptions, Generator, PortalFile};
+use crate::generator::Generator;
+use crate::options::{GenerateOptions, PortalFile};
 
-/// Level of deflate: the fastest that compresses.
+/// Level of deflate: the fastest one that compresses.
 const LEVEL: i64 = 1;
 
-/// Writes the three files of `options` into `target`, one after the other, as a zip that needs no seeking: sizes stand behind
-/// the data and in the directory at the end, in 64 bits.
+/// Writes the three files of `options` into `target`, one after the other, as a zip. `target` need not seek: the sizes,
+/// in 64 bits, follow the data and are in the directory at the end.
 ///
 /// # Errors
-/// Those of `target`.
+/// An error of `target`.
 pub fn write_archive(options: GenerateOptions, target: impl Write) -> io::Result<()> {
     let failure = OnceCell::new();
     let written = write_files(options, Target { target, failure: &failure });
@@ -42,8 +43,8 @@ fn write_files(options: GenerateOptions, target: Target<'_, impl Write>) -> io::
     archive.finish()?.flush()
 }
 
-/// What an archive is written into. Its first error is kept and all that follows goes nowhere: a [`ZipWriter`] that saw an
-/// error would tell of it on standard error when it is dropped.
+/// The target of an archive. Keeps the first error and discards everything after it: a [`ZipWriter`] that saw an error
+/// prints it to standard error when it is dropped.
 struct Target<'f, W> {
     target: W,
     failure: &'f OnceCell<io::Error>,

@@ -2,19 +2,23 @@
 
 use arrayvec::ArrayVec;
 
-use super::invoices::Values;
-use super::random::Random;
-use super::tables::{self, Tables, field};
-use super::text::Moment;
-use super::{BAD_DATES, Class, Flaw, Generator, stream};
+use crate::class::Class;
+use crate::event_kinds::AUTHORIZATION;
+use crate::flaw::{BAD_DATES, Flaw};
+use crate::invoices::Values;
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::records::Records;
+use crate::stream;
+use crate::tables::{self, Tables};
 
-/// Events of an invoice.
+/// Largest number of events of an invoice.
 const EVENTS_LIMIT: usize = 3;
 
-/// One invoice in this many has events.
+/// Number of invoices for each one with events.
 const INVOICES_PER_ONE_WITH_EVENTS: u64 = 20;
 
-/// The hour of the first event of an invoice, another for each that follows: after every hour of issue.
+/// Hour of the first event of an invoice; each further event is one hour later. No invoice is issued so late.
 const FIRST_HOUR: u64 = 19;
 
 const FLAWS: [Flaw; 7] = [
@@ -27,117 +31,19 @@ const FLAWS: [Flaw; 7] = [
     Flaw::ExtraColumn,
 ];
 
-/// A kind of event.
-struct Kind {
-    text: &'static str,
-    description: &'static str,
-    /// How many in 20.
-    share: u64,
-    cancels: bool,
-    reasons: &'static [&'static str],
-}
-
-const REGISTERED: &str = "Evento registrado e vinculado a NF-e";
-
-const AUTHORIZATION: usize = 0;
-
-/// Kinds by the names that the tax authority has for them (`tpEvento`).
-const KINDS: [Kind; 8] = [
-    Kind {
-        text: "Autorização de Uso",
-        description: "Autorizado o uso da NF-e",
-        share: 6,
-        cancels: false,
-        reasons: &["Sem informação"],
-    },
-    Kind {
-        text: "Ciência da Operação",
-        description: REGISTERED,
-        share: 3,
-        cancels: false,
-        reasons: &["Sem informação"],
-    },
-    Kind {
-        text: "Confirmação da Operação",
-        description: REGISTERED,
-        share: 2,
-        cancels: false,
-        reasons: &["Sem informação"],
-    },
-    Kind {
-        text: "Carta de Correção",
-        description: "ONDE SE LÊ \"CX 12\"; LEIA-SE CX COM 24",
-        share: 3,
-        cancels: false,
-        reasons: &["ERRO NA DESCRIÇÃO", "ENDEREÇO DE ENTREGA INCORRETO", "CFOP ERRADO;\r\nFAVOR CORRIGIR"],
-    },
-    Kind {
-        text: "Desconhecimento da Operação",
-        description: REGISTERED,
-        share: 1,
-        cancels: false,
-        reasons: &["MERCADORIA NÃO SOLICITADA"],
-    },
-    Kind {
-        text: "Operação não Realizada",
-        description: REGISTERED,
-        share: 1,
-        cancels: false,
-        reasons: &["ENTREGA RECUSADA", "MERCADORIA DANIFICADA, DEVOLVIDA"],
-    },
-    Kind {
-        text: "Cancelamento",
-        description: REGISTERED,
-        share: 3,
-        cancels: true,
-        reasons: &["ERRO DE EMISSÃO", "DESISTÊNCIA DO COMPRADOR", "VALOR DIVERGENTE DO EMPENHO; NOTA SUBSTITUÍDA"],
-    },
-    Kind {
-        text: "Cancelamento por substituição",
-        description: "Cancelamento de NF-e por substituição homologado",
-        share: 1,
-        cancels: true,
-        reasons: &["EMITIDA EM DUPLICIDADE"],
-    },
-];
-
-/// A kind of event, as bytes of the file.
-#[derive(Debug)]
-pub(super) struct EventKind {
-    text: Vec<u8>,
-    /// The quotes before it, and those up to the reason.
-    description: Vec<u8>,
-    share: u64,
-    cancels: bool,
-    reasons: Vec<Vec<u8>>,
-}
-
 /// The values of one event.
 #[derive(Debug, Clone, Copy)]
 struct EventValues {
     kind: usize,
     at: Moment,
-    /// Index into the reasons of its kind; behind them stands one that is only of repeated events.
+    /// Index into the reasons of its kind. The last reason is for repeated events only.
     reason: usize,
 }
 
-impl EventKind {
-    pub(super) fn all() -> Vec<Self> {
-        let quoted = |text: &str| [b"\";\"", field(text).as_slice(), b"\";\""].concat();
-        let of = |kind: &Kind| Self {
-            text: field(kind.text),
-            description: quoted(kind.description),
-            share: kind.share,
-            cancels: kind.cancels,
-            reasons: kind.reasons.iter().copied().chain(["MOTIVO RETIFICADO"]).map(field).collect(),
-        };
-        KINDS.iter().map(of).collect()
-    }
-}
-
-impl Generator {
-    /// The events of the invoice of record `index`, if it has any, and what stands behind each of them.
-    pub(super) fn write_events(&self, index: u64, out: &mut Vec<u8>) {
+impl Records {
+    /// Writes the events of the invoice of record `index`, if it has any, and the repeated and bad rows after each of
+    /// them.
+    pub(crate) fn write_events(&self, index: u64, out: &mut Vec<u8>) {
         let mut random = self.random(index, stream::EVENTS);
         if random.below(INVOICES_PER_ONE_WITH_EVENTS) != 0 || !self.is_first_of_its_key(index) {
             return;
@@ -163,7 +69,7 @@ impl Generator {
 }
 
 impl EventValues {
-    /// The events of an invoice: one, two or three; none after one that cancels.
+    /// Returns the events of an invoice: one to three. A cancellation is the last.
     fn all(invoice: &Values, random: &mut Random, tables: &Tables) -> ArrayVec<Self, EVENTS_LIMIT> {
         let count = random.pick(&[1, 1, 1, 1, 2, 2, 3]);
         let mut events = ArrayVec::new();
@@ -188,7 +94,7 @@ impl EventValues {
         Self { reason: reasons.saturating_sub(1), ..self }
     }
 
-    /// The row; with one thing wrong about it, if so.
+    /// Writes the row, with a defect if there is one.
     fn write(self, invoice: &Values, flaw: Option<(Flaw, &mut Random)>, tables: &Tables, out: &mut Vec<u8>) {
         let (flaw, bad_date) = match flaw {
             Some((flaw, random)) => (Some(flaw), random.pick(&BAD_DATES)),
@@ -215,7 +121,7 @@ impl EventValues {
     }
 }
 
-/// Index of a kind; an authorization only where it `follows` none.
+/// Picks a kind and returns its index. If the event `follows` another, it is not an authorization.
 fn pick_kind(follows: bool, random: &mut Random, tables: &Tables) -> usize {
     let skipped = usize::from(follows);
     let kinds = || tables.event_kinds.iter().enumerate().skip(skipped);

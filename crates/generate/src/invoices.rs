@@ -2,16 +2,21 @@
 
 use arrayvec::ArrayVec;
 
-use super::random::Random;
-use super::tables::{self, Issuer, Tables};
-use super::text::{Moment, digits, push_amount, push_number};
-use super::{BAD_AMOUNTS, BAD_DATES, Class, Flaw, Generator, stream};
+use crate::class::Class;
+use crate::flaw::{BAD_AMOUNTS, BAD_DATES, Flaw};
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::records::Records;
+use crate::stream;
+use crate::tables::{self, Issuer, Tables};
+use crate::text::{digits, push_amount, push_number};
 use notaflux_invoice::check_digit::{Weights, check_digit};
 
-/// Numbers of an access key: 1 to this.
+/// Largest number in an access key. The smallest is 1.
 const NUMBERS: u64 = 999_999_999;
 
-/// Spreads record indexes over the numbers, each once: 7 to the 10th has no divisor in common with [`NUMBERS`].
+/// Factor that spreads the indexes of records over the numbers, each number once: 7^10 has no divisor in common with
+/// [`NUMBERS`].
 const NUMBER_STRIDE: u64 = 282_475_249;
 
 const FLAWS: [Flaw; 9] = [
@@ -28,8 +33,8 @@ const FLAWS: [Flaw; 9] = [
 
 const LONG_TAX_ID: &[u8] = b"N\xc3O SE SABE QUEM EMITIU";
 
-impl Generator {
-    pub(super) fn write_invoice(&self, index: u64, out: &mut Vec<u8>) {
+impl Records {
+    pub(crate) fn write_invoice(&self, index: u64, out: &mut Vec<u8>) {
         let mut random = self.random(index, stream::CLASS);
         match self.shares.draw(&mut random) {
             Class::Good => self.values(index).write(&self.tables, out),
@@ -38,19 +43,19 @@ impl Generator {
         }
     }
 
-    /// The values of record `index`, were it good.
-    pub(super) fn values(&self, index: u64) -> Values {
-        Values::new(index, self.options.seed, &mut self.random(index, stream::VALUES), &self.tables)
+    /// Returns the values that record `index` has if it is good.
+    pub(crate) fn values(&self, index: u64) -> Values {
+        Values::new(index, self.seed, &mut self.random(index, stream::VALUES), &self.tables)
     }
 
-    /// The values of a record that repeats an earlier one, where there is one.
+    /// Returns the values of a record that repeats an earlier one, if there is one.
     fn repeated(&self, index: u64) -> Values {
         let origin = self.origin(index);
         self.changed(self.values(origin), origin, index)
     }
 
-    /// The values of record `origin` as `index`, which repeats it, has them: the same, or some changed.
-    pub(super) fn changed(&self, mut values: Values, origin: u64, index: u64) -> Values {
+    /// Returns `values` of record `origin` as record `index` repeats them: the same, or with some changed.
+    pub(crate) fn changed(&self, mut values: Values, origin: u64, index: u64) -> Values {
         let mut random = self.random(index, stream::CHANGE);
         if origin != index && random.below(2) == 0 {
             values.total_cents += 1 + random.below(10_000);
@@ -61,8 +66,9 @@ impl Generator {
         values
     }
 
-    /// The record whose values a bad one has: itself, or an earlier good one where its key is not what is wrong.
-    pub(super) fn basis_of_bad(&self, index: u64, flaw: Flaw, random: &mut Random) -> u64 {
+    /// Returns the record from which a bad record takes its values: itself, or an earlier good record if the defect is
+    /// not in the key.
+    pub(crate) fn basis_of_bad(&self, index: u64, flaw: Flaw, random: &mut Random) -> u64 {
         let keeps_the_key = !matches!(flaw, Flaw::ShortKey | Flaw::KeyMonth | Flaw::NoKey);
         if keeps_the_key && random.below(2) == 0 { self.origin(index) } else { index }
     }
@@ -76,19 +82,19 @@ impl Generator {
 
 /// The values of one record.
 #[derive(Debug, Clone)]
-pub(super) struct Values {
-    pub(super) key: [u8; 44],
-    pub(super) series: u64,
-    pub(super) number: u64,
-    pub(super) issuer: usize,
-    pub(super) recipient: usize,
-    pub(super) operation: usize,
-    pub(super) issued_at: Moment,
-    pub(super) event: usize,
-    pub(super) event_at: Moment,
-    pub(super) consumer: usize,
-    pub(super) presence: usize,
-    pub(super) total_cents: u64,
+pub(crate) struct Values {
+    pub(crate) key: [u8; 44],
+    pub(crate) series: u64,
+    pub(crate) number: u64,
+    pub(crate) issuer: usize,
+    pub(crate) recipient: usize,
+    pub(crate) operation: usize,
+    pub(crate) issued_at: Moment,
+    pub(crate) event: usize,
+    pub(crate) event_at: Moment,
+    pub(crate) consumer: usize,
+    pub(crate) presence: usize,
+    pub(crate) total_cents: u64,
 }
 
 impl Values {
@@ -142,7 +148,7 @@ impl Values {
         key.into_inner().unwrap_or([b'0'; 44])
     }
 
-    /// Makes a cancellation its latest event, on a later evening of its month.
+    /// Makes a cancellation the latest event, in the evening of the 28th of the month.
     fn cancel(&mut self, random: &mut Random) {
         self.event = tables::CANCELLATION;
         self.event_at = Moment { day: 28, hour: 20 + random.below(4), ..self.event_at };
@@ -158,7 +164,7 @@ impl Values {
         out.extend_from_slice(b"\"\r\n");
     }
 
-    /// The record with one thing wrong about it.
+    /// Writes the record with a defect.
     fn write_flawed(&self, flaw: Flaw, random: &mut Random, tables: &Tables, out: &mut Vec<u8>) {
         self.write_up_to_issue(Some(flaw), tables, out);
         match flaw {
@@ -187,28 +193,29 @@ impl Values {
         out.extend_from_slice(if flaw == Flaw::ExtraColumn { b"\";\"\"\r\n" } else { b"\"\r\n" });
     }
 
-    /// The columns that all three files begin with, up to the quote behind the one of the issue date, which is a good one.
-    pub(super) fn write_up_to_issue_date(&self, flaw: Option<Flaw>, tables: &Tables, out: &mut Vec<u8>) {
+    /// Writes the first columns, which all three files share, up to the quote after the issue date. The issue date is
+    /// valid.
+    pub(crate) fn write_up_to_issue_date(&self, flaw: Option<Flaw>, tables: &Tables, out: &mut Vec<u8>) {
         self.write_up_to_issue(flaw, tables, out);
         self.issued_at.write(tables, out);
         out.extend_from_slice(b"\";\"");
     }
 
-    /// The columns of the parties, as a line has them, without the closing quote of the last.
-    pub(super) fn write_issuer_and_parties(&self, tables: &Tables, out: &mut Vec<u8>) {
+    /// Writes the columns of the parties, as in a line, without the closing quote of the last column.
+    pub(crate) fn write_issuer_and_parties(&self, tables: &Tables, out: &mut Vec<u8>) {
         if let Some(issuer) = tables.issuers.get(self.issuer) {
             out.extend_from_slice(&issuer.tax_id);
         }
         self.write_parties(tables, out);
     }
 
-    /// Whether issuer and recipient are of one state.
-    pub(super) fn is_within_a_state(&self, tables: &Tables) -> bool {
+    /// Returns whether issuer and recipient are in the same state.
+    pub(crate) fn is_within_a_state(&self, tables: &Tables) -> bool {
         let issuer = tables.issuers.get(self.issuer).map(|issuer| issuer.place.state);
         issuer == tables.recipients.get(self.recipient).map(|recipient| recipient.place.state)
     }
 
-    /// Key, model, series, number and operation, up to the opening quote of the issue date.
+    /// Writes key, model, series, number and operation, up to the opening quote of the issue date.
     fn write_up_to_issue(&self, flaw: Option<Flaw>, tables: &Tables, out: &mut Vec<u8>) {
         out.push(b'"');
         out.extend_from_slice(&flawed_key(&self.key, flaw));
@@ -221,7 +228,7 @@ impl Values {
         out.extend_from_slice(b"\";\"");
     }
 
-    /// From the quote that closes the issue date to the one that opens the issuer's tax id.
+    /// Writes from the closing quote of the issue date to the opening quote of the issuer's tax id.
     fn write_event(&self, tables: &Tables, out: &mut Vec<u8>) {
         out.extend_from_slice(b"\";\"");
         out.extend_from_slice(tables.events.get(self.event).map(Vec::as_slice).unwrap_or_default());
@@ -234,7 +241,7 @@ impl Values {
         out.extend_from_slice(b"\";\"");
     }
 
-    /// From behind the issuer's tax id to the presence of the buyer, without its closing quote.
+    /// Writes from after the issuer's tax id to the presence of the buyer, without its closing quote.
     fn write_parties(&self, tables: &Tables, out: &mut Vec<u8>) {
         if let (Some(issuer), Some(recipient)) =
             (tables.issuers.get(self.issuer), tables.recipients.get(self.recipient))
@@ -253,8 +260,8 @@ impl Values {
     }
 }
 
-/// The key, with what is wrong about it.
-pub(super) fn flawed_key(key: &[u8; 44], flaw: Option<Flaw>) -> ArrayVec<u8, 44> {
+/// Returns the key, with a defect if `flaw` is one of the key.
+pub(crate) fn flawed_key(key: &[u8; 44], flaw: Option<Flaw>) -> ArrayVec<u8, 44> {
     match flaw {
         Some(Flaw::ShortKey) => key.iter().skip(1).copied().collect(),
         Some(Flaw::KeyMonth) => {
@@ -270,7 +277,7 @@ pub(super) fn flawed_key(key: &[u8; 44], flaw: Option<Flaw>) -> ArrayVec<u8, 44>
     }
 }
 
-/// From some reais to some millions, small ones more often.
+/// Returns a total from one real to a million reais. Small totals are more frequent.
 fn total_cents(random: &mut Random) -> u64 {
     let magnitude = random.pick(&[10_000, 10_000, 100_000, 100_000, 1_000_000, 10_000_000, 100_000_000]);
     100 + random.below(magnitude)

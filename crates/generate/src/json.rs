@@ -1,56 +1,56 @@
-//! Records as JSON: how they are framed, how text is escaped, and the Portal's rows as flat objects.
+//! Records as JSON: their framing, escaped text, and the Portal's rows as flat objects.
 
 use std::io::Write;
 
 use encoding_rs::WINDOWS_1252;
 use memchr::memchr;
 
-/// How a file holds its JSON values. Spaces are where Python's `json.dumps` has them.
+/// The framing of JSON values in a file. Spaces are those of Python's `json.dumps`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonForm {
-    /// One value a line.
+    /// One value on each line.
     Ndjson,
-    /// All in one array, on one line.
+    /// All values in one array, on one line.
     Array,
 }
 
 impl JsonForm {
-    pub(super) fn open(self, out: &mut Vec<u8>) {
+    pub(crate) fn open(self, out: &mut Vec<u8>) {
         if self == Self::Array {
             out.push(b'[');
         }
     }
 
-    /// What stands before a value, `follows` another or not.
-    pub(super) fn before(self, follows: bool, out: &mut Vec<u8>) {
+    /// Writes what comes before a value. `follows` is whether another value precedes it.
+    pub(crate) fn before(self, follows: bool, out: &mut Vec<u8>) {
         if self == Self::Array && follows {
             out.extend_from_slice(b", ");
         }
     }
 
-    pub(super) fn after(self, out: &mut Vec<u8>) {
+    pub(crate) fn after(self, out: &mut Vec<u8>) {
         if self == Self::Ndjson {
             out.push(b'\n');
         }
     }
 
-    pub(super) fn close(self, out: &mut Vec<u8>) {
+    pub(crate) fn close(self, out: &mut Vec<u8>) {
         if self == Self::Array {
             out.extend_from_slice(b"]\n");
         }
     }
 }
 
-/// Makes flat objects of rows.
+/// Converts rows to flat objects.
 #[derive(Debug)]
-pub(super) struct Objects {
+pub(crate) struct Objects {
     form: JsonForm,
-    /// For each column what stands between the value before it and its own, quotes of both included.
+    /// For each column, the text between the previous value and its own, including the quotes of both.
     keys: Vec<Vec<u8>>,
 }
 
 impl Objects {
-    pub(super) fn new(form: JsonForm, columns: &[&str]) -> Self {
+    pub(crate) fn new(form: JsonForm, columns: &[&str]) -> Self {
         let key = |(at, column): (usize, &&str)| {
             let before = if at == 0 { "{" } else { "\", " };
             format!("{before}\"{}\": \"", escaped(column)).into_bytes()
@@ -58,12 +58,12 @@ impl Objects {
         Self { form, keys: columns.iter().enumerate().map(key).collect() }
     }
 
-    pub(super) const fn form(&self) -> JsonForm {
+    pub(crate) const fn form(&self) -> JsonForm {
         self.form
     }
 
-    /// Writes rows of the generator, of which every field is quoted.
-    pub(super) fn write(&self, rows: &[u8], mut follows: bool, out: &mut Vec<u8>) {
+    /// Writes rows of the generator as objects. Every field of a row is quoted.
+    pub(crate) fn write(&self, rows: &[u8], mut follows: bool, out: &mut Vec<u8>) {
         let (rows, _) = WINDOWS_1252.decode_without_bom_handling(rows);
         let (mut rest, mut start, mut row) = (&*rows, &*rows, Vec::with_capacity(self.keys.len() + 1));
         while let Some((field, behind)) = split_field(rest) {
@@ -82,11 +82,11 @@ impl Objects {
         }
     }
 
-    /// Of an `is_plain` row no field has anything that JSON escapes.
+    /// Writes a row as an object. If it `is_plain`, JSON escapes nothing in its fields.
     fn write_row(&self, row: &mut [&str], is_plain: bool, out: &mut Vec<u8>) {
         let (fields, columns) = (row.len(), self.keys.len());
         if let (JsonForm::Array, Some(access_key)) = (self.form, row.first_mut()) {
-            // An object that is no JSON would spoil the whole array.
+            // An object with invalid JSON would make the whole array invalid.
             let from = match fields.cmp(&columns) {
                 std::cmp::Ordering::Less => access_key.len(),
                 std::cmp::Ordering::Equal => 0,
@@ -113,14 +113,14 @@ impl Objects {
     }
 }
 
-/// Whether JSON escapes nothing in a row of so many fields. That is nearly always so, and told of a row faster than of its fields:
-/// what is counted without an early exit is counted several bytes at once.
+/// Returns whether JSON escapes nothing in a row with this number of fields. This is nearly always so. A check of the
+/// whole row is faster than one of each field: a count without an early exit uses vector instructions.
 fn is_plain(row: &str, fields: usize) -> bool {
     let special = |byte: &u8| u32::from(must_escape(*byte));
     row.as_bytes().iter().map(special).sum::<u32>() as usize == 2 * fields
 }
 
-/// Writes a field of CSV, quotes in it doubled.
+/// Writes a CSV field, whose quotes are doubled, as JSON text.
 fn push_unquoted(field: &str, out: &mut Vec<u8>) {
     for (at, part) in field.split("\"\"").enumerate() {
         if at > 0 {
@@ -130,7 +130,7 @@ fn push_unquoted(field: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// What stands between the quotes at the start of `rows`, quotes in it doubled, and what follows it.
+/// Splits `rows` into the content of its first field, whose quotes are doubled, and the rest.
 fn split_field(rows: &str) -> Option<(&str, &str)> {
     let inner = rows.strip_prefix('"')?;
     let mut at = 0;
@@ -144,13 +144,13 @@ fn split_field(rows: &str) -> Option<(&str, &str)> {
     }
 }
 
-/// Whether a byte of a JSON string must be escaped.
+/// Returns whether JSON must escape this byte in a string.
 const fn must_escape(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | ..b' ')
 }
 
-/// Appends what stands for `text` between the quotes of a JSON string; what is not ASCII stays as it is.
-pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
+/// Appends `text` escaped for a JSON string. Characters beyond ASCII stay as they are.
+pub(crate) fn push_escaped(text: &str, out: &mut Vec<u8>) {
     let mut rest = text.as_bytes();
     while let Some(at) = rest.iter().position(|byte| must_escape(*byte)) {
         let (plain, special) = rest.split_at(at);
@@ -168,15 +168,15 @@ pub(super) fn push_escaped(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(rest);
 }
 
-/// What stands for `text` between the quotes of a JSON string.
-pub(super) fn escaped(text: &str) -> String {
+/// Returns `text` escaped for a JSON string.
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     push_escaped(text, &mut out);
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// The same in ASCII.
-pub(super) fn escaped_in_ascii(text: &str) -> String {
+/// Returns `text` escaped for a JSON string, with characters beyond ASCII escaped too.
+pub(crate) fn escaped_in_ascii(text: &str) -> String {
     let mut out = Vec::with_capacity(text.len());
     for character in escaped(text).chars() {
         match u8::try_from(character) {
@@ -187,24 +187,24 @@ pub(super) fn escaped_in_ascii(text: &str) -> String {
     String::from_utf8(out).unwrap_or_default()
 }
 
-/// `\u00e7`.
+/// Appends a UTF-16 unit as `\u00e7`.
 fn push_unit(unit: u16, out: &mut Vec<u8>) {
-    // A vector takes all that is written into it.
+    // Writing into a vector never fails.
     write!(out, "\\u{unit:04x}").unwrap_or_default();
 }
 
-/// Ends the value that begins at `start` of `out` after `bytes` of it, or a little earlier: not within a character, and behind
-/// its first byte at the earliest.
-pub(super) fn cut_short(out: &mut Vec<u8>, start: usize, bytes: usize) {
+/// Truncates the value that begins at `start` of `out` after about `bytes`: not within a character, and not before its
+/// second byte.
+pub(crate) fn cut_short(out: &mut Vec<u8>, start: usize, bytes: usize) {
     let value = out.get(start + 1..).unwrap_or_default();
     let before = value.get(..bytes).unwrap_or(value);
     let kept = before.iter().rposition(u8::is_ascii).unwrap_or(0);
     out.truncate(start + 1 + kept);
 }
 
-/// Takes away one of the quotes that open and close the strings of the object that begins at `start` of `out`: the first that
-/// stands behind `bytes` of it, if any does, else the one of its first key. No longer any JSON is what is left.
-pub(super) fn drop_quote(out: &mut Vec<u8>, start: usize, bytes: usize) {
+/// Removes one quote that opens or closes a string of the object that begins at `start` of `out`: the first one after
+/// `bytes`, or the one of the first key if there is none. The result is not valid JSON.
+pub(crate) fn drop_quote(out: &mut Vec<u8>, start: usize, bytes: usize) {
     let value = out.get(start..).unwrap_or_default();
     let is_quote = |pair: &[u8]| matches!(pair, [before, b'"'] if *before != b'\\');
     let found = value.get(bytes..).and_then(|tail| tail.windows(2).position(is_quote));

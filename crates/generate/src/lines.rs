@@ -2,17 +2,21 @@
 
 use arrayvec::ArrayVec;
 
-use super::invoices::Values;
-use super::products::Product;
-use super::random::Random;
-use super::tables::Tables;
-use super::text::{push_amount, push_number};
-use super::{BAD_AMOUNTS, Class, Flaw, Generator, stream};
+use crate::class::Class;
+use crate::flaw::{BAD_AMOUNTS, Flaw};
+use crate::invoices::Values;
+use crate::products::Product;
+use crate::random::Random;
+use crate::records::Records;
+use crate::stream;
+use crate::tables::Tables;
+use crate::text::{push_amount, push_number};
 
-/// Lines of an invoice.
+/// Largest number of lines of an invoice.
 const LINES_LIMIT: usize = 60;
 
-/// How many lines an invoice has: 43 in 12, as the Portal has 517,000 of 144,000 invoices in a month.
+/// Numbers of lines of invoices: 43 lines in 12 invoices, as the Portal has 517,000 lines of 144,000 invoices in a
+/// month.
 const COUNTS: [u64; 12] = [1, 1, 1, 2, 2, 3, 3, 4, 5, 6, 7, 8];
 
 const FLAWS: [Flaw; 11] = [
@@ -31,20 +35,21 @@ const FLAWS: [Flaw; 11] = [
 
 /// The values of one line.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct LineValues {
-    pub(super) number: u64,
-    pub(super) product: usize,
-    pub(super) is_hard: bool,
-    /// Hundredths of a unit: 250 is 2,50.
-    pub(super) quantity_hundredths: u64,
-    pub(super) unit_price_cents: u64,
+pub(crate) struct LineValues {
+    pub(crate) number: u64,
+    pub(crate) product: usize,
+    pub(crate) is_hard: bool,
+    /// In hundredths of a unit: 250 is 2,50.
+    pub(crate) quantity_hundredths: u64,
+    pub(crate) unit_price_cents: u64,
 }
 
-pub(super) type Lines = ArrayVec<LineValues, LINES_LIMIT>;
+pub(crate) type Lines = ArrayVec<LineValues, LINES_LIMIT>;
 
-impl Generator {
-    /// The lines of the invoice of record `index`, if its key first stands there, and what stands behind each of them.
-    pub(super) fn write_lines(&self, index: u64, out: &mut Vec<u8>) {
+impl Records {
+    /// Writes the lines of the invoice of record `index`, if no earlier record has its key, and the repeated and bad
+    /// rows after each of them.
+    pub(crate) fn write_lines(&self, index: u64, out: &mut Vec<u8>) {
         if !self.is_first_of_its_key(index) {
             return;
         }
@@ -66,12 +71,13 @@ impl Generator {
         }
     }
 
-    /// The lines of `invoice`, which is that of record `index`; at least one.
-    pub(super) fn lines(&self, index: u64, invoice: &Values) -> Lines {
+    /// Returns the lines of `invoice`, the one of record `index`: at least one.
+    pub(crate) fn lines(&self, index: u64, invoice: &Values) -> Lines {
         let mut random = self.random(index, stream::LINES);
         let count = if random.below(1_000) == 0 { 20 + random.below(41) } else { random.pick(&COUNTS) };
         let freight_cents = if random.below(20) == 0 { invoice.total_cents / 10 } else { 0 };
-        // A total is 100 cents at least, of which nine tenths are more than the 60 lines there may be.
+        // A total is at least 100 cents. Nine tenths of it are more than one cent for each of the 60 lines that are
+        // possible.
         let mut rest_cents = invoice.total_cents - freight_cents;
         (1..=count)
             .map(|number| {
@@ -83,7 +89,7 @@ impl Generator {
             .collect()
     }
 
-    /// A line that has stood in the file before: one of `written`, or one of an earlier invoice.
+    /// Writes a line that the file has already: one of `written`, or one of an earlier invoice.
     fn write_repeated_line(
         &self,
         index: u64,
@@ -106,7 +112,7 @@ impl Generator {
 }
 
 impl LineValues {
-    /// A line of a part of `rest_cents`, or of all of it if no lines come after it.
+    /// Creates a line with a part of `rest_cents` as its total, or with all of it if no line follows.
     fn new(number: u64, rest_cents: u64, later_lines: u64, random: &mut Random, tables: &Tables) -> Self {
         let is_hard = random.below(50) == 0;
         let products = if is_hard { &tables.hard_products } else { &tables.products };
@@ -119,15 +125,15 @@ impl LineValues {
         if later_lines == 0 {
             return line.of_exactly(rest_cents);
         }
-        // Each line to come needs a cent, and what is left to it on the average is about the same for all.
+        // Each later line needs a cent. On average, all lines get about the same share.
         let to_spare_cents = rest_cents.saturating_sub(later_lines);
         line.of_about(1 + random.below(2 * to_spare_cents / (later_lines + 1)))
     }
 
-    /// The line with the highest price at which its total is no more than `cents`; one unit where that would be free.
+    /// Sets the highest price at which the total is at most `cents`. If that price is zero, sets one unit for `cents`.
     fn of_about(self, cents: u64) -> Self {
         let price = cents * 100 / self.quantity_hundredths;
-        // Half a unit of an odd price is no whole number of cents.
+        // Half of an odd price is not a whole number of cents.
         let unit_price_cents = if self.quantity_hundredths.is_multiple_of(100) { price } else { price / 2 * 2 };
         if unit_price_cents == 0 {
             return Self { quantity_hundredths: 100, unit_price_cents: cents, ..self };
@@ -135,7 +141,7 @@ impl LineValues {
         Self { unit_price_cents, ..self }
     }
 
-    /// The line with a total of `cents`: of its quantity if that divides it, of ten or of one unit otherwise.
+    /// Sets a total of exactly `cents`: with the line's quantity if that divides it, otherwise with ten units or one.
     fn of_exactly(self, cents: u64) -> Self {
         let quantities = [self.quantity_hundredths, 1_000, 100];
         let divides = |quantity: &u64| (cents * 100).is_multiple_of(*quantity) && cents * 100 >= *quantity;
@@ -143,20 +149,20 @@ impl LineValues {
         Self { quantity_hundredths, unit_price_cents: cents * 100 / quantity_hundredths, ..self }
     }
 
-    /// The line with one to ten units more.
+    /// Adds one to ten units.
     fn with_more(self, random: &mut Random) -> Self {
         Self { quantity_hundredths: self.quantity_hundredths + 100 * (1 + random.below(10)), ..self }
     }
 
-    pub(super) const fn total_cents(self) -> u64 {
+    pub(crate) const fn total_cents(self) -> u64 {
         self.quantity_hundredths * self.unit_price_cents / 100
     }
 
-    pub(super) fn product(self, tables: &Tables) -> Option<&Product> {
+    pub(crate) fn product(self, tables: &Tables) -> Option<&Product> {
         if self.is_hard { &tables.hard_products } else { &tables.products }.get(self.product)
     }
 
-    /// The row; with one thing wrong about it, if so.
+    /// Writes the row, with a defect if there is one.
     fn write(self, invoice: &Values, flaw: Option<(Flaw, &mut Random)>, tables: &Tables, out: &mut Vec<u8>) {
         let (flaw, bad_amount) = match flaw {
             Some((flaw, random)) => (Some(flaw), random.pick(&BAD_AMOUNTS)),

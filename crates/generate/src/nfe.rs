@@ -1,33 +1,37 @@
-//! Documents of NF-e (layout 4.00 of the Manual de Orientação do Contribuinte), as xmltodict gives them.
+//! Documents of NF-e (layout 4.00 of the Manual de Orientação do Contribuinte) as JSON in the form of xmltodict.
 
 mod fragments;
 
 use arrayvec::ArrayVec;
 
-use super::invoices::{Values, flawed_key};
-use super::json::{cut_short, drop_quote, escaped};
-use super::lines::{LineValues, Lines};
-use super::random::Random;
-use super::tables::{self, Tables, person};
-use super::text::{Moment, digits};
-use super::{Class, Flaw, Generator, JsonForm, stream};
-pub(super) use fragments::Fragments;
+use crate::class::Class;
+use crate::flaw::Flaw;
+use crate::invoices::{Values, flawed_key};
+use crate::json::{JsonForm, cut_short, drop_quote, escaped};
+use crate::lines::{LineValues, Lines};
+use crate::moment::Moment;
+use crate::random::Random;
+use crate::records::Records;
+use crate::stream;
+use crate::tables::{self, Tables, person};
+use crate::text::digits;
+pub(crate) use fragments::Fragments;
 use fragments::{IssuerParts, ProductParts, Regime, Treatment};
 use notaflux_invoice::check_digit::{Weights, check_digit};
 
-/// What a company sells within its state for less than this is an NFC-e.
+/// A sale of a company within its state for less than this is an NFC-e.
 const CONSUMER_LIMIT_CENTS: u64 = 1_000_000;
 
 /// Rates in hundredths of a percent.
 mod rate {
-    pub(super) const ICMS_WITHIN_A_STATE: u64 = 1_800;
+    pub(crate) const ICMS_WITHIN_A_STATE: u64 = 1_800;
     /// From South and Southeast to the other regions and to Espírito Santo (Resolução do Senado 22/1989).
-    pub(super) const ICMS_TO_OTHER_REGIONS: u64 = 700;
-    pub(super) const ICMS_BETWEEN_STATES: u64 = 1_200;
-    pub(super) const PIS: u64 = 165;
-    pub(super) const COFINS: u64 = 760;
-    /// What the law of transparency (12.741/2012) has told to the buyer: about this.
-    pub(super) const ALL_TAXES: u64 = 3_145;
+    pub(crate) const ICMS_TO_OTHER_REGIONS: u64 = 700;
+    pub(crate) const ICMS_BETWEEN_STATES: u64 = 1_200;
+    pub(crate) const PIS: u64 = 165;
+    pub(crate) const COFINS: u64 = 760;
+    /// About the sum that the law of transparency (12.741/2012) requires on the invoice.
+    pub(crate) const ALL_TAXES: u64 = 3_145;
 }
 
 const FLAWS: [Flaw; 9] = [
@@ -45,13 +49,13 @@ const FLAWS: [Flaw; 9] = [
 const BAD_DATES: [&[u8]; 4] = [b"2024-02-31T10:00:00-03:00", b"31.01.2024, 10h", b"0000-00-00T00:00:00", b"ontem"];
 const BAD_AMOUNTS: [&[u8]; 4] = [b"12,3,4", b"1.2.3", b"R$ 10,00", b"abc"];
 
-/// Bytes of a document at least: where in it a spoilt one is spoilt is below.
+/// Smallest size of a document in bytes. The defect of a damaged document is within these bytes.
 const DOCUMENT_BYTES: u64 = 2_500;
 
 const FIRST_NAMES: [&str; 6] = ["MARIA APARECIDA", "JOSÉ CARLOS", "ANTÔNIA", "LUÍS FERNANDO", "JOÃO", "CONCEIÇÃO"];
 const LAST_NAMES: [&str; 5] = ["DA SILVA", "DE OLIVEIRA", "SOUZA", "ARAÚJO", "GONÇALVES"];
 
-/// Remarks, escaped, some with their accents and some not.
+/// Remarks, escaped. In some of them accents are escaped too.
 const REMARKS: [&str; 6] = [
     r#"Pedido: 4512;Vendedor: 7-\"ZECA\";Arquivo: C:\\NFE\\ENVIO"#,
     r"Endere\u00e7o de entrega: almoxarifado central, das 8h \u00e0s 16h",
@@ -63,7 +67,7 @@ const REMARKS: [&str; 6] = [
 
 const SIMPLIFIED_REMARK: &str = "Documento emitido por ME ou EPP optante pelo Simples Nacional. ";
 
-/// Descriptions of a line besides that of its product, escaped.
+/// Further descriptions of a line, escaped.
 const LINE_REMARKS: [&str; 3] =
     [r"Lote 0417\/B - Val. 12\/2026", r#"Embalagem de 3\" x 5\""#, "Garantia de fábrica: 12 meses"];
 
@@ -99,9 +103,9 @@ struct Totals {
     all_taxes: u64,
 }
 
-impl Generator {
-    /// The document of record `index` of the invoice file.
-    pub(super) fn write_document(&self, index: u64, form: JsonForm, fragments: &Fragments, out: &mut Vec<u8>) {
+impl Records {
+    /// Writes the document of record `index` of the invoice file.
+    pub(crate) fn write_document(&self, index: u64, form: JsonForm, fragments: &Fragments, out: &mut Vec<u8>) {
         let mut random = self.random(index, stream::CLASS);
         let class = self.shares.draw(&mut random);
         let flaw = (class == Class::Bad).then(|| of_form(random.pick(&FLAWS), form));
@@ -128,7 +132,7 @@ impl Generator {
     }
 }
 
-/// The flaw, or another where it would spoil the whole array.
+/// Returns the flaw, or another one if it would make the whole array invalid.
 const fn of_form(flaw: Flaw, form: JsonForm) -> Flaw {
     match (flaw, form) {
         (Flaw::CutShort, JsonForm::Array) => Flaw::NoKey,
@@ -138,9 +142,9 @@ const fn of_form(flaw: Flaw, form: JsonForm) -> Flaw {
 }
 
 impl<'g> Document<'g> {
-    fn new(generator: &'g Generator, index: u64, fragments: &'g Fragments) -> Option<Self> {
-        let (values, tables) = (generator.values(index), &generator.tables);
-        let lines = generator.lines(index, &values);
+    fn new(records: &'g Records, index: u64, fragments: &'g Fragments) -> Option<Self> {
+        let (values, tables) = (records.values(index), &records.tables);
+        let lines = records.lines(index, &values);
         let (issuer, recipient) = (fragments.issuers.get(values.issuer)?, fragments.recipients.get(values.recipient)?);
         let is_within_a_state = values.is_within_a_state(tables);
         let is_of_company = issuer.regime != Regime::Producer;
@@ -162,7 +166,7 @@ impl<'g> Document<'g> {
         })
     }
 
-    /// The document; with one thing wrong about it, if so.
+    /// Writes the document, with a defect if there is one.
     fn write(&self, random: &mut Random, flaw: Option<(Flaw, &mut Random)>, out: &mut Vec<u8>) {
         let (flaw, bad_date, bad_amount) = match flaw {
             Some((flaw, random)) => (Some(flaw), random.pick(&BAD_DATES), random.pick(&BAD_AMOUNTS)),
@@ -219,7 +223,7 @@ impl<'g> Document<'g> {
         put(out, &[br#"", "procEmi": "0", "verProc": "4.01_b031"}, "#]);
     }
 
-    /// The code at the beginning of one of `texts`; that of a consumer in a shop, which is 1, for an NFC-e.
+    /// Returns the code at the beginning of one of `texts`. For an NFC-e this is 1, a consumer in a shop.
     fn code_of<'t>(&self, texts: &'t [Vec<u8>], at: usize) -> &'t [u8] {
         let code = texts.get(at).and_then(|text| text.get(..1)).unwrap_or_default();
         if self.is_of_consumer { b"1" } else { code }
@@ -243,14 +247,14 @@ impl<'g> Document<'g> {
         }
         let (in_key, _) = person(random);
         let name = escaped(&format!("{} {}", random.pick(&FIRST_NAMES), random.pick(&LAST_NAMES)));
-        // A CPF stands behind three zeros.
+        // A CPF follows three zeros.
         put(out, &[br#""dest": {"CPF": ""#, in_key.get(3..).unwrap_or_default(), br#"", "xNome": ""#]);
         put(out, &[name.as_bytes(), br#"", "indIEDest": "9"}, "#]);
     }
 
     fn write_lines(&self, random: &mut Random, out: &mut Vec<u8>) -> Totals {
         let mut totals = Totals::default();
-        // xmltodict makes a list of more than one element only.
+        // xmltodict makes a list only of more than one element.
         let (open, close): (&[u8], &[u8]) = if self.lines.len() == 1 { (b"", b"") } else { (b"[", b"]") };
         put(out, &[br#""det": "#, open]);
         for (at, line) in self.lines.iter().enumerate() {
@@ -263,7 +267,7 @@ impl<'g> Document<'g> {
         totals
     }
 
-    /// A line; freight and surcharge of the document are in its `first`.
+    /// Writes a line. The `first` line has the freight and the surcharge of the document.
     fn write_line(&self, line: LineValues, first: bool, totals: &mut Totals, random: &mut Random, out: &mut Vec<u8>) {
         let products = if line.is_hard { &self.fragments.hard_products } else { &self.fragments.products };
         let Some(product) = products.get(line.product) else { return };
@@ -382,7 +386,7 @@ impl<'g> Document<'g> {
             let number = number(self.values.number);
             put(out, &[br#""cobr": {"fat": {"nFat": ""#, &number, br#"", "vOrig": ""#, total]);
             put(out, &[br#"", "vDesc": "0.00", "vLiq": ""#, total, br#""}, "dup": {"nDup": "001", "dVenc": ""#]);
-            // No invoice is later than the 28th.
+            // No invoice is issued after the 28th.
             let due_at = self.moment(Moment { day: 28, ..self.values.issued_at });
             put(out, &[due_at.get(..10).unwrap_or_default(), br#"", "vDup": ""#, total, br#""}}, "#]);
         }
@@ -390,7 +394,7 @@ impl<'g> Document<'g> {
         put(out, &[br#"", "tPag": ""#, means, br#"", "vPag": ""#, total, br#""}}"#]);
     }
 
-    /// Remarks, the order it was bought by, and the braces that close the invoice.
+    /// Writes the remarks, the order of the buyer, and the closing braces of the invoice.
     fn write_remarks(&self, totals: &Totals, random: &mut Random, out: &mut Vec<u8>) {
         let remark = random.pick(&REMARKS);
         let simplified = if self.issuer.regime == Regime::Simplified { SIMPLIFIED_REMARK } else { "" };
@@ -411,7 +415,7 @@ impl<'g> Document<'g> {
             tables::DENIAL => (b"110", b"Uso Denegado"),
             _ => (b"100", b"Autorizado o uso da NF-e"),
         };
-        // One for the state's own server, state, year, a number of ten digits.
+        // A protocol number: 1 for the server of the state, the state, the year, ten digits.
         let (state, year) = (self.key.get(..2).unwrap_or_default(), self.key.get(2..4).unwrap_or_default());
         let protocol = digits::<10>(random.below(10_000_000_000));
         put(out, &[br#""protNFe": {"@versao": "4.00", "infProt": {"tpAmb": "1", "verAplic": "SVRS202401121020", "#]);
@@ -421,7 +425,7 @@ impl<'g> Document<'g> {
         put(out, &[br#"", "xMotivo": ""#, reason, br#""}}}}"#]);
     }
 
-    /// `2024-12-31T23:59:59-03:00`.
+    /// Returns a moment as `2024-12-31T23:59:59-03:00`.
     fn moment(&self, moment: Moment) -> Text<25> {
         let month = self.tables.months.get(moment.month).map(|month| month.in_key).unwrap_or_default();
         let [y1, y2, m1, m2] = month;
@@ -436,7 +440,7 @@ impl<'g> Document<'g> {
     }
 }
 
-/// The key as that of an NFC-e.
+/// Changes the model in the key to that of an NFC-e.
 fn with_model_65(mut key: [u8; 44]) -> [u8; 44] {
     if let Some(model) = key.get_mut(20..22) {
         model.copy_from_slice(b"65");
@@ -447,7 +451,7 @@ fn with_model_65(mut key: [u8; 44]) -> [u8; 44] {
 }
 
 fn icms_rate(from: &str, to: &str) -> u64 {
-    // South and Southeast but for Espírito Santo.
+    // South and Southeast except Espírito Santo.
     let is_southern = |state| matches!(state, "SP" | "RJ" | "MG" | "PR" | "SC" | "RS");
     match (is_southern(from), is_southern(to)) {
         _ if from == to => rate::ICMS_WITHIN_A_STATE,
@@ -456,12 +460,12 @@ fn icms_rate(from: &str, to: &str) -> u64 {
     }
 }
 
-/// A share of `cents` in hundredths of a percent, rounded half up.
+/// Returns a share of `cents`, rounded half up. `rate` is in hundredths of a percent.
 const fn part(cents: u64, rate: u64) -> u64 {
     (cents * rate + 5_000) / 10_000
 }
 
-/// A SHA-1 of nothing, in base64.
+/// Returns random text in the form of a SHA-1 in base64.
 fn digest(random: &mut Random) -> [u8; 28] {
     let mut digest = [b'='; 28];
     // 160 bits are 26 characters and two thirds.
@@ -478,7 +482,7 @@ fn number(number: u64) -> Text<20> {
     digits.into_iter().skip(first).collect()
 }
 
-/// `1234.56`.
+/// Returns an amount as `1234.56`.
 fn amount(cents: u64) -> Text<23> {
     amount_with(b'.', cents)
 }
@@ -496,7 +500,7 @@ fn put(out: &mut Vec<u8>, parts: &[&[u8]]) {
     }
 }
 
-/// A member's value behind its `name`: a string, or null where there is no text, as xmltodict has it of an empty element.
+/// Writes a member: its `name`, then a string, or null for empty text, as xmltodict has it for an empty element.
 fn put_text_or_null(out: &mut Vec<u8>, name: &[u8], text: &[u8]) {
     if text.is_empty() { put(out, &[name, b"null"]) } else { put(out, &[name, b"\"", text, b"\""]) }
 }

@@ -1,19 +1,20 @@
-//! What lines are of.
+//! Products of the lines.
 
-use super::tables::{NAMES, field, field_and_next};
+use crate::encoding::{encoded, field};
+use crate::names::NAMES;
 
-/// A product, as bytes of the file.
+/// A product, with its fields as bytes of the file.
 #[derive(Debug)]
-pub(super) struct Product {
-    pub(super) description: String,
-    pub(super) ncm: &'static str,
-    /// Description, NCM and its name, and the quotes up to the one that opens the CFOP.
-    pub(super) fields: Vec<u8>,
-    pub(super) unit: Vec<u8>,
-    /// CFOP without its first digit, which tells whether the operation crosses a state's border.
-    pub(super) cfop: &'static [u8; 3],
-    /// Whether half of a unit can be sold.
-    pub(super) is_divisible: bool,
+pub(crate) struct Product {
+    pub(crate) description: String,
+    pub(crate) ncm: &'static str,
+    /// Description, NCM and its name, with the quotes up to the one that opens the CFOP.
+    pub(crate) fields: Vec<u8>,
+    pub(crate) unit: Vec<u8>,
+    /// CFOP without its first digit, which depends on whether the operation crosses a state border.
+    pub(crate) cfop: &'static [u8; 3],
+    /// Whether a line may have half a unit.
+    pub(crate) is_divisible: bool,
 }
 
 /// Description, NCM, its name in the tariff, unit, end of the CFOP.
@@ -66,7 +67,7 @@ const KINDS: [Kind; 20] = [
     ("SERVIÇO DE MANUTENÇÃO PREVENTIVA", "00000000", "Sem informação", "SERV", b"933"),
 ];
 
-/// Those that a careless reader breaks on.
+/// Products with quotes, semicolons and line breaks, which a careless reader parses wrongly.
 const HARD_KINDS: [Kind; 5] = [
     ("TUBO 1/2\" PVC SOLDÁVEL; BARRA 6M", "39172300", "Tubos rígidos, de polímeros de cloreto de vinila", "PC", b"405"),
     ("\"KIT\" LIMPEZA\r\nBALDE; RODO; PANO", "96039000", "Outras vassouras e escovas", "KIT", b"102"),
@@ -78,18 +79,18 @@ const HARD_KINDS: [Kind; 5] = [
 const DIVISIBLE_UNITS: [&str; 3] = ["KG", "L", "M"];
 
 impl Product {
-    /// Every kind of every make.
-    pub(super) fn all() -> Vec<Self> {
+    /// Returns every kind of product by every maker.
+    pub(crate) fn all() -> Vec<Self> {
         let makes = KINDS.iter().flat_map(|kind| NAMES.iter().map(move |make| (kind, make)));
         makes.map(|(kind, make)| Self::new(format!("{} {make}", kind.0), kind)).collect()
     }
 
-    pub(super) fn hard() -> Vec<Self> {
+    pub(crate) fn hard() -> Vec<Self> {
         HARD_KINDS.iter().map(|kind| Self::new(kind.0.to_owned(), kind)).collect()
     }
 
     fn new(description: String, &(_, ncm, ncm_name, unit, cfop): &Kind) -> Self {
-        let mut fields = field_and_next("\";\"");
+        let mut fields = encoded("\";\"");
         for text in [description.as_str(), ncm, ncm_name] {
             fields.extend_from_slice(&field(text));
             fields.extend_from_slice(b"\";\"");

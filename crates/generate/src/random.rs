@@ -1,40 +1,40 @@
-//! Chance that is the same for the same seed, on every machine and in every version.
+//! Random numbers that depend on the seed alone: the same on every machine and in every version.
 
 /// A splitmix64 sequence (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 #[derive(Debug, Clone)]
-pub(super) struct Random(u64);
+pub(crate) struct Random(u64);
 
-/// 2 to the 64th over the golden ratio, odd: the step of the sequence.
+/// The step of the sequence: 2^64 divided by the golden ratio, made odd.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// The sequence of one purpose (`stream`) at one place (`index`).
-    pub(super) fn new(seed: u64, index: u64, stream: u64) -> Self {
+    /// Creates the sequence of one purpose (`stream`) for one record (`index`).
+    pub(crate) fn new(seed: u64, index: u64, stream: u64) -> Self {
         Self(mix(mix(mix(seed.wrapping_add(STEP)) ^ index) ^ stream))
     }
 
-    /// A number below `limit`; 0 where `limit` is 0.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    /// Returns a number below `limit`; 0 if `limit` is 0.
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         let wide = u128::from(mix(self.0)) * u128::from(limit);
         // The upper half of a 128-bit product is 64 bits.
         u64::try_from(wide >> 64).unwrap_or_default()
     }
 
-    /// An index into `length` things.
-    pub(super) fn index(&mut self, length: usize) -> usize {
+    /// Returns an index into `length` things.
+    pub(crate) fn index(&mut self, length: usize) -> usize {
         usize::try_from(self.below(u64::try_from(length).unwrap_or_default())).unwrap_or_default()
     }
 
-    /// An index into `length` things, the first ones more often.
-    pub(super) fn skewed(&mut self, length: usize) -> usize {
+    /// Returns an index into `length` things. Lower indexes are more frequent.
+    pub(crate) fn skewed(&mut self, length: usize) -> usize {
         let limit = self.index(length) + 1;
         self.index(limit)
     }
 
-    /// One of `things`.
-    #[allow(clippy::indexing_slicing, reason = "chance decides the index, not input, and keeps it below N")]
-    pub(super) fn pick<T: Copy, const N: usize>(&mut self, things: &[T; N]) -> T {
+    /// Returns one of `things`.
+    #[allow(clippy::indexing_slicing, reason = "`index` returns a number below N")]
+    pub(crate) fn pick<T: Copy, const N: usize>(&mut self, things: &[T; N]) -> T {
         const { assert!(N > 0, "one of nothing") };
         things[self.index(N)]
     }
@@ -52,7 +52,7 @@ mod tests {
 
     #[test]
     fn the_sequence_is_the_published_one() {
-        // Of seed 1234567, from the reference implementation.
+        // The first two numbers of seed 1234567 in the reference implementation.
         let mut random = Random(1_234_567);
         let mut next = || {
             random.0 = random.0.wrapping_add(STEP);

@@ -1,20 +1,20 @@
-//! What records are made of, as bytes of the file: escaped, in windows-1252, with the quotes between fields in place.
+//! The parts of records as bytes of the file: escaped, in windows-1252, with the quotes between fields.
 
-use encoding_rs::WINDOWS_1252;
-
-use super::events::EventKind;
-use super::products::Product;
-use super::random::Random;
-use super::text::{digits, last_digit};
-use super::{LayoutVersion, PortalFile};
+use crate::encoding::{encoded, field};
+use crate::event_kinds::EventKind;
+use crate::names::NAMES;
+use crate::options::{LayoutVersion, PortalFile};
+use crate::products::Product;
+use crate::random::Random;
+use crate::text::{digits, last_digit};
 use notaflux_invoice::check_digit::{Weights, check_digit};
 
 /// Index of the cancellation among the events.
-pub(super) const CANCELLATION: usize = 2;
+pub(crate) const CANCELLATION: usize = 2;
 /// Index of the denial among the events.
-pub(super) const DENIAL: usize = 5;
-/// Index of the event that is none.
-pub(super) const NO_EVENT: usize = 6;
+pub(crate) const DENIAL: usize = 5;
+/// Index of the entry for no event among the events.
+pub(crate) const NO_EVENT: usize = 6;
 
 const ISSUERS: u64 = 2_000;
 const RECIPIENTS: u64 = 400;
@@ -60,7 +60,7 @@ const HEADER_OF_LINE: [&str; 9] = [
     "VALOR TOTAL",
 ];
 
-/// Codes are those of IBGE, postcodes (the first five digits) and area codes those of the city's centre.
+/// Cities, with the codes of IBGE. Postcodes (their first five digits) and area codes are those of the city centre.
 const PLACES: [Place; 24] = [
     place("SP", "35", "SÃO PAULO", "3550308", "01001", "11"),
     place("SP", "35", "CAMPINAS", "3509502", "13010", "19"),
@@ -107,29 +107,6 @@ const TRADES: [&str; 16] = [
     "COOPERATIVA AGRÍCOLA",
 ];
 
-pub(super) const NAMES: [&str; 20] = [
-    "SÃO JOÃO",
-    "AURORA",
-    "TRÊS IRMÃOS",
-    "HORIZONTE",
-    "ÁGUIA",
-    "PLANALTO",
-    "JATOBÁ",
-    "IPÊ AMARELO",
-    "ESTRELA",
-    "ATLÂNTICA",
-    "PAMPA",
-    "CANÁRIO",
-    "SERTÃO",
-    "BOA ESPERANÇA",
-    "PRIMAVERA",
-    "MARÉ ALTA",
-    "CONCEIÇÃO",
-    "ITAPUÃ",
-    "VITÓRIA-RÉGIA",
-    "AÇAÍ",
-];
-
 const FORMS: [&str; 5] = ["LTDA", "S.A.", "EIRELI - ME", "LTDA - EPP", "COMERCIAL LTDA"];
 
 const AGENCIES: [(&str, &str, &str, &str); 5] = [
@@ -153,7 +130,7 @@ const RECIPIENT_NAMES: [&str; 8] = [
 
 const INDICATORS: [&str; 3] = ["NÃO CONTRIBUINTE", "CONTRIBUINTE ISENTO", "CONTRIBUINTE ICMS"];
 
-pub(super) const OPERATIONS: [&str; 12] = [
+pub(crate) const OPERATIONS: [&str; 12] = [
     "VENDA DE MERCADORIA ADQUIRIDA OU RECEBIDA DE TERCEIROS",
     "VENDA DE MERCADORIA",
     "VENDA DE PRODUÇÃO DO ESTABELECIMENTO",
@@ -168,15 +145,15 @@ pub(super) const OPERATIONS: [&str; 12] = [
     "OUTRA SAÍDA NÃO ESPECIFICADA",
 ];
 
-/// Those that a careless reader breaks on.
-pub(super) const HARD_OPERATIONS: [&str; 4] = [
+/// Operations with quotes, semicolons and line breaks, which a careless reader parses wrongly.
+pub(crate) const HARD_OPERATIONS: [&str; 4] = [
     "VENDA; ENTREGA FUTURA",
     "VENDA DE TUBO 1/2\" PVC",
     "REMESSA POR CONTA E ORDEM\r\nDE TERCEIROS",
     "VENDA \"BALCÃO\"; À VISTA\nSEM FRETE",
 ];
 
-/// Texts of the latest event and how many in 200 records have it.
+/// Texts of the latest event, and the number of records in 200 with each.
 const EVENTS: [(&str, u64); 7] = [
     ("Autorização de Uso", 186),
     ("Carta de Correção", 4),
@@ -198,82 +175,82 @@ const PRESENCES: [&str; 4] = [
 
 /// All tables of a file.
 #[derive(Debug)]
-pub(super) struct Tables {
-    /// The model with the quotes around it: from the one that closes the key to the one that opens the series.
-    pub(super) model: Vec<u8>,
-    pub(super) months: Vec<Month>,
-    pub(super) issuers: Vec<Issuer>,
-    pub(super) recipients: Vec<Recipient>,
-    pub(super) operations: Vec<Vec<u8>>,
-    pub(super) events: Vec<Vec<u8>>,
-    /// Destinations, each with the quotes behind it.
-    pub(super) within: Vec<u8>,
-    pub(super) between: Vec<u8>,
-    pub(super) consumers: Vec<Vec<u8>>,
-    pub(super) presences: Vec<Vec<u8>>,
-    pub(super) products: Vec<Product>,
-    pub(super) hard_products: Vec<Product>,
-    pub(super) event_kinds: Vec<EventKind>,
+pub(crate) struct Tables {
+    /// The model, from the closing quote of the key to the opening quote of the series.
+    pub(crate) model: Vec<u8>,
+    pub(crate) months: Vec<Month>,
+    pub(crate) issuers: Vec<Issuer>,
+    pub(crate) recipients: Vec<Recipient>,
+    pub(crate) operations: Vec<Vec<u8>>,
+    pub(crate) events: Vec<Vec<u8>>,
+    /// Destinations, each with the quotes after it.
+    pub(crate) within: Vec<u8>,
+    pub(crate) between: Vec<u8>,
+    pub(crate) consumers: Vec<Vec<u8>>,
+    pub(crate) presences: Vec<Vec<u8>>,
+    pub(crate) products: Vec<Product>,
+    pub(crate) hard_products: Vec<Product>,
+    pub(crate) event_kinds: Vec<EventKind>,
 }
 
 #[derive(Debug)]
-pub(super) struct Month {
+pub(crate) struct Month {
     /// `2401`.
-    pub(super) in_key: [u8; 4],
+    pub(crate) in_key: [u8; 4],
     /// `/01/2024 `.
-    pub(super) in_date: [u8; 9],
+    pub(crate) in_date: [u8; 9],
 }
 
-/// A city and what addresses need of it.
+/// A city with its codes for addresses.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) state: &'static str,
-    pub(super) state_code: &'static str,
-    pub(super) city: &'static str,
-    pub(super) city_code: &'static str,
-    pub(super) postcode: &'static str,
-    pub(super) area_code: &'static str,
+pub(crate) struct Place {
+    pub(crate) state: &'static str,
+    pub(crate) state_code: &'static str,
+    pub(crate) city: &'static str,
+    pub(crate) city_code: &'static str,
+    pub(crate) postcode: &'static str,
+    pub(crate) area_code: &'static str,
 }
 
 #[derive(Debug)]
-pub(super) struct Issuer {
-    pub(super) is_person: bool,
-    pub(super) place: Place,
-    pub(super) name: String,
-    pub(super) registration: String,
-    pub(super) state_code: [u8; 2],
+pub(crate) struct Issuer {
+    pub(crate) is_person: bool,
+    pub(crate) place: Place,
+    pub(crate) name: String,
+    pub(crate) registration: String,
+    pub(crate) state_code: [u8; 2],
     /// 14 characters.
-    pub(super) in_key: [u8; 14],
-    pub(super) tax_id: Vec<u8>,
+    pub(crate) in_key: [u8; 14],
+    pub(crate) tax_id: Vec<u8>,
     /// The quote that closes the tax id, name, registration, state, city, and the quote that opens the next field.
-    pub(super) rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct Recipient {
-    pub(super) place: Place,
-    pub(super) tax_id: String,
-    pub(super) name: String,
-    pub(super) indicator: &'static str,
+pub(crate) struct Recipient {
+    pub(crate) place: Place,
+    pub(crate) tax_id: String,
+    pub(crate) name: String,
+    pub(crate) indicator: &'static str,
     /// All its columns, and the quote that opens the next field.
-    pub(super) fields: Vec<u8>,
+    pub(crate) fields: Vec<u8>,
 }
 
 impl Tables {
-    pub(super) fn new(seed: u64, version: LayoutVersion) -> Self {
-        // Streams of their own, far from those of records.
+    pub(crate) fn new(seed: u64, version: LayoutVersion) -> Self {
+        // Stream numbers far from those of records.
         let issuer = |at| Issuer::new(at, &mut Random::new(seed, at, u64::MAX));
         let recipient = |at| Recipient::new(version, &mut Random::new(seed, at, u64::MAX - 1));
         let texts = |texts: &[&str]| texts.iter().map(|text| field(text)).collect();
         Self {
-            model: field_and_next("\";\"55 - NF-E EMITIDA EM SUBSTITUIÇÃO AO MODELO 1 OU 1A\";\""),
+            model: encoded("\";\"55 - NF-E EMITIDA EM SUBSTITUIÇÃO AO MODELO 1 OU 1A\";\""),
             months: (0..24).map(Month::new).collect(),
             issuers: (0..ISSUERS).map(issuer).collect(),
             recipients: (0..RECIPIENTS).map(recipient).collect(),
             operations: OPERATIONS.iter().chain(&HARD_OPERATIONS).map(|text| field(text)).collect(),
             events: EVENTS.iter().map(|(text, _)| field(text)).collect(),
-            within: field_and_next("1 - OPERAÇÃO INTERNA\";\""),
-            between: field_and_next("2 - OPERAÇÃO INTERESTADUAL\";\""),
+            within: encoded("1 - OPERAÇÃO INTERNA\";\""),
+            between: encoded("2 - OPERAÇÃO INTERESTADUAL\";\""),
             consumers: texts(&CONSUMERS),
             presences: texts(&PRESENCES),
             products: Product::all(),
@@ -282,8 +259,8 @@ impl Tables {
         }
     }
 
-    /// One in fifty is a hard one.
-    pub(super) fn operation(random: &mut Random) -> usize {
+    /// Picks an operation. One in fifty is hard to parse.
+    pub(crate) fn operation(random: &mut Random) -> usize {
         if random.below(50) == 0 {
             OPERATIONS.len() + random.index(HARD_OPERATIONS.len())
         } else {
@@ -291,7 +268,8 @@ impl Tables {
         }
     }
 
-    pub(super) fn event(random: &mut Random) -> usize {
+    /// Picks a latest event.
+    pub(crate) fn event(random: &mut Random) -> usize {
         let mut draw = random.below(200);
         for (at, (_, share)) in EVENTS.iter().enumerate() {
             if draw < *share {
@@ -304,7 +282,7 @@ impl Tables {
 }
 
 impl Month {
-    /// Month `at` from January 2023.
+    /// Returns month `at`, counted from January 2023.
     fn new(at: u64) -> Self {
         let (year, month) = (23 + at / 12, 1 + at % 12);
         let [y1, y2, m1, m2] = digits::<4>(year * 100 + month);
@@ -315,7 +293,7 @@ impl Month {
 impl Issuer {
     fn new(at: u64, random: &mut Random) -> Self {
         let place = random.pick(&PLACES);
-        // The first, of whom one record in five is, is a company.
+        // The first issuer, which has one record in five, is a company.
         let is_person = at % 100 == 99;
         let (in_key, tax_id) = if is_person { person(random) } else { company(random) };
         let name = if is_person {
@@ -368,7 +346,7 @@ const fn place(
     Place { state, state_code, city, city_code, postcode, area_code }
 }
 
-/// A CNPJ with right check digits, as a key and as a column have it.
+/// Returns a CNPJ with right check digits: as in a key, and as in a column.
 fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     let mut id = digits::<8>(1_000_000 + random.below(98_000_000)).to_vec();
     id.extend_from_slice(b"000");
@@ -378,8 +356,8 @@ fn company(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     (id.as_slice().try_into().unwrap_or([b'0'; 14]), id)
 }
 
-/// A CPF with right check digits, as a key has it and as a column masks it.
-pub(super) fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
+/// Returns a CPF with right check digits: as in a key, and masked as in a column.
+pub(crate) fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     let mut id = digits::<9>(1_000_000 + random.below(998_000_000)).to_vec();
     id.push(check_digit(&id, Weights::RISING));
     id.push(check_digit(&id, Weights::RISING));
@@ -395,13 +373,13 @@ pub(super) fn person(random: &mut Random) -> ([u8; 14], Vec<u8>) {
     (in_key, masked)
 }
 
-/// The first row of a file.
-pub(super) fn header(file: PortalFile, version: LayoutVersion) -> Vec<u8> {
-    field_and_next(&format!("\"{}\"\r\n", columns(file, version).join("\";\"")))
+/// Returns the header row of a file.
+pub(crate) fn header(file: PortalFile, version: LayoutVersion) -> Vec<u8> {
+    encoded(&format!("\"{}\"\r\n", columns(file, version).join("\";\"")))
 }
 
-/// Names of the columns of a file.
-pub(super) fn columns(file: PortalFile, version: LayoutVersion) -> Vec<&'static str> {
+/// Returns the names of the columns of a file.
+pub(crate) fn columns(file: PortalFile, version: LayoutVersion) -> Vec<&'static str> {
     let agency: &[&'static str] = if version == LayoutVersion::V2 { &HEADER_OF_AGENCY } else { &[] };
     let groups: &[&[&'static str]] = match file {
         PortalFile::Invoices => &[
@@ -416,14 +394,4 @@ pub(super) fn columns(file: PortalFile, version: LayoutVersion) -> Vec<&'static 
         PortalFile::Lines => &[&HEADER_TO_ISSUE, &HEADER_OF_ISSUER, agency, &HEADER_OF_RECIPIENT, &HEADER_OF_LINE],
     };
     groups.concat()
-}
-
-/// What stands between the quotes of a field: quotes doubled, windows-1252.
-pub(super) fn field(text: &str) -> Vec<u8> {
-    field_and_next(&text.replace('"', "\"\""))
-}
-
-/// Text with its quotes in place already, in windows-1252.
-pub(super) fn field_and_next(text: &str) -> Vec<u8> {
-    WINDOWS_1252.encode(text).0.into_owned()
 }

@@ -10,6 +10,9 @@ use serde_json::Value;
 use notaflux_records::file;
 
 use super::*;
+use crate::class::{Class, EXTRA_ROWS_LIMIT};
+use crate::generator::CHUNK_BYTES;
+use crate::records::Records;
 use notaflux_invoice::AccessKey;
 use notaflux_layout::{Detection, Mapping, Reason, Record, Row, Scratch, detect};
 use notaflux_records::container::{Contents, open_entry};
@@ -136,7 +139,7 @@ fn good_records_map_without_reject_or_warning_under_keys_of_their_own() {
 fn bad_records_and_only_they_are_rejected() {
     let bytes = generated(MIXED);
     let (header, rows) = records(&bytes);
-    let (mapping, generator) = (mapping(&header), Generator::new(MIXED));
+    let (mapping, expected) = (mapping(&header), Records::new(&MIXED));
     let mut scratch = Scratch::default();
     let mut reasons = HashMap::<Reason, u64>::new();
     let mut keys = std::collections::HashSet::new();
@@ -145,11 +148,11 @@ fn bad_records_and_only_they_are_rejected() {
         let row = Row::decode(fields.as_fields(), &mut scratch);
         match mapping.map(&row) {
             Ok(record) => {
-                assert_ne!(generator.class(index), Class::Bad, "record {index}");
+                assert_ne!(expected.class(index), Class::Bad, "record {index}");
                 keys.insert(record.id().to_owned());
             }
             Err(reject) => {
-                assert_eq!(generator.class(index), Class::Bad, "record {index}: {reject:?}");
+                assert_eq!(expected.class(index), Class::Bad, "record {index}: {reject:?}");
                 *reasons.entry(reject.reason).or_default() += 1;
                 with_an_earlier_key += u64::from(row.get(0).is_some_and(|key| keys.contains(key)));
             }
@@ -737,8 +740,8 @@ fn flaw_of(document: Option<&Value>) -> Option<&'static str> {
 #[test]
 fn bad_documents_and_only_they_have_one_flaw() {
     for form in [JsonForm::Ndjson, JsonForm::Array] {
-        let generator = Generator::nfe(form, MIXED_DOCUMENTS);
-        let classes: Vec<Class> = (0..MIXED_DOCUMENTS.records).map(|index| generator.class(index)).collect();
+        let (generator, expected) = (Generator::nfe(form, MIXED_DOCUMENTS), Records::new(&MIXED_DOCUMENTS));
+        let classes: Vec<Class> = (0..MIXED_DOCUMENTS.records).map(|index| expected.class(index)).collect();
         let bytes = written(generator);
         let documents = if form == JsonForm::Array { array(&bytes) } else { ndjson(&bytes) };
         assert_eq!(documents.len(), classes.len());

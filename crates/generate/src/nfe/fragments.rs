@@ -1,12 +1,12 @@
-//! What documents are made of, as bytes of the file: escaped, with names and quotes in place.
+//! The parts of documents as bytes of the file: escaped, with names and quotes.
 
 use std::fmt::Write;
 
-use super::super::json::{escaped, escaped_in_ascii};
-use super::super::products::Product;
-use super::super::random::Random;
-use super::super::tables::{HARD_OPERATIONS, Issuer, OPERATIONS, Place, Recipient, Tables};
-use super::super::text::{digits, last_digit};
+use crate::json::{escaped, escaped_in_ascii};
+use crate::products::Product;
+use crate::random::Random;
+use crate::tables::{HARD_OPERATIONS, Issuer, OPERATIONS, Place, Recipient, Tables};
+use crate::text::{digits, last_digit};
 
 /// Streets and districts of addresses.
 const STREETS: [(&str, &str); 8] = [
@@ -22,74 +22,74 @@ const STREETS: [(&str, &str); 8] = [
 
 const COMPLEMENTS: [&str; 4] = ["SALA 12", "GALPÃO \"B\"", "BLOCO A\\LOJA 3", "2º ANDAR"];
 
-/// How the issuer pays its taxes.
+/// The tax regime of an issuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Regime {
+pub(crate) enum Regime {
     /// Simples Nacional.
     Simplified,
     Normal,
-    /// A rural producer under his CPF.
+    /// A rural producer with a CPF.
     Producer,
 }
 
-/// What ICMS a product bears.
+/// The ICMS treatment of a product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Treatment {
+pub(crate) enum Treatment {
     Taxed,
-    /// Paid before by whoever made it.
+    /// The manufacturer has paid the tax already.
     Substituted,
     Untaxed,
 }
 
 #[derive(Debug)]
-pub(super) struct IssuerParts {
-    pub(super) regime: Regime,
-    pub(super) place: Place,
+pub(crate) struct IssuerParts {
+    pub(crate) regime: Regime,
+    pub(crate) place: Place,
     /// `"CNPJ": "…"`
-    pub(super) tax_id: Vec<u8>,
+    pub(crate) tax_id: Vec<u8>,
     /// `, "xNome": …`, up to the brace that closes `emit`.
-    pub(super) rest: Vec<u8>,
+    pub(crate) rest: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct RecipientParts {
-    pub(super) state: &'static str,
+pub(crate) struct RecipientParts {
+    pub(crate) state: &'static str,
     /// `"dest": {…}`
-    pub(super) all: Vec<u8>,
+    pub(crate) all: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct ProductParts {
-    pub(super) treatment: Treatment,
+pub(crate) struct ProductParts {
+    pub(crate) treatment: Treatment,
     /// `"cProd": …`, up to the CFOP.
-    pub(super) to_cfop: Vec<u8>,
-    pub(super) cfop: &'static [u8; 3],
+    pub(crate) to_cfop: Vec<u8>,
+    pub(crate) cfop: &'static [u8; 3],
     /// `", "uCom": "KG", "qCom": "`
-    pub(super) to_quantity: Vec<u8>,
+    pub(crate) to_quantity: Vec<u8>,
     /// `", "cEANTrib": …`, up to the taxed quantity.
-    pub(super) to_taxed_quantity: Vec<u8>,
+    pub(crate) to_taxed_quantity: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct OperationParts {
-    pub(super) text: Vec<u8>,
-    pub(super) is_return: bool,
-    pub(super) is_paid: bool,
+pub(crate) struct OperationParts {
+    pub(crate) text: Vec<u8>,
+    pub(crate) is_return: bool,
+    pub(crate) is_paid: bool,
 }
 
-/// What documents are made of.
+/// The parts of documents.
 #[derive(Debug)]
-pub(in super::super) struct Fragments {
-    pub(super) issuers: Vec<IssuerParts>,
-    pub(super) recipients: Vec<RecipientParts>,
-    pub(super) products: Vec<ProductParts>,
-    pub(super) hard_products: Vec<ProductParts>,
-    pub(super) operations: Vec<OperationParts>,
+pub(crate) struct Fragments {
+    pub(crate) issuers: Vec<IssuerParts>,
+    pub(crate) recipients: Vec<RecipientParts>,
+    pub(crate) products: Vec<ProductParts>,
+    pub(crate) hard_products: Vec<ProductParts>,
+    pub(crate) operations: Vec<OperationParts>,
 }
 
 impl Fragments {
-    pub(in super::super) fn new(seed: u64, tables: &Tables) -> Self {
-        // Streams of their own, far from those of records and next to those of the tables.
+    pub(crate) fn new(seed: u64, tables: &Tables) -> Self {
+        // Stream numbers far from those of records, and next to those of the tables.
         let random = |at: usize, stream| Random::new(seed, u64::try_from(at).unwrap_or_default(), stream);
         let issuer = |(at, issuer)| IssuerParts::new(issuer, Escape::of(at), &mut random(at, u64::MAX - 2));
         let recipient = |(at, recipient)| RecipientParts::new(recipient, Escape::of(at), &mut random(at, u64::MAX - 3));
@@ -104,7 +104,7 @@ impl Fragments {
     }
 }
 
-/// Whether accents are escaped.
+/// Which characters are escaped.
 #[derive(Debug, Clone, Copy)]
 enum Escape {
     Accents,
@@ -112,7 +112,7 @@ enum Escape {
 }
 
 impl Escape {
-    /// One in four has its accents escaped.
+    /// Returns the escaping of text number `at`. One in four has its accents escaped.
     const fn of(at: usize) -> Self {
         if at % 4 == 1 { Self::Accents } else { Self::OnlyWhatMust }
     }
@@ -124,7 +124,7 @@ impl Escape {
         }
     }
 
-    /// `"a": "1", "b": "2"`; members without a value are left out.
+    /// Returns members as `"a": "1", "b": "2"`, without those that have no value.
     fn members(self, members: &[(&str, &str)]) -> String {
         let member = |(name, value): &(&str, &str)| format!("\"{name}\": \"{}\"", self.text(value));
         let members: Vec<String> = members.iter().filter(|(_, value)| !value.is_empty()).map(member).collect();
@@ -162,7 +162,7 @@ impl IssuerParts {
             (false, false) => (Regime::Normal, "3"),
         };
         let in_key = String::from_utf8_lossy(&issuer.in_key);
-        // A CPF stands behind three zeros.
+        // A CPF follows three zeros.
         let tax_id = match in_key.get(3..) {
             Some(cpf) if issuer.is_person => format!("\"CPF\": \"{cpf}\""),
             _ => format!("\"CNPJ\": \"{in_key}\""),
@@ -211,7 +211,7 @@ impl ProductParts {
         let texts = escape.members(&[("xProd", &product.description), ("NCM", product.ncm)]);
         let mut to_cfop = format!("\"cProd\": \"{code}\", \"cEAN\": {bar_code}, {texts}");
         if treatment == Treatment::Substituted {
-            // A text takes all that is written into it.
+            // Writing into a `String` never fails.
             write!(to_cfop, ", \"CEST\": \"{:07}\"", 1_000_100 + at).unwrap_or_default();
         }
         to_cfop.push_str(", \"CFOP\": \"");
@@ -234,7 +234,8 @@ impl OperationParts {
     }
 }
 
-/// A GTIN-13 of GS1 Brasil (prefix 789): weights 1 and 3 in turn, and a digit that fills up to tens.
+/// Returns a GTIN-13 of GS1 Brasil (prefix 789): weights 1 and 3 in turn, and a check digit that completes a multiple
+/// of ten.
 fn bar_code(at: usize) -> String {
     let mut code = b"789".to_vec();
     code.extend_from_slice(&digits::<9>(100_000_000 + 7_919 * u64::try_from(at).unwrap_or_default()));
