@@ -22,8 +22,8 @@ const READER_ATTEMPTS: u32 = 3;
 
 /// Attempts of a worker's call. With the delays below they take about a minute in all.
 const WORKER_ATTEMPTS: u32 = 14;
-/// Bound of the delay before a worker's second attempt. It doubles up to 20 s. The SDK's default is 1 s, but most faults of
-/// S3 and DynamoDB end much sooner.
+/// Bound of the delay before a worker's second attempt. It doubles up to 20 s. The SDK's default is 1 s, but most
+/// faults of S3 and DynamoDB end much sooner.
 const WORKER_FIRST_DELAY: Duration = Duration::from_millis(100);
 /// Time limit of a worker for the head of an answer. An embedded table of 13 GB takes half a minute to describe itself.
 const WORKER_READ_TIMEOUT: Duration = Duration::from_mins(2);
@@ -57,8 +57,8 @@ pub fn embedded_config(endpoint_url: &str) -> SdkConfig {
 
 /// Returns a client for S3 with a worker's retries. The reader of sources turns them off, because it has its own loop.
 ///
-/// Where an endpoint is configured, URLs have the bucket in their path: few servers other than AWS have a host name for each
-/// bucket.
+/// Where an endpoint is configured, URLs have the bucket in their path: few servers other than AWS have a host name for
+/// each bucket.
 #[must_use]
 pub fn s3_client(config: &SdkConfig) -> aws_sdk_s3::Client {
     aws_sdk_s3::Client::from_conf(s3_builder(config).retry_config(worker_retries()).build())
@@ -91,8 +91,8 @@ pub fn dynamodb_reader(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     )
 }
 
-/// Returns a client for `DynamoDB` with a worker's retries: for the ledger and for managing tables. No gateway waits for
-/// these calls, and a few bad answers should not end an ingestion.
+/// Returns a client for `DynamoDB` with a worker's retries: for the ledger and for managing tables. No gateway waits
+/// for these calls, and a few bad answers should not end an ingestion.
 #[must_use]
 pub fn dynamodb_worker(config: &SdkConfig) -> aws_sdk_dynamodb::Client {
     let builder = aws_sdk_dynamodb::config::Builder::from(config)

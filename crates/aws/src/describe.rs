@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use crate::fault::{Fault, causes, fault, lacks_credentials, lacks_region};
 
-/// Describes an error in one line: the service's code and message, or what failed on the way to the service, and what to
-/// do about it.
+/// Describes an error in one line: the service's code and message, or what failed on the way to the service, and what
+/// to do about it.
 pub fn describe_error<E>(error: &SdkError<E, HttpResponse>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,

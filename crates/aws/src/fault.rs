@@ -68,8 +68,8 @@ where
 
 /// Classifies an answer of the service by its error code, or by its HTTP status where the code is missing or unknown.
 ///
-/// The codes are those of the developer guides of `DynamoDB` ("Error handling"), S3 ("Error responses") and SQS ("Common
-/// errors"). An answer to a HEAD request has no code.
+/// The codes are those of the developer guides of `DynamoDB` ("Error handling"), S3 ("Error responses") and SQS
+/// ("Common errors"). An answer to a HEAD request has no code.
 fn fault_of_service(code: &str, message: &str, status: u16) -> Fault {
     match code {
         "ProvisionedThroughputExceededException"
@@ -123,8 +123,8 @@ const fn fault_of_status(status: u16) -> Fault {
     }
 }
 
-/// Returns whether the message about a wrong signature is about its time: `Signature expired: … is now earlier than …` or
-/// `Signature not yet current: …`.
+/// Returns whether the message about a wrong signature is about its time: `Signature expired: … is now earlier than …`
+/// or `Signature not yet current: …`.
 fn is_untimely(message: &str) -> bool {
     message.contains("expired") || message.contains("not yet current")
 }

@@ -39,8 +39,8 @@ const MODEL: Range<usize> = 20..22;
 const SERIES: Range<usize> = 22..25;
 const NUMBER: Range<usize> = 25..34;
 
-/// An access key with a valid structure: its characters, state, month and model are possible. Its check digit may be wrong:
-/// see [`AccessKey::check_digit_ok`].
+/// An access key with a valid structure: its characters, state, month and model are possible. Its check digit may be
+/// wrong: see [`AccessKey::check_digit_ok`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AccessKey(ArrayString<ACCESS_KEY_LENGTH>);
 

@@ -75,8 +75,8 @@ impl Decimal {
     /// Describes the plain form in messages.
     pub const EXPECTED: &'static str = "a decimal such as 1234.56";
 
-    /// Parses `text` by `convention`: a sign, digits with or without groups of three, decimal places, an exponent (`1,2E+3`).
-    /// Keeps all decimal places of the source, including zeros. Drops leading zeros and the sign of a zero.
+    /// Parses `text` by `convention`: a sign, digits with or without groups of three, decimal places, an exponent
+    /// (`1,2E+3`). Keeps all decimal places of the source, including zeros. Drops leading zeros and the sign of a zero.
     ///
     /// # Errors
     /// Any other text, such as one with a group that does not have three digits.
@@ -166,7 +166,8 @@ impl<'d> Magnitude<'d> {
         Self { is_negative: digits.len() < text.len() && !is_zero, whole, places }
     }
 
-    /// Compares without the signs. Decimal places compare from the left, so the longer of two equal beginnings is the larger.
+    /// Compares without the signs. Decimal places compare from the left, so the longer of two equal beginnings is the
+    /// larger.
     fn compare(&self, other: &Self) -> Ordering {
         let whole = self.whole.len().cmp(&other.whole.len()).then_with(|| self.whole.cmp(other.whole));
         whole.then_with(|| self.places.cmp(other.places))
@@ -185,8 +186,8 @@ impl Serialize for Decimal {
     }
 }
 
-/// Parses the form of most amounts, digits with at most one decimal mark, in one pass. Returns `None` if the text may have
-/// another form.
+/// Parses the form of most amounts, digits with at most one decimal mark, in one pass. Returns `None` if the text may
+/// have another form.
 fn common(text: &[u8], decimal_mark: u8) -> Option<Decimal> {
     let is_whole = match text {
         [b'0', second, ..] => *second == decimal_mark,
@@ -226,8 +227,8 @@ fn read_exponent(text: &[u8]) -> Option<i32> {
     Some(if negative { -size } else { size })
 }
 
-/// Returns whether `whole` has digits in groups: first one to three, then three each. A grouped number does not begin with
-/// zero: in `0.125` the point is the decimal mark.
+/// Returns whether `whole` has digits in groups: first one to three, then three each. A grouped number does not begin
+/// with zero: in `0.125` the point is the decimal mark.
 fn is_grouped(whole: &[u8], mark: u8) -> bool {
     let mut groups = whole.split(|&byte| byte == mark);
     let may_begin = |first: &[u8]| (1..=3).contains(&first.len()) && first.first() != Some(&b'0') && all_digits(first);

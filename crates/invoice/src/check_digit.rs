@@ -6,8 +6,8 @@ const BY_REMAINDER: [u8; 11] = *b"00987654321";
 /// Largest number of characters with weights: no key or tax id is longer.
 const LENGTH_LIMIT: usize = 64;
 
-/// The weight of each character; the last weight is that of the last character. They are constants because every record has
-/// several keys and tax ids to check.
+/// The weight of each character; the last weight is that of the last character. They are constants because every record
+/// has several keys and tax ids to check.
 #[derive(Debug)]
 pub struct Weights([i16; LENGTH_LIMIT]);
 
@@ -29,8 +29,8 @@ impl Weights {
     }
 }
 
-/// Returns the check digit of `text` as an ASCII digit. `text` has digits and capital letters, at most [`LENGTH_LIMIT`]; the
-/// value of each is its ASCII code minus 48.
+/// Returns the check digit of `text` as an ASCII digit. `text` has digits and capital letters, at most
+/// [`LENGTH_LIMIT`]; the value of each is its ASCII code minus 48.
 pub fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
     debug_assert!(text.len() <= LENGTH_LIMIT, "every character has a weight");
     let weights = weights.get(LENGTH_LIMIT.saturating_sub(text.len())..).unwrap_or_default();

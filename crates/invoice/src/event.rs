@@ -13,8 +13,8 @@ pub const EVENT_CODE_LIMIT: usize = 16;
 /// Codes (`tpEvento`) of the events that cancel an invoice, and their official names.
 pub const CANCELLATIONS: [(&str, &str); 2] = [("110111", "Cancelamento"), ("110112", "Cancelamento por substituição")];
 
-/// An event of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read from the
-/// table.
+/// An event of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read
+/// from the table.
 ///
 /// Serialises to the JSON of the API. An absent value has no member; null never occurs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,4 +1,5 @@
-//! Access to an invoice field by field. A row can be stored and measured as an invoice without building an [`Invoice`] first.
+//! Access to an invoice field by field. A row can be stored and measured as an invoice without building an [`Invoice`]
+//! first.
 
 use crate::access_key::AccessKey;
 use crate::amount::Decimal;

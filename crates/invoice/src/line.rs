@@ -11,8 +11,8 @@ use crate::warning::Warning;
 /// Largest number of a line: the number has five digits in the key of the line's item.
 pub const LINE_NUMBER_LIMIT: u32 = 99_999;
 
-/// A line of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read from the
-/// table.
+/// A line of an invoice: borrowed from the row that is being ingested (`'a`), or owned (`'static`) if it was read from
+/// the table.
 ///
 /// Serialises to the JSON of the API. An absent value has no member; null never occurs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

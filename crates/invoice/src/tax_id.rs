@@ -84,14 +84,15 @@ pub enum TaxIdError {
 }
 
 impl TaxId {
-    /// Parses `text` and detects its kind. Drops the points, slashes, hyphens and spaces of a CNPJ or CPF, and makes its
-    /// letters capital. Keeps any other text as it is.
+    /// Parses `text` and detects its kind. Drops the points, slashes, hyphens and spaces of a CNPJ or CPF, and makes
+    /// its letters capital. Keeps any other text as it is.
     ///
-    /// In a [`TaxIdColumn::Cnpj`], up to 13 digits are padded with zeros to 14, except 11 digits that are a valid CPF and,
-    /// padded, not a valid CNPJ. In a [`TaxIdColumn::Cpf`], up to 10 digits are padded to 11.
+    /// In a [`TaxIdColumn::Cnpj`], up to 13 digits are padded with zeros to 14, except 11 digits that are a valid CPF
+    /// and, padded, not a valid CNPJ. In a [`TaxIdColumn::Cpf`], up to 10 digits are padded to 11.
     ///
     /// # Errors
-    /// An empty or too long text, or a control character. Wrong check digits are not an error: see [`TaxId::check_digit_ok`].
+    /// An empty or too long text, or a control character. Wrong check digits are not an error: see
+    /// [`TaxId::check_digit_ok`].
     pub fn parse(text: &str, column: TaxIdColumn) -> Result<Self, TaxIdError> {
         let text = trimmed(text);
         if text.len() == CNPJ_LENGTH && all_digits(text.as_bytes()) {
@@ -130,8 +131,8 @@ impl TaxId {
         }
     }
 
-    /// Returns whether this tax id of a column may be `whole`, the one in an access key: the two are equal, or this is a
-    /// masked CPF whose visible digits are those of `whole`.
+    /// Returns whether this tax id of a column may be `whole`, the one in an access key: the two are equal, or this is
+    /// a masked CPF whose visible digits are those of `whole`.
     #[must_use]
     pub fn may_be(&self, whole: &Self) -> bool {
         match (self.kind, whole.kind) {

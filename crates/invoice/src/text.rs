@@ -1,7 +1,7 @@
 //! Trimming and digits. Every field of every record needs them.
 
-/// Returns `text` without surrounding whitespace, including that beyond ASCII. Fast for text without any, which is the most
-/// frequent case.
+/// Returns `text` without surrounding whitespace, including that beyond ASCII. Fast for text without any, which is the
+/// most frequent case.
 #[inline]
 #[must_use]
 pub fn trimmed(text: &str) -> &str {
@@ -16,8 +16,8 @@ pub fn is_plain(text: &str) -> bool {
     is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last())
 }
 
-/// Returns whether `text` has only ASCII digits. It has no early exit, so that it can use vector instructions: most text has
-/// only digits.
+/// Returns whether `text` has only ASCII digits. It has no early exit, so that it can use vector instructions: most
+/// text has only digits.
 #[inline]
 #[must_use]
 pub fn all_digits(text: &[u8]) -> bool {

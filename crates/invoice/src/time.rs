@@ -116,8 +116,8 @@ pub enum TimestampError {
 }
 
 impl Timestamp {
-    /// Parses `text` by `convention`. A time may follow the date after a space or `T` (`hh:mm`, `hh:mm:ss` or with a fraction),
-    /// and an offset may follow the time (`Z`, `-03:00`, `-0300` or `-03`). A date alone means midnight.
+    /// Parses `text` by `convention`. A time may follow the date after a space or `T` (`hh:mm`, `hh:mm:ss` or with a
+    /// fraction), and an offset may follow the time (`Z`, `-03:00`, `-0300` or `-03`). A date alone means midnight.
     ///
     /// # Errors
     /// Text of another form, or a date or time that does not exist.
@@ -187,8 +187,8 @@ impl Serialize for Timestamp {
     }
 }
 
-/// Returns the digits of the date, `yyyymmdd`, and of the time, `hhmmss`. Does not use `fmt`, which is slower: every record has
-/// several dates.
+/// Returns the digits of the date, `yyyymmdd`, and of the time, `hhmmss`. Does not use `fmt`, which is slower: every
+/// record has several dates.
 #[must_use]
 pub fn digits(local: DateTime) -> ([u8; 8], [u8; 6]) {
     let (date, time) = (local.date(), local.time());

@@ -1,5 +1,5 @@
-//! Sets up logging: the format of log lines, their target, and a mask for CPFs. Every line passes through [`Masked`], so no log
-//! contains a CPF.
+//! Sets up logging: the format of log lines, their target, and a mask for CPFs. Every line passes through [`Masked`],
+//! so no log contains a CPF.
 
 use std::borrow::Cow;
 use std::io::{self, IsTerminal as _};
@@ -19,8 +19,8 @@ pub fn as_json() {
         .init();
 }
 
-/// Logs one JSON object a line to standard error: for programs that read the log of the command line. `RUST_LOG` sets the
-/// filter; the default is `info` for our own lines and `error` for others.
+/// Logs one JSON object a line to standard error: for programs that read the log of the command line. `RUST_LOG` sets
+/// the filter; the default is `info` for our own lines and `error` for others.
 pub fn as_json_on_stderr() {
     let filter = filter("error,notaflux=info,s3s=off");
     tracing_subscriber::fmt()
@@ -31,8 +31,8 @@ pub fn as_json_on_stderr() {
         .init();
 }
 
-/// Logs lines for people to standard error. `RUST_LOG` sets the filter; the default is `warn` for our own lines and `error` for
-/// others.
+/// Logs lines for people to standard error. `RUST_LOG` sets the filter; the default is `warn` for our own lines and
+/// `error` for others.
 pub fn for_people() {
     let filter = filter("error,notaflux=warn,s3s=off");
     let lines = tracing_subscriber::fmt().with_writer(|| Masked(io::stderr())).with_env_filter(filter);
@@ -44,8 +44,8 @@ fn filter(default: &str) -> EnvFilter {
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default))
 }
 
-/// A writer that replaces the digits of every CPF with asterisks. Each write must have a whole log line, as those of `tracing`
-/// do.
+/// A writer that replaces the digits of every CPF with asterisks. Each write must have a whole log line, as those of
+/// `tracing` do.
 #[derive(Debug)]
 pub struct Masked<W>(pub W);
 
@@ -67,7 +67,8 @@ const CNPJ: usize = 14;
 const GROUPS: [usize; 4] = [3, 3, 3, 2];
 /// Separators between the groups of a CPF.
 const SEPARATORS: &[u8] = b"..-";
-/// Number of characters of an access key, the positions of the issuer's tax id and of the series, and the series of persons.
+/// Number of characters of an access key, the positions of the issuer's tax id and of the series, and the series of
+/// persons.
 const KEY: usize = 44;
 const KEY_TAX_ID: Range<usize> = 6..20;
 const KEY_SERIES: Range<usize> = 22..25;
@@ -77,8 +78,8 @@ const DIGEST: usize = 16;
 /// Texts before a number that is a count or a position.
 const COUNTED: [&[u8]; 6] = [b":", b"byte ", b"bytes ", b"record ", b"line ", b"bytes="];
 
-/// Replaces digits with asterisks in: 11 digits with the separators of a CPF; 11 digits without separators (for a count or a
-/// position only if the check digits are right); either of them padded with zeros; the access keys of persons.
+/// Replaces digits with asterisks in: 11 digits with the separators of a CPF; 11 digits without separators (for a count
+/// or a position only if the check digits are right); either of them padded with zeros; the access keys of persons.
 fn masked(line: &[u8]) -> Cow<'_, [u8]> {
     let mut line = Cow::Borrowed(line);
     let mut at = 0;

@@ -1,7 +1,7 @@
 //! SHA-256 of one text by `ring`, and of several texts at once by `tape-sha256`.
 //!
-//! On a processor without instructions for SHA-256, the assembly of `ring` takes half the time of the portable code of `sha2`.
-//! Most bytes to hash are those of the bodies of calls, which are hashed several at once.
+//! On a processor without instructions for SHA-256, the assembly of `ring` takes half the time of the portable code of
+//! `sha2`. Most bytes to hash are those of the bodies of calls, which are hashed several at once.
 
 use ring::digest::{Context, Digest, SHA256};
 
@@ -59,8 +59,8 @@ fn array(digest: Digest) -> [u8; HASH_BYTES] {
 
 /// Returns the hashes of several texts, in their order.
 ///
-/// `tape-sha256` computes one hash in each lane of the widest registers, or uses the processor's instructions for SHA-256. `ring`
-/// computes the hash of a single text, because it is faster then.
+/// `tape-sha256` computes one hash in each lane of the widest registers, or uses the processor's instructions for
+/// SHA-256. `ring` computes the hash of a single text, because it is faster then.
 #[must_use]
 pub fn digests(texts: &[&[u8]]) -> Vec<[u8; HASH_BYTES]> {
     if let [text] = texts {
@@ -107,8 +107,8 @@ mod tests {
     }
 
     proptest! {
-        /// Compares the code of `tape-sha256` with that of `ring`. Some lengths are near those at which padding needs another
-        /// block; others are those of bodies.
+        /// Compares the code of `tape-sha256` with that of `ring`. Some lengths are near those at which padding needs
+        /// another block; others are those of bodies.
         #[test]
         fn hashes_computed_together_equal_those_computed_alone(
             lengths in prop::collection::vec(prop_oneof![0_usize..200, 30_000_usize..40_000], 1..40),
