@@ -28,7 +28,7 @@ pub(super) struct TableArgs {
     /// Folder of the embedded S3 and DynamoDB
     #[arg(long, value_name = "DIR", default_value = "notaflux-data")]
     pub(super) data: PathBuf,
-    /// A table in AWS; region, credentials and endpoint (AWS_ENDPOINT_URL) come from the environment
+    /// A table in AWS; region, credentials and endpoint (`AWS_ENDPOINT_URL`) come from the environment
     #[arg(long, value_name = "NAME")]
     pub(super) table: Option<String>,
 }

@@ -29,7 +29,7 @@ const NEW_TABLE_UNITS: u64 = 4_000;
 /// Arguments of `notaflux check`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A path, s3://bucket/key, or - for standard input
+    /// A path, `s3://bucket/key`, or - for standard input
     #[arg(value_parser = arguments::source_name)]
     source: String,
     #[command(flatten)]

@@ -21,7 +21,7 @@ use notaflux_engine::{Error, Outcome, RejectLimit, Settings, StopSignal};
 /// Arguments of `notaflux ingest`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A path, s3://bucket/key, or - for standard input
+    /// A path, `s3://bucket/key`, or - for standard input
     #[arg(value_parser = arguments::source_name)]
     source: String,
     #[command(flatten)]
@@ -50,6 +50,9 @@ pub(super) struct Args {
     #[arg(long)]
     quiet: bool,
 }
+
+/// The name of the report and where it is written.
+type ReportTarget = (String, Box<dyn Write>);
 
 impl Args {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
@@ -98,7 +101,7 @@ impl Args {
     }
 
     /// Opens the file for the report, if the user asked for one. Returns it with its name.
-    fn open_report(&self) -> Result<Option<(String, Box<dyn Write>)>, Failure> {
+    fn open_report(&self) -> Result<Option<ReportTarget>, Failure> {
         Ok(match self.report.as_deref() {
             None => None,
             Some("-") => Some(("standard output".to_owned(), Box::new(io::stdout()))),
@@ -131,7 +134,7 @@ impl Args {
     fn print_report(
         &self,
         outcome: &Outcome,
-        report: Option<(String, Box<dyn Write>)>,
+        report: Option<ReportTarget>,
         work: Option<&Path>,
     ) -> Result<(), Failure> {
         let asked_for_json = self.report.as_deref() == Some("-");

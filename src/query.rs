@@ -132,7 +132,7 @@ struct OneArgs {
 enum ListFormat {
     /// Aligned columns; on a terminal, only those that fit
     Table,
-    /// One object with the elements in "items", and "next_cursor" if more follow
+    /// One object with the elements in `items`, and `next_cursor` if more follow
     Json,
     /// One JSON object per line
     Ndjson,

@@ -100,7 +100,7 @@ fn log(outcome: &Outcome) {
             match serde_json::to_string(report) {
                 Ok(report) => tracing::info!(ingestion, object, report, "ingested"),
                 Err(error) => {
-                    tracing::error!(ingestion, object, %error, "ingested, but the report cannot be written as JSON")
+                    tracing::error!(ingestion, object, %error, "ingested, but the report cannot be written as JSON");
                 }
             }
             // The worker works even if standard output is closed.

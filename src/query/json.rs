@@ -25,7 +25,7 @@ pub(super) fn shown(json: &str) -> Cow<'_, str> {
 
 fn push(out: &mut String, c: char) {
     if is_command(c) {
-        out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        out.extend([format!("\\u{:04x}", u32::from(c))]);
     } else {
         out.push(c);
     }
