@@ -113,8 +113,7 @@ impl Reason {
     }
 
     /// Returns the reason for a word of [`Reason::as_str`]; none if there is no such reason.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 }
