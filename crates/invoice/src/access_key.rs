@@ -117,14 +117,14 @@ impl AccessKey {
 
     /// Returns the letters of the issuer's state, such as `MG`.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "`parse` checks the state")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "`parse` checks the state")]
     pub fn uf(&self) -> &'static str {
         state::letters(self.part(UF)).expect("a key has the code of a state")
     }
 
     /// Returns year and month of issue, such as `(2019, 11)`.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "`parse` checks year and month")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "`parse` checks year and month")]
     pub fn year_month(&self) -> (u16, u8) {
         let year = self.part(YEAR).parse::<u16>().expect("the year is two digits");
         (2000 + year, self.part(MONTH).parse().expect("the month is two digits"))
@@ -132,7 +132,7 @@ impl AccessKey {
 
     /// Returns the tax id of the issuer: a CPF for series 920–969, a CNPJ for any other.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
     pub fn issuer_tax_id(&self) -> TaxId {
         let issuer = self.part(ISSUER);
         let by_person = ("920"..="969").contains(&self.part(SERIES));

@@ -89,7 +89,7 @@ impl NfseKey {
 
     /// Returns year and month of issue, such as `(2026, 2)`.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "`parse` checks year and month")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "`parse` checks year and month")]
     pub fn year_month(&self) -> (u16, u8) {
         let year = self.part(YEAR).parse::<u16>().expect("the year is two digits");
         (2000 + year, self.part(MONTH).parse().expect("the month is two digits"))
@@ -97,7 +97,7 @@ impl NfseKey {
 
     /// Returns the tax id of the issuer.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "14 bytes are fewer than `TAX_ID_LIMIT`")]
     pub fn issuer_tax_id(&self) -> TaxId {
         let issuer = self.part(ISSUER);
         let (text, kind) = match issuer.strip_prefix("000") {

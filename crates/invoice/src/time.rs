@@ -142,7 +142,7 @@ impl Timestamp {
 
     /// Returns `2019-11-12T00:00:00`, followed by `-03:00` if there is an offset.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "the bytes are digits and marks")]
+    #[expect(clippy::expect_used, clippy::missing_panics_doc, reason = "the bytes are digits and marks")]
     pub fn to_plain(&self) -> ArrayString<TIMESTAMP_LIMIT> {
         let mut plain = ArrayString::from_byte_string(&self.plain_bytes()).expect("the plain form is ASCII");
         plain.truncate(self.plain_length());
