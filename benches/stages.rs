@@ -19,6 +19,7 @@
     reason = "a bench may panic to fail"
 )]
 
+#[cfg(feature = "servers")]
 #[path = "pipeline/server.rs"]
 mod server;
 #[path = "pipeline/usage.rs"]
@@ -55,6 +56,9 @@ use notaflux_write::{
 };
 use tokio::io::AsyncReadExt as _;
 use tokio::runtime::Runtime;
+
+/// Name of the table, as in `pipeline/server.rs`.
+const TABLE: &str = "bench";
 
 /// Rows of each file: too many for the caches near the core.
 const RECORDS: u64 = 50_000;
@@ -209,7 +213,7 @@ const STAGES: [(&str, Stage); 4] = [
 
 fn encode(runtime: &Runtime, file: &File) {
     let (schema, source) = (Schema::default(), source());
-    let mut builder = BatchBuilder::new(server::TABLE, u64::MAX);
+    let mut builder = BatchBuilder::new(TABLE, u64::MAX);
     runtime.block_on(each(file, |record| {
         builder.push_with(|out| encode_invoice(invoice_of(record), &source, &schema, out)).unwrap();
         if builder.is_full() {
@@ -343,7 +347,7 @@ impl Drop for TableServer {
 /// Returns the items of the first invoices, in batches.
 fn batches(runtime: &Runtime, csv: &File) -> Vec<Batch<()>> {
     let (schema, source) = (Schema::default(), source());
-    let mut builder = BatchBuilder::new(server::TABLE, u64::MAX);
+    let mut builder = BatchBuilder::new(TABLE, u64::MAX);
     let mut batches = Vec::with_capacity(BATCHES + 1);
     runtime.block_on(each(csv, |record| {
         if batches.len() < BATCHES {
@@ -371,7 +375,7 @@ fn sink(criterion: &mut Criterion<CpuTime>, runtime: &Runtime, csv: &File) {
     socket.set_nodelay(true).unwrap();
     group.bench_function("limit", |bench| bench.iter(|| bodies.iter().for_each(|body| send(&mut socket, body))));
     let wire = Arc::new(Wire::new(&config));
-    let table = Table::new(client.clone(), server::TABLE.to_owned(), Schema::default());
+    let table = Table::new(client.clone(), TABLE.to_owned(), Schema::default());
     group.bench_function("ours", |bench| {
         bench.iter_batched(
             || batches(runtime, csv),
@@ -428,7 +432,7 @@ fn send(socket: &mut TcpStream, body: &[u8]) {
 fn items(bodies: &[Bytes]) -> Vec<Vec<serde_json::Value>> {
     let items = |body: &Bytes| {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
-        let puts = body["RequestItems"][server::TABLE].as_array().unwrap();
+        let puts = body["RequestItems"][TABLE].as_array().unwrap();
         puts.iter().map(|put| put["PutRequest"]["Item"].clone()).collect()
     };
     bodies.iter().map(items).collect()
@@ -444,7 +448,7 @@ fn puts(items: &[serde_json::Value]) -> Vec<WriteRequest> {
 }
 
 async fn put_plainly(client: &aws_sdk_dynamodb::Client, puts: Vec<WriteRequest>) {
-    client.batch_write_item().request_items(server::TABLE, puts).send().await.unwrap();
+    client.batch_write_item().request_items(TABLE, puts).send().await.unwrap();
 }
 
 fn attribute(value: &serde_json::Value) -> AttributeValue {
@@ -503,7 +507,10 @@ fn main() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        #[cfg(feature = "servers")]
         ["serve"] => return server::serve(tempfile::tempdir().unwrap().path()),
+        #[cfg(not(feature = "servers"))]
+        ["serve"] => panic!("this bench was built without the feature `servers`"),
         ["count", stage] => return count(&runtime, stage),
         _ => {}
     }

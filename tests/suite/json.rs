@@ -50,7 +50,7 @@ fn as_number(value: &str) -> String {
 
 #[tokio::test]
 async fn the_items_are_the_same_in_every_dialect_and_shape() {
-    let (outcome, expected) = items(&fixture("nfe-xmltodict.json")).await;
+    let (outcome, expected) = Box::pin(items(&fixture("nfe-xmltodict.json"))).await;
     assert_eq!(counts(&outcome), [3, 3, 0, 0]);
     assert_eq!((outcome.report.items_written, expected.len()), (7, 7), "three invoices, four lines");
     let entry = &outcome.report.entries[0];
@@ -70,14 +70,14 @@ async fn the_items_are_the_same_in_every_dialect_and_shape() {
         ("zip", "json", rows::zipped(&[("notas.json", &array)])),
         ("with a byte order mark", "json", [b"\xef\xbb\xbf \r\n", &array[..]].concat()),
     ] {
-        let (outcome, items) = items(&bytes).await;
+        let (outcome, items) = Box::pin(items(&bytes)).await;
         assert_eq!(outcome.report.entries[0].format, format, "{name}");
         assert_eq!(items.len(), expected.len(), "{name}");
         for (key, item) in &expected {
             assert_eq!(items.get(key), Some(item), "{name}: {key:?}");
         }
     }
-    let (_, numbers) = items(&fixture("nfe-numeric.json")).await;
+    let (_, numbers) = Box::pin(items(&fixture("nfe-numeric.json"))).await;
     let numeric = |items: &Items| -> Items {
         let item = |item: &BTreeMap<String, String>| {
             item.iter().map(|(name, value)| (name.clone(), as_number(value))).collect()
@@ -103,7 +103,7 @@ async fn fixtures_of_every_json_layout_are_ingested() {
         ("erp.json", "erp-json", Some("data.notas"), 5, [3, 3, 0, 0]),
         ("bad.ndjson", "erp-json", None, 2, [7, 2, 0, 5]),
     ] {
-        let (outcome, items) = items(&fixture(name)).await;
+        let (outcome, items) = Box::pin(items(&fixture(name))).await;
         let entry = &outcome.report.entries[0];
         assert_eq!((entry.layout.as_str(), entry.list.as_deref()), (layout, list), "{name}");
         assert_eq!(counts(&outcome), expected, "{name}");
@@ -152,7 +152,7 @@ async fn no_item_is_put_of_a_record_with_an_item_that_is_too_large() {
     let text = String::from_utf8(fixture("nfe-xmltodict.ndjson")).unwrap();
     // The first record goes last: the large record is too long for the detection of the layout.
     let (first, others) = text.split_once('\n').unwrap();
-    let (outcome, whole) = items(format!("{others}{first}\n").as_bytes()).await;
+    let (outcome, whole) = Box::pin(items(format!("{others}{first}\n").as_bytes())).await;
     assert_eq!(counts(&outcome), [3, 3, 0, 0]);
     let of_first =
         whole.keys().filter(|key| format!("{key:?}").contains("35261008341255000120550010000047111000329771"));
@@ -160,7 +160,7 @@ async fn no_item_is_put_of_a_record_with_an_item_that_is_too_large() {
     // The second line of the record, and the operation of its invoice.
     for place in ["SERINGA 5ML", "VENDA DE MERCADORIA"] {
         let first = first.replacen(place, &"X".repeat(420_000), 1);
-        let (outcome, items) = items(format!("{others}{first}\n").as_bytes()).await;
+        let (outcome, items) = Box::pin(items(format!("{others}{first}\n").as_bytes())).await;
         assert_eq!(counts(&outcome), [3, 2, 0, 1], "{place}");
         assert_eq!(outcome.report.items_written, 4);
         let others: Items = whole.clone().into_iter().filter(|(key, _)| items.contains_key(key)).collect();

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tools" / "api"
 HOME = ROOT / "target" / "api"
-NOTAFLUX = ROOT / "target" / "release" / "notaflux"
+NOTAFLUX = ROOT / "target" / "debug" / "notaflux"
 SECONDS = "90"
 # Fewer requests than this mean that something stops schemathesis from sending them.
 CALLS_LEAST = 1000
@@ -107,7 +107,7 @@ def main(arguments):
     install()
     if arguments == ["install"]:
         return 0
-    call("cargo", "build", "--release")
+    call("cargo", "build")
     shutil.rmtree(HOME / "data", ignore_errors=True)
     return run(arguments[0] if arguments else SECONDS)
 

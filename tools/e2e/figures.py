@@ -19,7 +19,7 @@ INVOICES = 100_000
 MEMORY_MB = 256
 STARTS = 11
 PAGES = 50
-NOTAFLUX = ROOT / "target" / "release" / "notaflux"
+NOTAFLUX = ROOT / "target" / "debug" / "notaflux"
 FOLDER = HOME / "figures"
 
 

@@ -19,7 +19,7 @@ from proxy import Proxy
 from servers import HOME, ROOT, Server
 
 STACK = "notaflux"
-NOTAFLUX = ROOT / "target" / "release" / "notaflux"
+NOTAFLUX = ROOT / "target" / "debug" / "notaflux"
 FILES = HOME / "files"
 # Values that differ from the defaults, to test that the parameters take effect. The others keep their defaults.
 PARAMETERS = ["Workers=4", "MaxReceives=3", "Shards=3", "StateIndex=false", "MaxWriteUnits=8000"]

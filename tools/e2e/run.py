@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Tests the whole deployed flow: the template and the real binaries, on a server that stands in for AWS.
 
-    tools/e2e/run.py [install] [lint] [ministack] [localstack] [figures]
+    tools/e2e/run.py [install] [functions] [lint] [ministack] [localstack] [figures]
 
-`install` fetches the packages of the other words; without it, they fetch them when needed. `lint` checks the template.
+`install` fetches the packages of the other words; without it, they fetch them when needed. `functions` builds the functions
+as they are deployed; the words that need them build them too. `lint` checks the template.
 `ministack` and `localstack` start that server, deploy to it, upload files and read the invoices back from the API. `figures`
 measures size, cold start and memory of the functions. The first error stops the run, with exit code 1. A server that cannot
 start is an error. Needs Python 3.11, gcc and cargo. Installs into target/e2e. Everything listens on loopback.
@@ -58,12 +59,17 @@ def quieten_sam():
     (folder / "metadata.json").write_text(json.dumps({"telemetryEnabled": False, "lastVersionCheck": time.time()}))
 
 
-def build():
-    """Builds both functions with `cargo lambda`, and the command line, which generates files."""
+def build_functions():
+    """Builds both functions with `cargo lambda`, as they are deployed."""
     path = f"{TOOLS / 'bin'}:{os.environ['PATH']}"
     call("cargo", "lambda", "build", "--release", "--compiler", "cargo", "-p", "notaflux-lambda",
          "--bin", "notaflux-ingest", "--bin", "notaflux-query", PATH=path)
-    call("cargo", "build", "--release")
+
+
+def build():
+    """Builds both functions, and the command line in the dev profile: it generates files and is LocalStack's DynamoDB."""
+    build_functions()
+    call("cargo", "build")
 
 
 def lint():
@@ -82,7 +88,7 @@ def lint():
 
 
 def main(wanted):
-    known = ["install", "lint", "ministack", "localstack", "figures"]
+    known = ["install", "functions", "lint", "ministack", "localstack", "figures"]
     if not wanted or set(wanted) - set(known):
         sys.exit(__doc__)
     HOME.mkdir(parents=True, exist_ok=True)
@@ -100,6 +106,8 @@ def main(wanted):
             install(HOME / "checkov", "requirements-checkov.txt")
             for server in ("ministack", "localstack"):
                 call(ROOT / "tools" / server / "start.sh", HOME / server, "install")
+        elif name == "functions":
+            build_functions()
         elif name == "lint":
             passed += lint()
         elif name == "figures":

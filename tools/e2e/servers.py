@@ -9,6 +9,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / "target" / "e2e"
+# The command line, which is LocalStack's DynamoDB.
+NOTAFLUX = ROOT / "target" / "debug" / "notaflux"
 # The first start installs packages.
 START_LIMIT_SECONDS = 600
 HEALTH = {"ministack": "/_ministack/health", "localstack": "/_localstack/health"}
@@ -24,7 +26,7 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = HOME / f"{name}.log"
         script = ROOT / "tools" / name / "start.sh"
-        environment = {**os.environ, "DYNAMODB_WRITE_ERROR_PROBABILITY": WRITE_ERRORS} if name == "localstack" else None
+        environment = {**os.environ, "DYNAMODB_WRITE_ERROR_PROBABILITY": WRITE_ERRORS, "NOTAFLUX": str(NOTAFLUX)}
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([script, HOME / name, str(self.port)], env=environment, stdout=log,
                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)

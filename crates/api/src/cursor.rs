@@ -19,7 +19,7 @@ use notaflux_table::keys::SORT_KEY_LIMIT_BYTES;
 pub const KEY_BYTES: usize = 32;
 
 /// Fewest bytes of a secret from which a key is derived. 32 random letters and digits have 190 bits.
-pub const SECRET_LIMIT: usize = 32;
+pub(crate) const SECRET_LIMIT: usize = 32;
 
 /// Precedes the secret in the hash, so that no other hash of the secret is a cursor key.
 const SECRET_CONTEXT: &[u8] = b"notaflux cursor key 1\0";

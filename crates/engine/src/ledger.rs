@@ -138,7 +138,7 @@ impl Ledger {
     ///
     /// # Errors
     /// A refusal at once, an outage after [`OUTAGE_LIMIT`].
-    pub async fn swap_meta(&self, meta: &Meta) -> Result<Swap, Error> {
+    pub(crate) async fn swap_meta(&self, meta: &Meta) -> Result<Swap, Error> {
         let report = serde_json::to_string(&meta.report).map_err(Error::corrupt("a report"))?;
         let work = WorkerState { stage: meta.stage, began_ms: meta.began_ms };
         let work = serde_json::to_string(&work).map_err(Error::corrupt("a stage"))?;

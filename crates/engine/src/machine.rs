@@ -131,7 +131,7 @@ pub struct Unit {
 }
 
 /// Number of consecutive hops without progress after which an ingestion fails: another hop would end the same way.
-pub const STALLS_LIMIT: u32 = 2;
+pub(crate) const STALLS_LIMIT: u32 = 2;
 
 /// Why a hop stops before its unit is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,7 +151,7 @@ impl Unit {
 
     /// Whether a worker holds a lease on it at `now_ms`.
     #[must_use]
-    pub fn is_leased(&self, now_ms: u64) -> bool {
+    pub(crate) fn is_leased(&self, now_ms: u64) -> bool {
         self.lease.as_ref().is_some_and(|lease| lease.until_ms > now_ms)
     }
 
@@ -174,7 +174,7 @@ impl Unit {
     /// Returns the unfinished unit without a lease, at the checkpoint `progress`. `began` is the checkpoint at which
     /// the hop began.
     #[must_use]
-    pub fn paused(&self, progress: Progress, began: &Progress, why: Pause) -> Self {
+    pub(crate) fn paused(&self, progress: Progress, began: &Progress, why: Pause) -> Self {
         let stalls = match why {
             Pause::Deadline if !progress.is_beyond(began) => self.stalls + 1,
             Pause::Deadline => 0,
@@ -186,13 +186,13 @@ impl Unit {
     /// Does the same as [`Unit::paused`] but keeps the lease until it ends: calls that were cut off may be under way
     /// until then.
     #[must_use]
-    pub fn cut_off(&self, progress: Progress, began: &Progress, why: Pause) -> Self {
+    pub(crate) fn cut_off(&self, progress: Progress, began: &Progress, why: Pause) -> Self {
         Self { lease: self.lease.clone(), ..self.paused(progress, began, why) }
     }
 
     /// Returns the unit as done, without a lease.
     #[must_use]
-    pub fn finished(&self, progress: Progress) -> Self {
+    pub(crate) fn finished(&self, progress: Progress) -> Self {
         Self { rev: self.rev + 1, lease: None, done: true, stalls: 0, progress, ..self.clone() }
     }
 

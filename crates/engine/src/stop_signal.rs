@@ -79,7 +79,7 @@ impl StopSignal {
     }
 
     /// Waits until the signal is due.
-    pub async fn due(&self) -> Pause {
+    pub(crate) async fn due(&self) -> Pause {
         let deadline = async {
             match self.deadline {
                 Some(deadline) => sleep_until(deadline).await,

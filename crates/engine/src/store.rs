@@ -88,7 +88,7 @@ impl WorkStore {
     ///
     /// # Errors
     /// An error of S3 after the SDK's retries.
-    pub async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<Bytes, StoreError> {
+    pub(crate) async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<Bytes, StoreError> {
         let stream = ByteStream::from(body.clone());
         let put = self.client.put_object().bucket(&self.bucket).key(key).body(stream).if_none_match("*");
         match put.send().await {
@@ -105,7 +105,7 @@ impl WorkStore {
     ///
     /// # Errors
     /// An error of S3 after the SDK's retries; a body that breaks off.
-    pub async fn get_if_there(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+    pub(crate) async fn get_if_there(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         match self.get(key).await {
             Err(error) if error.missing => Ok(None),
             other => other.map(Some),
@@ -124,7 +124,7 @@ impl WorkStore {
     ///
     /// # Errors
     /// An error of S3 after the SDK's retries; a body that breaks off.
-    pub async fn get_range(&self, key: &str, start: u64, length: u64) -> Result<Bytes, StoreError> {
+    pub(crate) async fn get_range(&self, key: &str, start: u64, length: u64) -> Result<Bytes, StoreError> {
         if length == 0 {
             return Ok(Bytes::new());
         }

@@ -38,7 +38,7 @@ impl Place {
 
     /// Sets the decoded byte.
     #[must_use]
-    pub fn at_byte(mut self, byte: u64) -> Self {
+    pub(crate) fn at_byte(mut self, byte: u64) -> Self {
         self.byte = Some(byte);
         self
     }

@@ -12,7 +12,7 @@ pub(crate) const VERSION: u32 = 1;
 /// Default number of shards of a table: 8 partitions accept 8,000 write units a second for one issuer.
 pub const SHARDS: u16 = 8;
 /// Most shards of a table. Each page of a list queries all of them.
-pub const SHARDS_LIMIT: u16 = 256;
+pub(crate) const SHARDS_LIMIT: u16 = 256;
 
 /// An index of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

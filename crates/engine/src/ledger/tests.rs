@@ -52,8 +52,8 @@ async fn error_after<T>(
     error.to_string()
 }
 
-fn numeral(digits: &str) -> Option<AttributeValue> {
-    Some(AttributeValue::N(digits.to_owned()))
+fn numeral(digits: &str) -> AttributeValue {
+    AttributeValue::N(digits.to_owned())
 }
 
 #[tokio::test]
@@ -62,14 +62,14 @@ async fn a_damaged_attribute_of_a_claim_is_an_error_that_names_item_and_attribut
     let cases = [
         ("rev", None, "expected a whole number from 1, found nothing"),
         ("rev", Some(text("7")), "expected a whole number from 1, found the text \"7\""),
-        ("rev", numeral("0"), "expected a whole number from 1, found the number 0"),
-        ("rev", numeral("-1"), "expected a whole number from 1, found the number -1"),
-        ("rev", numeral("1.5"), "expected a whole number from 1, found the number 1.5"),
+        ("rev", Some(numeral("0")), "expected a whole number from 1, found the number 0"),
+        ("rev", Some(numeral("-1")), "expected a whole number from 1, found the number -1"),
+        ("rev", Some(numeral("1.5")), "expected a whole number from 1, found the number 1.5"),
         ("ingestion", None, "expected a text, found nothing"),
-        ("ingestion", numeral("9"), "expected a text, found the number 9"),
+        ("ingestion", Some(numeral("9")), "expected a text, found the number 9"),
         ("modified", Some(text("yesterday")), "expected a time in RFC 3339, found \"yesterday\""),
         ("modified", Some(AttributeValue::Bool(true)), "expected a text, found a value of another type"),
-        ("previous", numeral("9"), "expected a text, found the number 9"),
+        ("previous", Some(numeral("9")), "expected a text, found the number 9"),
     ];
     for (attribute, value, expected) in cases {
         let key = (keys::object_pk(OBJECT), OBJECT_SK);
@@ -87,7 +87,7 @@ async fn a_damaged_attribute_of_an_ingestion_is_an_error_that_names_item_and_att
     let cases = [
         ("rev", None, "expected a whole number from 1, found nothing"),
         ("attempt", None, "expected a whole number from 1, found nothing"),
-        ("attempt", numeral("4294967296"), "expected a whole number from 1, found the number 4294967296"),
+        ("attempt", Some(numeral("4294967296")), "expected a whole number from 1, found the number 4294967296"),
         ("created_at", None, "expected a text, found nothing"),
         ("report", None, "expected a text, found nothing"),
         ("report", Some(text("{}")), "expected JSON as this version writes it, found \"{}\""),
@@ -111,7 +111,7 @@ async fn a_damaged_unit_is_an_error_that_names_item_and_attribute() {
     let of_survey = r#"{"rev":1,"hop":0,"done":true,"stalls":0,"progress":{"pass":"settle","block":0}}"#;
     let cases = [
         ("rev", None, "expected a whole number from 1, found nothing"),
-        ("rev", numeral("2"), "expected the revision that the attribute unit has, found 2, not 1"),
+        ("rev", Some(numeral("2")), "expected the revision that the attribute unit has, found 2, not 1"),
         ("unit", None, "expected a text, found nothing"),
         (
             "unit",

@@ -92,7 +92,7 @@ impl<'i> Fields<'i> {
 
     pub(super) fn decimal(self, name: &'static str) -> Result<Option<Decimal>, DecodeError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        Decimal::from_plain(text).map(Some).ok_or(self.wrong(name, "a decimal like 2040.00"))
+        Decimal::from_plain(text).map(Some).ok_or(self.wrong(name, "a decimal such as 2040.00"))
     }
 
     /// Reads the id of the invoice that the item is or belongs to.

@@ -86,7 +86,11 @@ mod tests {
         for (name, value, message) in [
             ("SK", "H", r#"attribute "SK" of a line's item: expected the key of a line, found another text"#),
             ("PK", "J#1", r#"attribute "PK" of a line's item: expected the key of an invoice, found another text"#),
-            ("qty", "1,0", r#"attribute "qty" of a line's item: expected a decimal like 2040.00, found another text"#),
+            (
+                "qty",
+                "1,0",
+                r#"attribute "qty" of a line's item: expected a decimal such as 2040.00, found another text"#,
+            ),
         ] {
             let mut item = stored(&example_line(), 1);
             item.insert(name.to_owned(), AttributeValue::S(value.to_owned()));
