@@ -32,7 +32,7 @@ pub enum Error {
     /// An item of the ledger was changed from outside. Permanent.
     #[error(transparent)]
     LedgerItem(#[from] DamagedItem),
-    /// The work store cannot be used. Policy: of the [`StoreError`].
+    /// The work store cannot be used. Policy: that of the `StoreError`.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The source ends within quotes. Permanent.

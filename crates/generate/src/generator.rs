@@ -78,7 +78,7 @@ impl Generator {
         String::from_utf8_lossy(tax_id.unwrap_or_default()).into_owned()
     }
 
-    /// Appends the next piece of the file to `out`: [`CHUNK_BYTES`] or a little more, less only at the end of the file.
+    /// Appends the next piece of the file to `out`: `CHUNK_BYTES` or a little more, less only at the end of the file.
     /// A piece has whole records, with all lines or events of an invoice. Returns false and appends nothing once the
     /// file is complete.
     pub fn fill(&mut self, out: &mut Vec<u8>) -> bool {

@@ -30,7 +30,7 @@ impl Weights {
 }
 
 /// Returns the check digit of `text` as an ASCII digit. `text` has digits and capital letters, at most
-/// [`LENGTH_LIMIT`]; the value of each is its ASCII code minus 48.
+/// `LENGTH_LIMIT`; the value of each is its ASCII code minus 48.
 pub fn check_digit(text: &[u8], Weights(weights): &Weights) -> u8 {
     debug_assert!(text.len() <= LENGTH_LIMIT, "every character has a weight");
     let weights = weights.get(LENGTH_LIMIT.saturating_sub(text.len())..).unwrap_or_default();

@@ -161,7 +161,7 @@ impl fmt::Display for IndexSet {
 pub struct Schema {
     /// Version of the layout of keys and items.
     pub version: u32,
-    /// Partitions over which each key of an index is spread: 1 to [`SHARDS_LIMIT`].
+    /// Partitions over which each key of an index is spread: 1 to `SHARDS_LIMIT`.
     pub shards: u16,
     /// The indexes. Each costs one write unit for each started KB of an invoice.
     pub indexes: IndexSet,
@@ -174,7 +174,7 @@ impl Default for Schema {
     }
 }
 
-/// Reads a number of shards: 1 to [`SHARDS_LIMIT`].
+/// Reads a number of shards: 1 to `SHARDS_LIMIT`.
 #[must_use]
 pub fn parse_shards(text: &str) -> Option<u16> {
     text.parse().ok().filter(|shards| (1..=SHARDS_LIMIT).contains(shards))

@@ -112,7 +112,7 @@ impl<T> Batch<T> {
     /// each index that an item appears in.
     ///
     /// # Panics
-    /// Panics if the batch has no item at one of the positions; as do [`Batch::fitting`] and [`Batch::body`].
+    /// Panics if the batch has no item at one of the positions; as do `Batch::fitting` and [`Batch::body`].
     #[must_use]
     pub fn write_units(&self, pending: &[usize]) -> u64 {
         pending.iter().map(|&at| u64::from(self.put(at).write_units)).sum()

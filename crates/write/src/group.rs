@@ -9,7 +9,7 @@ use crate::batch::{self, BATCH_LIMIT_BYTES, Batch};
 use notaflux_sha256::HASHED_TOGETHER;
 
 /// Returns the same batches with their hashes. Hashes together the batches that are ready, up to [`HASHED_TOGETHER`] and about
-/// [`BATCH_LIMIT_BYTES`]; no batch waits for one that is not ready.
+/// `BATCH_LIMIT_BYTES`; no batch waits for one that is not ready.
 pub fn hashed<T, E>(batches: impl Stream<Item = Result<Batch<T>, E>>) -> impl Stream<Item = Result<Batch<T>, E>> {
     let mut batches = Box::pin(batches.fuse());
     let groups = stream::poll_fn(move |context| poll_group(batches.as_mut(), context));
