@@ -8,7 +8,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | [`source`] | one version of an object, read by ranges; the trait that a store implements |
-//! | [`file`] | the source of a local file |
+//! | [`mod@file`] | the source of a local file |
 //! | [`container`] | detects plain, gzip, zstd or zip from the content, and lists the entries |
 //! | `entry` | one stretch of data in a source, and how its bytes are stored |
 //! | `zip` | reads the directory of a zip as a stream |
