@@ -8,7 +8,6 @@ use libfuzzer_sys::fuzz_target;
 use notaflux_fuzz::block_on;
 use notaflux_records::container::{Contents, open_entry};
 use notaflux_records::file;
-use notaflux_records::source::Source;
 use tokio::io::AsyncReadExt as _;
 
 /// Decoded bytes after which the target leaves an entry: a zip bomb must not delay other inputs.
