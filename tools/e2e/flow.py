@@ -254,7 +254,7 @@ class Flow:
                        wanted and [each["id"] for each in found] == [each["id"] for each in wanted], found[:3])
         status, body, _ = self.get("/v1/invoices", self.api_key, status="cancelled")
         self.check("a list without an index in the table is refused with the reason",
-                   status == 400 and b"without that index" in body, body)
+                   status == 400 and b"the table has no index for it" in body, body)
         listed, _ = self.pages("/v1/ingestions", state="completed", limit=1)
         self.check("the ingestion is listed", [each["ingestion"] for each in listed] == [ingestion], listed)
 
