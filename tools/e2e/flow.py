@@ -27,7 +27,7 @@ ARCHIVE_KEY = "caixa de entrada/Notas São Paulo +2026 (ação).zip"
 BURST = 50
 SCHEMA = {"PK": {"S": "SCHEMA"}, "SK": {"S": "SCHEMA"}}
 # Longest wait for steps that usually take seconds.
-PATIENCE_SECONDS = 600
+PATIENCE_SECONDS = 1200
 
 
 class Flow:
