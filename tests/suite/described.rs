@@ -104,7 +104,7 @@ async fn every_example_is_a_real_answer() {
         }
         let operation = &document["paths"][path]["get"];
         let example = &operation["responses"]["200"]["content"]["application/json"]["example"];
-        assert_eq!(*example, answer, "{path}: NOTAFLUX_BLESS=1 writes it anew");
+        assert_eq!(*example, answer, "{path}: run with NOTAFLUX_BLESS=1 to write it again");
     }
     if is_to_be_written {
         write("requests", &Value::Object(requests));
