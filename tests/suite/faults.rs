@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
+use futures::StreamExt;
 use notaflux_aws as aws;
 use notaflux_engine::object;
 use notaflux_engine::{Error, Outcome, Settings};
@@ -20,6 +21,8 @@ use crate::support::rows;
 
 /// Number of seeds in the default run. `NOTAFLUX_SEEDS` sets another number.
 const SEEDS: u64 = 100;
+/// Seeds at one time: an ingestion waits most of the time.
+const AT_ONCE: usize = 4;
 
 fn seeds() -> u64 {
     std::env::var("NOTAFLUX_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(SEEDS)
@@ -39,7 +42,7 @@ async fn end(place: &Place, outcome: &Outcome) -> (Items, Vec<serde_json::Value>
     (place.items().await, place.rejects(outcome).await, counts)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_of_puts_and_of_reads_do_not_change_the_result() {
     let calm = Place::new().await;
     let s3 = aws::s3_client(&calm.config);
@@ -49,18 +52,18 @@ async fn faults_of_puts_and_of_reads_do_not_change_the_result() {
     let outcome = calm.engine(settings()).ingest(&source(s3.clone()).await.unwrap()).await.unwrap();
     let undisturbed = end(&calm, &outcome).await;
 
-    let mut faults = 0;
-    for seed in 0..seeds() {
+    let runs = futures::stream::iter(0..seeds()).map(async |seed| {
         let plan = Plan::rough(seed);
         let place = calm.another().await;
         let proxy = Proxy::start(&place.stack.endpoints().aws, plan.clone());
         let config = aws::embedded_config(&proxy.endpoint());
         let source = source(aws::s3_client(&config)).await.unwrap();
-        let outcome = place.engine_through(settings(), &config).ingest(&source).await.unwrap();
+        let outcome = Box::pin(place.engine_through(settings(), &config).ingest(&source)).await.unwrap();
         proxy.settle().await;
         assert_eq!(end(&place, &outcome).await, undisturbed, "plan {plan}");
-        faults += proxy.counters().faults();
-    }
+        proxy.counters().faults()
+    });
+    let faults: u64 = runs.buffer_unordered(AT_ONCE).collect::<Vec<_>>().await.into_iter().sum();
     assert!(faults >= seeds(), "only {faults} faults: the proxy was not in the way");
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
+use futures::StreamExt;
 use notaflux_aws as aws;
 use notaflux_engine::event::Created;
 use notaflux_engine::ledger::{Claim, Ledger, Swap, WriteRetry};
@@ -65,69 +66,98 @@ async fn recorded_items(place: &Place, source: &Source) -> u64 {
 
 /// Half of the interruptions are requests to stop, after which nothing is repeated. The others are sudden: then the
 /// calls since the last checkpoint, and those in flight at it, are repeated.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval() {
     let calm = Place::new().await;
     let source = calm.file(&sample(900)).await;
-    let proxy = Proxy::start(&calm.stack.endpoints().aws, "hold=1 hold_ms=3".parse().unwrap());
+    let proxy = Proxy::start(&calm.stack.endpoints().aws, HELD.parse().unwrap());
     let undisturbed = calm.through(&proxy).engine(steady()).ingest(&source).await.unwrap();
-    let lasts_ms = undisturbed.report.elapsed_ms;
     let (expected, needed) = (calm.items().await, usize::try_from(undisturbed.report.calls).unwrap());
+    let all_calls = proxy.counters().calls;
     let mut dice = fastrand::Rng::with_seed(4);
-    let (mut interrupted, mut resumed_in_write) = (0, 0);
-    let (mut repeated, mut in_an_interval) = (0, 0);
-    for moment in 0..100 {
+    let moments: Vec<_> = (0..100).map(|_| (dice.u64(1..all_calls), dice.u64(0..6))).collect();
+    let places = futures::stream::iter(moments.into_iter().enumerate()).map(async |(moment, (call, ms))| {
         let place = calm.another().await;
-        let proxy = Proxy::start(&place.stack.endpoints().aws, "hold=1 hold_ms=3".parse().unwrap());
-        let through = place.through(&proxy);
-        let stop = CancellationToken::new();
         let is_asked = moment % 2 == 0;
-        // The lease of a killed process has to end by itself.
-        let settings = if is_asked { steady() } else { hasty() };
-        let engine = through.engine(settings).with_stop_signal(StopSignal::on(stop.clone()));
-        let after = Duration::from_millis(dice.u64(1..lasts_ms.max(2)));
-        let first = async {
-            let ingest = engine.ingest(&source);
-            if is_asked {
-                let (outcome, ()) = tokio::join!(ingest, async {
-                    tokio::time::sleep(after).await;
-                    stop.cancel();
-                });
-                return matches!(outcome.unwrap().error, Some(Error::Interrupted { .. }));
-            }
-            // Dropping the future at any point is like killing a process.
-            tokio::time::timeout(after, ingest).await.is_err()
-        };
-        let was_interrupted = Box::pin(first).await;
-        // Calls that a killed process has sent still arrive.
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        proxy.settle().await;
-        let before = proxy.operations();
-        let recorded = recorded_items(&place, &source).await;
-        let outcome = through.engine(steady()).ingest(&source).await.unwrap();
-        assert_eq!(outcome.report.state, IngestionState::Completed, "moment {moment}: {:?}", outcome.error);
+        let found = Box::pin(interrupted(&place, &source, is_asked, call, ms)).await;
         assert_eq!(place.items().await, expected, "moment {moment}");
-        assert_eq!(outcome.report.items_written, outcome.report.written, "each item is counted once");
-        let all = calls(&proxy.operations());
-        let (made, left) = (all - calls(&before), outcome.report.written - recorded);
-        // The rest starts at another record, so it may need one more call.
-        let allowed = usize::try_from(left.div_ceil(ITEMS_A_CALL)).unwrap() + 1;
-        assert!(made <= allowed, "moment {moment}: {made} calls for the {left} items behind the checkpoint");
-        if is_asked {
-            assert!(all <= needed + 1, "moment {moment}: {all} calls, {needed} needed");
-        } else {
-            repeated += all.saturating_sub(needed);
-            // Every put of a single item belongs to the ledger, and the last one may not have completed.
-            let checkpoints = before.iter().enumerate().rev().filter(|(_, operation)| *operation == "PutItem");
-            let checkpoint = checkpoints.map(|(at, _)| at).nth(1).unwrap_or(0);
-            in_an_interval += calls(&before[checkpoint..]) + 2 * hasty().calls_in_flight + 1;
-        }
-        interrupted += u32::from(was_interrupted);
-        resumed_in_write += u32::from(was_interrupted && calls(&before) > 0);
-    }
+        let allowed = found.needed_after + 1;
+        assert!(found.after <= allowed, "moment {moment}: {} calls, {allowed} allowed", found.after);
+        let all = found.before + found.after;
+        assert!(!is_asked || all <= needed + 1, "moment {moment}: {all} calls, {needed} needed");
+        (is_asked, found)
+    });
+    let found: Vec<_> = places.buffer_unordered(AT_ONCE).collect().await;
+    let killed = || found.iter().filter(|(is_asked, _)| !is_asked).map(|(_, found)| found);
+    let repeated: usize = killed().map(|found| (found.before + found.after).saturating_sub(needed)).sum();
     // A bound on the sum, because one slow call delays one checkpoint.
+    let in_an_interval: usize = killed().map(|found| found.in_an_interval).sum();
     assert!(repeated <= in_an_interval, "{repeated} calls repeated, {in_an_interval} between two checkpoints");
-    assert!(interrupted > 50 && resumed_in_write > 20, "{interrupted} interrupted, {resumed_in_write} while it wrote");
+    let stopped = found.iter().filter(|(_, found)| found.was_interrupted).count();
+    let in_write = found.iter().filter(|(_, found)| found.was_interrupted && found.before > 0).count();
+    assert!(stopped > 50 && in_write > 20, "{stopped} interrupted, {in_write} while they wrote");
+}
+
+/// Each call takes a little time, so that an interruption meets calls in flight.
+const HELD: &str = "hold=1 hold_ms=3";
+/// Ingestions at one time.
+const AT_ONCE: usize = 4;
+
+/// Calls that wrote items, before and after an interruption.
+struct Interrupted {
+    was_interrupted: bool,
+    before: usize,
+    after: usize,
+    /// Calls for the items behind the last checkpoint.
+    needed_after: usize,
+    /// Calls that may be repeated after a sudden interruption.
+    in_an_interval: usize,
+}
+
+/// Interrupts an ingestion `ms` milliseconds after its call number `call`, and runs it again to its end.
+async fn interrupted(place: &Place, source: &Source, is_asked: bool, call: u64, ms: u64) -> Interrupted {
+    let proxy = Proxy::start(&place.stack.endpoints().aws, HELD.parse().unwrap());
+    let through = place.through(&proxy);
+    let stop = CancellationToken::new();
+    // The lease of a killed process has to end by itself.
+    let settings = if is_asked { steady() } else { hasty() };
+    let engine = through.engine(settings).with_stop_signal(StopSignal::on(stop.clone()));
+    let moment = async {
+        while proxy.counters().calls < call {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    };
+    let was_interrupted = {
+        let mut ingest = std::pin::pin!(engine.ingest(source));
+        tokio::select! {
+            outcome = &mut ingest => { outcome.unwrap(); false }
+            () = moment => {
+                stop.cancel();
+                // Dropping the future at any point is like killing a process.
+                !is_asked || matches!(ingest.await.unwrap().error, Some(Error::Interrupted { .. }))
+            }
+        }
+    };
+    // Calls that a killed process has sent still arrive.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    proxy.settle().await;
+    let before = proxy.operations();
+    let recorded = recorded_items(place, source).await;
+    let outcome = through.engine(steady()).ingest(source).await.unwrap();
+    assert_eq!(outcome.report.state, IngestionState::Completed, "{:?}", outcome.error);
+    assert_eq!(outcome.report.items_written, outcome.report.written, "each item is counted once");
+    let left = outcome.report.written - recorded;
+    // Every put of a single item belongs to the ledger, and the last one may not have completed.
+    let checkpoints = before.iter().enumerate().rev().filter(|(_, operation)| *operation == "PutItem");
+    let checkpoint = checkpoints.map(|(at, _)| at).nth(1).unwrap_or(0);
+    Interrupted {
+        was_interrupted,
+        before: calls(&before),
+        after: calls(&proxy.operations()) - calls(&before),
+        needed_after: usize::try_from(left.div_ceil(ITEMS_A_CALL)).unwrap(),
+        in_an_interval: calls(&before[checkpoint..]) + 2 * hasty().calls_in_flight + 1,
+    }
 }
 
 #[tokio::test]
