@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
@@ -59,6 +60,7 @@ where
         }
         _ if lacks_credentials(error) => Fault::Credentials,
         _ if lacks_region(error) => Fault::Refused,
+        _ if waits_for_credentials(error) => Fault::Unavailable,
         SdkError::ConstructionFailure(_) => Fault::Refused,
         SdkError::DispatchFailure(failure) if failure.is_user() => Fault::Refused,
         // Failed dispatches, timeouts and broken answers. `SdkError` is not exhaustive.
@@ -134,8 +136,21 @@ pub(crate) fn lacks_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
 where
     E: Error + 'static,
 {
-    // The SDK has no type for this, but every message of its credential providers contains the word.
-    !matches!(error, SdkError::ServiceError(_)) && causes(error).any(|cause| cause.to_string().contains("credential"))
+    if matches!(error, SdkError::ServiceError(_)) {
+        return false;
+    }
+    // The SDK has no type for a client without any provider, but its message contains the word.
+    !waits_for_credentials(error) && causes(error).any(|cause| cause.to_string().contains("credential"))
+}
+
+/// Returns whether the service that hands out credentials did not answer in time. Other errors of a provider would come
+/// again: the session has ended, the profile is wrong.
+fn waits_for_credentials<E>(error: &SdkError<E, HttpResponse>) -> bool
+where
+    E: Error + 'static,
+{
+    let mut providers = causes(error).filter_map(|cause| cause.downcast_ref::<CredentialsError>());
+    providers.any(|error| matches!(error, CredentialsError::ProviderTimedOut(_)))
 }
 
 /// Returns whether the SDK did not send the call because no region is set: without one it does not know the endpoint.
@@ -154,6 +169,8 @@ pub(crate) fn causes<'e>(error: &'e (dyn Error + 'static)) -> impl Iterator<Item
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::operation::batch_write_item::BatchWriteItemError;
+
     use super::*;
 
     #[test]
@@ -182,6 +199,15 @@ mod tests {
         ] {
             assert_eq!(fault_of_service(code, "", status), expected, "{code} {status}");
         }
+    }
+
+    #[test]
+    fn a_slow_provider_of_credentials_is_asked_again() {
+        let class = |error: CredentialsError| fault(&SdkError::<BatchWriteItemError, _>::construction_failure(error));
+        let timed_out = CredentialsError::provider_timed_out(std::time::Duration::from_secs(1));
+        assert_eq!(class(timed_out), Fault::Unavailable);
+        assert_eq!(class(CredentialsError::not_loaded("none")), Fault::Credentials);
+        assert_eq!(class(CredentialsError::provider_error("the session has ended")), Fault::Credentials);
     }
 
     #[test]

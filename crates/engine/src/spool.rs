@@ -50,11 +50,20 @@ pub async fn spool(
 /// # Errors
 /// An error of the work store.
 pub async fn remove_abandoned(store: &WorkStore) -> Result<(), Error> {
-    let uploads = store.client.list_multipart_uploads().bucket(&store.bucket).prefix(FOLDER).send().await;
-    // The SDK represents an empty listing as an absent list.
-    for upload in uploads.map_err(|error| store.error(FOLDER, error))?.uploads.unwrap_or_default() {
-        let abort = store.client.abort_multipart_upload().bucket(&store.bucket).set_key(upload.key);
-        abort.set_upload_id(upload.upload_id).send().await.map_err(|error| store.error(FOLDER, error))?;
+    let (mut key_marker, mut upload_id_marker) = (None, None);
+    loop {
+        let page = store.client.list_multipart_uploads().bucket(&store.bucket).prefix(FOLDER);
+        let page = page.set_key_marker(key_marker).set_upload_id_marker(upload_id_marker).send().await;
+        let page = page.map_err(|error| store.error(FOLDER, error))?;
+        // The SDK represents an empty listing as an absent list.
+        for upload in page.uploads.unwrap_or_default() {
+            let abort = store.client.abort_multipart_upload().bucket(&store.bucket).set_key(upload.key);
+            abort.set_upload_id(upload.upload_id).send().await.map_err(|error| store.error(FOLDER, error))?;
+        }
+        if page.is_truncated != Some(true) {
+            break;
+        }
+        (key_marker, upload_id_marker) = (page.next_key_marker, page.next_upload_id_marker);
     }
     for (key, _) in store.list(FOLDER).await? {
         store.remove(&key).await?;
