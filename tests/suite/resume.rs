@@ -93,8 +93,8 @@ async fn an_interruption_at_any_moment_repeats_at_most_one_checkpoint_interval()
     // A bound on the sum, because one slow call delays one checkpoint.
     let in_an_interval: usize = killed().map(|found| found.in_an_interval).sum();
     assert!(repeated <= in_an_interval, "{repeated} calls repeated, {in_an_interval} between two checkpoints");
-    let stopped = found.iter().filter(|(_, found)| found.was_interrupted).count();
-    let in_write = found.iter().filter(|(_, found)| found.was_interrupted && found.before > 0).count();
+    let stopped = found.iter().filter(|(_, found)| found.ended_early).count();
+    let in_write = found.iter().filter(|(_, found)| found.ended_early && found.before > 0).count();
     assert!(stopped > 50 && in_write > 20, "{stopped} interrupted, {in_write} while they wrote");
 }
 
@@ -105,7 +105,7 @@ const AT_ONCE: usize = 4;
 
 /// Calls that wrote items, before and after an interruption.
 struct Interrupted {
-    was_interrupted: bool,
+    ended_early: bool,
     before: usize,
     after: usize,
     /// Calls for the items behind the last checkpoint.
@@ -128,7 +128,7 @@ async fn interrupted(place: &Place, source: &Source, is_asked: bool, call: u64, 
         }
         tokio::time::sleep(Duration::from_millis(ms)).await;
     };
-    let was_interrupted = {
+    let ended_early = {
         let mut ingest = std::pin::pin!(engine.ingest(source));
         tokio::select! {
             outcome = &mut ingest => { outcome.unwrap(); false }
@@ -152,7 +152,7 @@ async fn interrupted(place: &Place, source: &Source, is_asked: bool, call: u64, 
     let checkpoints = before.iter().enumerate().rev().filter(|(_, operation)| *operation == "PutItem");
     let checkpoint = checkpoints.map(|(at, _)| at).nth(1).unwrap_or(0);
     Interrupted {
-        was_interrupted,
+        ended_early,
         before: calls(&before),
         after: calls(&proxy.operations()) - calls(&before),
         needed_after: usize::try_from(left.div_ceil(ITEMS_A_CALL)).unwrap(),
