@@ -41,7 +41,7 @@ use notaflux_aws as aws;
 use notaflux_generate::{GenerateOptions, Generator, JsonForm, PortalFile};
 use notaflux_layout::{Detection, InvoiceRow, Mapping, Record, Row, Scratch, by_name, detect};
 use notaflux_records::container::{self, open_entry};
-use notaflux_records::csv::{RECORD_LIMIT_BYTES, read_header};
+use notaflux_records::csv::{RECORD_LIMIT_BYTES, Top};
 use notaflux_records::file;
 use notaflux_records::reader::RecordReader;
 use notaflux_records::record::{Content, Format, Position, Shape};
@@ -126,7 +126,10 @@ fn generated(mut generator: Generator) -> Vec<u8> {
 
 fn csv(runtime: &Runtime, records: u64) -> File {
     let bytes = generated(Generator::new(options(records)));
-    let head = runtime.block_on(read_header(Cursor::new(&bytes), RECORD_LIMIT_BYTES)).unwrap().unwrap();
+    let head = runtime.block_on(async {
+        let top = Top::read(Cursor::new(&bytes), RECORD_LIMIT_BYTES).await.unwrap();
+        top.first().await.unwrap().unwrap()
+    });
     let Detection::Fits(layout) = detect(&head.fields) else { panic!("the header fits the Portal's layout") };
     let mapping = Mapping::new(layout, &head.fields).unwrap();
     File { name: "csv", mapping, format: Format::Csv { delimiter: b';' }, data: head.data, bytes }

@@ -29,7 +29,7 @@ use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use notaflux_aws as aws;
 use notaflux_generate::{GenerateOptions, Generator};
 use notaflux_layout::{Detection, Mapping, Record, Row, Scratch, detect};
-use notaflux_records::csv::{CsvOptions, CsvReader, RECORD_LIMIT_BYTES, read_header};
+use notaflux_records::csv::{CsvOptions, CsvReader, RECORD_LIMIT_BYTES, Top};
 use notaflux_records::record::Content;
 use notaflux_table::item::{Encoded, SourceRef, encode_invoice};
 use notaflux_table::{Schema, Table};
@@ -70,7 +70,7 @@ impl Items {
         let mut generator = Generator::new(GenerateOptions { records: RECORDS, seed: 1, ..GenerateOptions::DEFAULT });
         let mut file = Vec::new();
         while generator.fill(&mut file) {}
-        let head = read_header(Cursor::new(&file), RECORD_LIMIT_BYTES).await.unwrap().unwrap();
+        let head = Top::read(Cursor::new(&file), RECORD_LIMIT_BYTES).await.unwrap().first().await.unwrap().unwrap();
         let Detection::Fits(layout) = detect(&head.fields) else { panic!("the Portal's layout") };
         let mapping = Mapping::new(layout, &head.fields).unwrap();
         let options = CsvOptions { delimiter: b';', record_limit_bytes: RECORD_LIMIT_BYTES };

@@ -4,6 +4,7 @@ use std::fmt::{self, Write as _};
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 
+use notaflux_records::container::Encoding;
 use notaflux_records::file;
 
 use super::backend::TableArgs;
@@ -148,6 +149,9 @@ fn text(checked: &Check, costs: &Costs, source: &str) -> Result<String, fmt::Err
     if checked.trailers > 0 {
         write!(out, "; {} rows that are not records", grouped(checked.trailers))?;
     }
+    if checked.repeated_headers > 0 {
+        write!(out, "; the header comes again {} times", grouped(checked.repeated_headers))?;
+    }
     write_kinds(&mut out, "rejected", &checked.rejects)?;
     write_kinds(&mut out, "warnings (these records are written)", &checked.warnings)?;
     if !checked.issuers.is_empty() {
@@ -179,6 +183,14 @@ fn write_entry(out: &mut String, entry: &CheckedEntry) -> fmt::Result {
         (_, Some(delimiter)) => format!("CSV with the delimiter {delimiter:?}"),
         ("ndjson", _) => "JSON, one value per line".to_owned(),
         _ => entry.list.as_ref().map_or_else(|| "JSON".to_owned(), |list| format!("JSON, in the list {list:?}")),
+    };
+    let format = match entry.encoding {
+        Encoding::Bytes => format,
+        Encoding::Utf16Le | Encoding::Utf16Be => format!("{format}, encoded in UTF-16"),
+    };
+    let format = match entry.header_line {
+        Some(line) if line > 1 => format!("{format}, header in line {line}"),
+        _ => format,
     };
     let columns = if entry.delimiter.is_some() { "columns" } else { "paths" };
     let read = entry.columns.iter().filter(|column| !column.fields.is_empty()).count();

@@ -94,6 +94,9 @@ impl Args {
         if let Some(error) = outcome.error {
             return Err(error.into());
         }
+        if outcome.report.written == 0 && outcome.report.rejected > 0 {
+            return Err(format!("nothing was written: all {} records were rejected", outcome.report.rejected).into());
+        }
         if self.fail_on_reject && outcome.report.rejected > 0 {
             return Err(format!("{} records were rejected (--fail-on-reject)", outcome.report.rejected).into());
         }

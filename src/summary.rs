@@ -42,6 +42,9 @@ fn lines(report: &Report, with_effort: bool) -> String {
     if report.trailers > 0 {
         line("not records", format!("{} rows, such as totals", grouped(report.trailers)));
     }
+    if report.repeated_headers > 0 {
+        line("headers again", format!("{} (not counted as records)", grouped(report.repeated_headers)));
+    }
     if let Some(location) = &report.rejects_location {
         line("rejects", location.clone());
     }

@@ -14,6 +14,7 @@ mod described;
 mod fault_proxy;
 mod faults;
 mod functions;
+mod furniture;
 mod ingest;
 mod json;
 mod layouts;

@@ -46,6 +46,7 @@ const COLUMNS: &[Column] = &[
     ("superseded", "/superseded"),
     ("rejected", "/rejected"),
     ("trailers", "/trailers"),
+    ("repeated_headers", "/repeated_headers"),
     ("items_written", "/items_written"),
     ("write_units", "/write_units"),
     ("calls", "/calls"),

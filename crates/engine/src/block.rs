@@ -65,6 +65,8 @@ pub(crate) struct Header {
     pub(crate) rejected: u64,
     /// Rows that are no records, such as one of totals.
     pub(crate) trailers: u64,
+    /// Rows that are the header again.
+    pub(crate) repeated_headers: u64,
     /// Distinct keys of items.
     pub(crate) keys: u64,
     /// Events that cancel an invoice.
@@ -191,6 +193,11 @@ impl BlockBuilder {
         self.header.trailers += 1;
     }
 
+    /// Counts a row that is the header again.
+    pub(crate) fn count_repeated_header(&mut self) {
+        self.header.repeated_headers += 1;
+    }
+
     fn add_key(&mut self, key: Key<'_>, position: ItemPosition, nested_lines: u16) {
         // `hash` fills in the hash.
         self.keys.push(KeyEntry { hash: 0, position, nested_lines });
@@ -295,6 +302,7 @@ mod tests {
         builder.warn("no_issuer");
         builder.cancel(key_hash("b", ""), 130, CancellationStamp::from_bits(7));
         builder.count_trailer();
+        builder.count_repeated_header();
         let reject = BlockReject {
             line: 4,
             record: 2,
@@ -307,9 +315,9 @@ mod tests {
         builder.reject(&reject).unwrap();
         let (_, block) = builder.finish(1000, 10).unwrap();
 
-        let header = br#"{"first_byte":100,"end_byte":1000,"lines":10,"records":3,"rejected":1,"trailers":1,"keys":1,"#;
+        let header = br#"{"first_byte":100,"end_byte":1000,"lines":10,"records":3,"rejected":1,"trailers":1,"#;
         let header =
-            [&header[..], br#""cancellations":1,"superseded":1,"superseded_records":1,"write_units":9,"#].concat();
+            [&header[..], br#""repeated_headers":1,"keys":1,"cancellations":1,"superseded":1,"superseded_records":1,"write_units":9,"#].concat();
         let header = [&header[..], br#""besides":3,"besides_units":6,"warnings":{"no_issuer":1}}"#].concat();
         let buckets = |hash: u128| -> Vec<u8> {
             (0..=BUCKETS).flat_map(|bucket| u32::from((hash >> 118) < bucket as u128).to_le_bytes()).collect()

@@ -8,6 +8,7 @@ use serde::Serialize;
 use notaflux_invoice::tax_id::TAX_ID_LIMIT;
 use notaflux_invoice::{InvoiceFields, Role};
 use notaflux_layout::{Bound, Conventions, Mapping, Record, Reject, Row, Yields};
+use notaflux_records::container::Encoding;
 use notaflux_records::record::{Content, RawRecord};
 use notaflux_records::source::{Identity, Source};
 use notaflux_table::Schema;
@@ -71,6 +72,8 @@ pub struct Check {
     pub rejected: u64,
     /// Rows that are no records.
     pub trailers: u64,
+    /// Rows that are the header again.
+    pub repeated_headers: u64,
     /// Rejects by reason, the most frequent first.
     pub rejects: Vec<Kind>,
     /// Warnings by kind, the most frequent first. A record may have several.
@@ -100,6 +103,11 @@ pub struct CheckedEntry {
     /// Field delimiter, for CSV.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<String>,
+    /// Physical line of the header, from 1, for CSV. The lines before it are not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_line: Option<u64>,
+    /// How the text is encoded: UTF-16, or the bytes as they are (UTF-8 or windows-1252).
+    pub encoding: Encoding,
     /// Path of the list of records, for JSON with a list within objects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
@@ -350,6 +358,8 @@ impl Notes {
             compression: segment.entry.compression.to_string(),
             format: segment.format_name(),
             delimiter: segment.delimiter(),
+            header_line: segment.delimiter().map(|_| segment.header_line),
+            encoding: segment.entry.encoding,
             list: segment.list(),
             layout: segment.layout.clone(),
             title: notes.mapping.layout().title().to_owned(),
@@ -376,6 +386,7 @@ impl Notes {
             superseded: merged.superseded,
             rejected: merged.rejected,
             trailers: merged.trailers,
+            repeated_headers: merged.repeated_headers,
             rejects: kinds(self.rejects),
             warnings: kinds(self.warnings),
             issuers_exact: !self.issuers.is_crowded,

@@ -134,17 +134,17 @@ impl Catalog {
         }
     }
 
-    /// Chooses the layout for `header`: the named layout if it fits, or the layout detected from the header.
-    pub(crate) fn choose(&self, header: &[String]) -> Detection {
-        if let Some(named) = &self.named {
-            return Detection::of(header, std::slice::from_ref(named), &[]);
+    /// Chooses the layout for a line that may be the header: the named layout if it fits, or the layout detected from the line.
+    pub(crate) fn detect(&self, line: &[String]) -> Detection {
+        match &self.named {
+            Some(named) => Detection::of(line, std::slice::from_ref(named), &[]),
+            None => Detection::of(line, &self.user, layout::built_in()),
         }
-        self.warned(Detection::of(header, &self.user, layout::built_in()))
     }
 
     /// Logs the invalid layouts if no layout fits.
-    fn warned(&self, detection: Detection) -> Detection {
-        if !matches!(detection, Detection::Fits(_)) {
+    pub(crate) fn warned(&self, detection: Detection) -> Detection {
+        if self.named.is_none() && !matches!(detection, Detection::Fits(_)) {
             for (file, error) in &self.invalid {
                 tracing::warn!(file, error, "a layout in the work bucket is invalid");
             }

@@ -82,6 +82,7 @@ fn add_block(merged: &mut Merged, block: &StoredBlock, number: u32) -> Option<()
     }
     merged.superseded += header.superseded_records;
     merged.trailers += header.trailers;
+    merged.repeated_headers += header.repeated_headers;
     merged.records += header.records;
     merged.rejected += header.rejected;
     for (kind, count) in &header.warnings {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use notaflux_layout::{ConventionVotes, Detection, Layout, Mapping, Scratch};
 use notaflux_records::ReadError;
 use notaflux_records::container::{self, Entry};
-use notaflux_records::csv;
+use notaflux_records::csv::{self, Head, Top};
 use notaflux_records::json::{self, Candidate, JsonHead};
 use notaflux_records::reader::RecordReader;
 use notaflux_records::record::{Format, Position, Shape};
@@ -45,9 +45,11 @@ pub(crate) async fn inspect(source: &Source, entry: Entry, catalog: &Catalog) ->
     if let Some(reason) = &entry.unsupported {
         return Ok(Inspected::Unsupported(reason.clone()));
     }
-    let reader = container::open_entry(source, &entry, 0, false).await?;
+    let mut reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
-    match json::read_json_head(reader).await.map_err(|error| error.called(&place))? {
+    let head = json::read_json_head(&mut reader).await.map_err(|error| error.called(&place))?;
+    let entry = Entry { encoding: reader.encoding(), ..entry };
+    match head {
         Some(head) => inspect_json(source, entry, head, catalog).await,
         None => inspect_table(source, entry, catalog).await,
     }
@@ -56,8 +58,9 @@ pub(crate) async fn inspect(source: &Source, entry: Entry, catalog: &Catalog) ->
 async fn inspect_table(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Inspected, Error> {
     let reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
-    let head = match csv::read_header(reader, csv::RECORD_LIMIT_BYTES).await {
-        Ok(Some(head)) => head,
+    let top = Top::read(reader, csv::RECORD_LIMIT_BYTES).await.map_err(|error| error.called(&place))?;
+    let first = match top.first().await {
+        Ok(Some(first)) => first,
         Ok(None) => return Ok(Inspected::Empty),
         // An archive may contain files of any kind. An object that is no table is an error.
         Err(ReadError::RecordTooLong { .. }) if entry.name.is_some() => {
@@ -65,20 +68,39 @@ async fn inspect_table(source: &Source, entry: Entry, catalog: &Catalog) -> Resu
         }
         Err(error) => return Err(error.called(&place).into()),
     };
-    let layout = match catalog.choose(&head.fields) {
-        Detection::Fits(layout) => layout,
-        other => return Ok(Inspected::Unknown(other)),
+    let (head, layout) = match header(&top, first, catalog).await {
+        (head, Detection::Fits(layout)) => (head, layout),
+        (_, other) => return Ok(Inspected::Unknown(other)),
     };
     let mapping = Mapping::new(layout.clone(), &head.fields);
     let draft = Draft {
         format: Format::Csv { delimiter: head.delimiter },
         header: head.fields,
+        header_line: head.start.line,
         list: Vec::new(),
         skipped_lists: Vec::new(),
         data: head.data,
         mapping: mapping.map_err(|error| Error::Mapping { source: Box::new(error) })?,
     };
     draft.finish(source, entry, layout).await
+}
+
+/// Finds the header of a table: the first record that fits a layout, within the lines where a header may stand. If none does,
+/// returns the record that came nearest.
+async fn header(top: &Top, first: Head, catalog: &Catalog) -> (Head, Detection) {
+    let mut nearest = (catalog.detect(&first.fields), first);
+    if matches!(nearest.0, Detection::Unknown { .. }) {
+        for head in top.others().await {
+            let detection = catalog.detect(&head.fields);
+            if detection.is_nearer_than(&nearest.0) {
+                nearest = (detection, head);
+            }
+            if !matches!(nearest.0, Detection::Unknown { .. }) {
+                break;
+            }
+        }
+    }
+    (nearest.1, catalog.warned(nearest.0))
 }
 
 /// Inspects JSON. Takes the first candidate that fits a layout. If none does, returns the detection that came nearest.
@@ -99,6 +121,7 @@ async fn inspect_json(source: &Source, entry: Entry, head: JsonHead, catalog: &C
                 let draft = Draft {
                     format: Format::Json(shape_of(candidate, layout.records().is_some())),
                     header: Vec::new(),
+                    header_line: 1,
                     list: candidate.path.clone(),
                     skipped_lists: lists_before(&head, candidate),
                     data: candidate.data,
@@ -146,6 +169,7 @@ const fn shape_of(candidate: &Candidate, is_named: bool) -> Shape {
 struct Draft {
     format: Format,
     header: Vec<String>,
+    header_line: u64,
     list: Vec<String>,
     skipped_lists: Vec<String>,
     data: Position,
@@ -165,6 +189,7 @@ impl Draft {
             entry,
             format: self.format,
             header: self.header,
+            header_line: self.header_line,
             list: self.list,
             data_byte: self.data.byte,
             data_line: self.data.line,

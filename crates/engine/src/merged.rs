@@ -13,6 +13,8 @@ pub(crate) struct Merged {
     pub(crate) records: u64,
     /// Rows that are no records, such as one of totals.
     pub(crate) trailers: u64,
+    /// Rows that are the header again.
+    pub(crate) repeated_headers: u64,
     /// Distinct keys by which a record is counted.
     pub(crate) written: u64,
     /// Items of those records.
@@ -57,6 +59,7 @@ impl Merged {
         report.superseded = self.superseded;
         report.rejected = self.rejected;
         report.trailers = self.trailers;
+        report.repeated_headers = self.repeated_headers;
         report.warnings.clone_from(&self.warnings);
         report.bytes_decoded = self.segment_bytes.iter().sum();
         for (entry, records) in report.entries.iter_mut().zip(&self.segment_records) {

@@ -25,7 +25,7 @@ use super::store::WorkStore;
 const INSPECTED_AT_ONCE: usize = 8;
 
 /// Version of the objects in the work store. The engine cannot resume an ingestion of another version.
-const FORMAT_VERSION: u32 = 3;
+const FORMAT_VERSION: u32 = 4;
 
 /// Everything that is decided for a source before the first record is read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -218,7 +218,7 @@ mod tests {
     fn a_plan_of_another_version_is_an_error_of_its_own_whatever_else_it_contains() {
         let earlier = Plan::parse(br#"{"format_version":1,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
         assert!(matches!(earlier, Error::OtherVersion { found: 1 }), "{earlier}");
-        let damaged = Plan::parse(br#"{"format_version":3,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
+        let damaged = Plan::parse(br#"{"format_version":4,"segments":[{"layout":"portal-invoice"}]}"#).unwrap_err();
         assert!(matches!(damaged, Error::Corrupt { .. }), "{damaged}");
     }
 }

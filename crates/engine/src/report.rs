@@ -52,6 +52,9 @@ pub struct Report {
     /// Rows that are no records, such as a row of totals at the end.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub trailers: u64,
+    /// Rows that are the header again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub repeated_headers: u64,
     /// Records with a warning, by kind, superseded ones included.
     pub warnings: BTreeMap<String, u64>,
     /// Items that DynamoDB acknowledged.
@@ -139,6 +142,7 @@ impl Report {
             superseded: 0,
             rejected: 0,
             trailers: 0,
+            repeated_headers: 0,
             warnings: BTreeMap::new(),
             items_written: 0,
             write_units: 0.0,

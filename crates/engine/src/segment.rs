@@ -16,6 +16,9 @@ pub(crate) struct Segment {
     /// Column names as in the source, for CSV.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) header: Vec<String>,
+    /// Physical line of the header, from 1, for CSV. The lines before it are not read.
+    #[serde(default = "first_line", skip_serializing_if = "is_first_line")]
+    pub(crate) header_line: u64,
     /// Keys that lead to the list of records, for JSON with a list within objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) list: Vec<String>,
@@ -31,6 +34,15 @@ pub(crate) struct Segment {
     pub(crate) conventions: Conventions,
     /// Sampled cells that can be read in this way only: amounts, dates. If there are none, the layout decides.
     pub(crate) decisive_cells: (u64, u64),
+}
+
+const fn first_line() -> u64 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_first_line(line: &u64) -> bool {
+    *line == 1
 }
 
 impl Segment {

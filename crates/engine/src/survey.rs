@@ -168,6 +168,10 @@ impl<'a> Blocks<'a> {
             self.open.count_trailer();
             return Ok(());
         }
+        if mapping.is_header(row) {
+            self.open.count_repeated_header();
+            return Ok(());
+        }
         let classified = classify(mapping, row, &self.work.plan.ingestion, self.work.schema);
         seen(raw, Some(row), &classified);
         self.add(raw, classified)

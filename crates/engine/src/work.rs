@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::OnceCell;
 
 use notaflux_records::Place;
-use notaflux_records::container::{self, DecodedReader};
+use notaflux_records::container::{self, Encoding, EntryReader};
 use notaflux_records::reader::RecordReader;
 use notaflux_records::record::Position;
 use notaflux_records::source::Source;
@@ -129,7 +129,7 @@ impl<'a> Work<'a> {
         segment: &Segment,
         start: Position,
         checked: bool,
-    ) -> Result<RecordReader<DecodedReader>, Error> {
+    ) -> Result<RecordReader<EntryReader>, Error> {
         let reader = container::open_entry(self.source, &segment.entry, start.byte, checked).await?;
         let is_beginning = start.byte == segment.data_byte;
         let name = Place { entry: segment.entry.name.clone(), ..self.source.place() };
@@ -199,7 +199,9 @@ impl<'a> Work<'a> {
             return;
         }
         self.observed_bytes.store(done_bytes, Ordering::Relaxed);
-        let total_bytes = self.plan.segments.get(segment).and_then(|segment| segment.entry.size);
+        let entry = self.plan.segments.get(segment).map(|segment| &segment.entry);
+        // UTF-16 has another size than the text that is read.
+        let total_bytes = entry.filter(|entry| entry.encoding == Encoding::Bytes).and_then(|entry| entry.size);
         self.report(ProgressEvent::Progress { phase, done_bytes, total_bytes, records });
     }
 }

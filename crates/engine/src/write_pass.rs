@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 use notaflux_invoice::{Event, InvoiceFields, Line};
 use notaflux_layout::{InvoiceRow, Mapping, Record, Scratch};
-use notaflux_records::container::DecodedReader;
+use notaflux_records::container::EntryReader;
 use notaflux_records::reader::RecordReader;
 use notaflux_table::item::{self, Refusal, SourceRef};
 use notaflux_table::schema::Schema;
@@ -115,7 +115,7 @@ struct Feed<'a> {
     work: &'a Work<'a>,
     segment: usize,
     mapping: &'a Mapping,
-    reader: RecordReader<DecodedReader>,
+    reader: RecordReader<EntryReader>,
     scratch: Scratch,
     superseded: Superseded<'a>,
     cancelled: Cancelled<'a>,
@@ -241,7 +241,7 @@ impl<'a> Feed<'a> {
     async fn read_one(&mut self) -> Result<bool, Error> {
         let Some(raw) = self.reader.next().await? else { return Ok(false) };
         let row = row_of(self.mapping, &raw, &mut self.scratch);
-        if row.as_ref().is_ok_and(|row| self.mapping.is_trailer(row)) {
+        if row.as_ref().is_ok_and(|row| self.mapping.is_trailer(row) || self.mapping.is_header(row)) {
             return Ok(true);
         }
         let first = Cursor { byte: raw.byte, line: raw.line, record: self.records };

@@ -117,7 +117,7 @@ impl EventValues {
         if flaw != Some(Flaw::MissingColumn) {
             out.extend_from_slice(kind.reasons.get(self.reason).map(Vec::as_slice).unwrap_or_default());
         }
-        out.extend_from_slice(if flaw == Some(Flaw::ExtraColumn) { b"\";\"\"\r\n" } else { b"\"\r\n" });
+        out.extend_from_slice(if flaw == Some(Flaw::ExtraColumn) { b"\";\"?\"\r\n" } else { b"\"\r\n" });
     }
 }
 

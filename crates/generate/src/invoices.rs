@@ -190,7 +190,7 @@ impl Values {
                 push_amount(self.total_cents, out);
             }
         }
-        out.extend_from_slice(if flaw == Flaw::ExtraColumn { b"\";\"\"\r\n" } else { b"\"\r\n" });
+        out.extend_from_slice(if flaw == Flaw::ExtraColumn { b"\";\"?\"\r\n" } else { b"\"\r\n" });
     }
 
     /// Writes the first columns, which all three files share, up to the quote after the issue date. The issue date is

@@ -29,7 +29,7 @@
 //! | amount of another form | `12,3,4`, `1234.56`, … | `invalid_amount` |
 //! | issuer's tax id too long | `NÃO SE SABE QUEM EMITIU` | `value_too_long` |
 //! | one column too few | the last field is missing | `wrong_column_count` |
-//! | one column too many | an empty field at the end | `wrong_column_count` |
+//! | one column too many | a further field at the end | `wrong_column_count` |
 //!
 //! Half of the records with one of the last six defects have the key and the other values of an earlier good record: a
 //! reject supersedes nothing.

@@ -195,6 +195,6 @@ impl LineValues {
             out.extend_from_slice(b"\";\"");
             amount(Flaw::Amount, self.total_cents(), out);
         }
-        out.extend_from_slice(if flaw == Some(Flaw::ExtraColumn) { b"\";\"\"\r\n" } else { b"\"\r\n" });
+        out.extend_from_slice(if flaw == Some(Flaw::ExtraColumn) { b"\";\"?\"\r\n" } else { b"\"\r\n" });
     }
 }

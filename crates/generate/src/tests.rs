@@ -61,7 +61,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_others() {
 fn the_bytes_of_a_version_stay_what_they_are() {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(generated(GenerateOptions { records: 1_000, ..MIXED }));
-    assert_eq!(hash[..4], [30, 63, 59, 244], "if the generator was changed on purpose, change this too");
+    assert_eq!(hash[..4], [197, 180, 88, 244], "if the generator was changed on purpose, change this too");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn headers_are_those_of_the_portal() {
 fn lines_and_events_are_functions_of_seed_and_index() {
     use sha2::{Digest, Sha256};
     let options = GenerateOptions { records: 2_000, ..MIXED };
-    for (of, hash) in [(PortalFile::Lines, [219, 3, 167, 240]), (PortalFile::Events, [238, 9, 74, 76])] {
+    for (of, hash) in [(PortalFile::Lines, [240, 243, 165, 122]), (PortalFile::Events, [226, 78, 170, 33])] {
         let bytes = file(of, options);
         assert_ne!(bytes, file(of, GenerateOptions { seed: 8, ..options }));
         assert!(file(of, GenerateOptions { records: 3_000, ..options }).starts_with(&bytes));

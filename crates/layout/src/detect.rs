@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+use notaflux_records::csv::PREAMBLE_LINES;
+
 use crate::built_in::built_in;
 use crate::fold;
 use crate::json::shown::show;
@@ -215,10 +217,11 @@ impl fmt::Display for Detection {
                 let names: Vec<&str> = tried.iter().map(|tried| tried.layout.as_str()).collect();
                 write!(
                     f,
-                    "the header matches no layout (compared with {}): found {} columns, none of them known: check that the \
-                     first line is the header",
+                    "the header matches no layout (compared with {}): found {} columns, none of them known: check that one \
+                     of the first {} lines is the header",
                     names.join(", "),
-                    found.len()
+                    found.len(),
+                    PREAMBLE_LINES + 1
                 )
             }
             Self::Unknown { tried, found, is_json } => {

@@ -193,7 +193,24 @@ impl Mapping {
         self.reader.columns.trailer.as_ref().is_some_and(|trailer| trailer.fits(row))
     }
 
-    /// Converts `row` to what the layout yields. The caller has excluded trailers ([`Mapping::is_trailer`]).
+    /// Whether `row` is the header again: files that were joined have it before each part. It is not a record.
+    #[inline]
+    #[must_use]
+    pub fn is_header(&self, row: &Row<'_>) -> bool {
+        let columns = &self.reader.bound;
+        let mut cells = columns.iter().enumerate();
+        !self.is_of_json() && cells.all(|(at, bound)| row.get(at) == Some(&bound.column)) && self.has_its_columns(row)
+    }
+
+    /// Whether `row` has the columns of the header. Empty cells after them are ignored: some programs end each row with a
+    /// delimiter.
+    fn has_its_columns(&self, row: &Row<'_>) -> bool {
+        let columns = self.reader.bound.len();
+        row.len() == columns || (row.len() > columns && (columns..row.len()).all(|at| row.get(at) == Some("")))
+    }
+
+    /// Converts `row` to what the layout yields. The caller has excluded trailers ([`Mapping::is_trailer`]) and repeated
+    /// headers ([`Mapping::is_header`]).
     ///
     /// # Errors
     /// The row cannot be stored. The reject has the first thing that is wrong with it.
@@ -206,7 +223,7 @@ impl Mapping {
     /// # Errors
     /// Those of [`Mapping::map`].
     pub fn read<'r>(&'r self, row: &'r Row<'r>) -> Result<Record<'r, InvoiceRow<'r>>, Reject> {
-        if self.paths.is_none() && row.len() != self.reader.bound.len() {
+        if self.paths.is_none() && !self.has_its_columns(row) {
             return Err(Reject::column_count(self.reader.bound.len(), row.len()));
         }
         let id = self.reader.id(row)?;

@@ -426,12 +426,25 @@ fn rejects_name_the_column_what_was_expected_and_what_was_found() {
 fn a_row_with_a_wrong_number_of_columns_is_rejected() {
     let mapping = Mapping::new(portal(), &V1).unwrap();
     let mut long = ROW.to_vec();
-    long.push("");
+    long.push("?");
     for (cells, found) in [(&ROW[..20], 20), (&long[..], 22), (&[][..], 0)] {
         let reject = mapped(&mapping, cells, |outcome| outcome.unwrap_err());
         assert_eq!(reject.reason, Reason::WrongColumnCount);
         assert_eq!(reject.message, format!("expected 21 columns, as in the header, found {found}"));
     }
+}
+
+#[test]
+fn empty_cells_after_the_last_column_are_ignored_and_a_header_is_told_apart() {
+    let mapping = Mapping::new(portal(), &V1).unwrap();
+    let surplus = [&ROW[..], &["", ""]].concat();
+    assert!(mapped(&mapping, &surplus, |outcome| outcome.is_ok()));
+    let is_header = |cells: &[&str]| {
+        let cells = FieldsBuf::from_iter(cells);
+        mapping.is_header(&Row::decode(cells.as_fields(), &mut Scratch::default()))
+    };
+    assert!(is_header(&V1) && is_header(&[&V1[..], &[""]].concat()));
+    assert!(!is_header(&ROW) && !is_header(&V1[..20]) && !is_header(&[&V1[..], &["x"]].concat()));
 }
 
 #[test]

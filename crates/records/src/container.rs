@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use super::decode::{DecodedReader, open_entry};
-pub use super::entry::{Compression, Entry};
+pub use super::entry::{Compression, Encoding, Entry};
 use super::error::ReadError;
 use super::source::Source;
+pub use super::text::{EntryReader, open_entry};
 use super::zip;
 
 /// How a source holds its data.
@@ -46,15 +46,13 @@ const ZIP_SPANNED: &[u8] = b"PK\x07\x08";
 
 /// Formats that are not supported: offset and bytes of the signature, name and remedy. They are named, because the
 /// message would otherwise be about an unknown header. No signature can begin a header line.
-const UNSUPPORTED: [(usize, &[u8], &str, &str); 8] = [
+const UNSUPPORTED: [(usize, &[u8], &str, &str); 6] = [
     (0, b"\xfd7zXZ\0", "xz", "compress it with gzip"),
     (4, b"1AY&SY", "bzip2", "compress it with gzip"),
     (0, b"7z\xbc\xaf\x27\x1c", "7-Zip", "compress it as zip or gzip"),
     (0, b"Rar!\x1a\x07", "RAR", "compress it as zip or gzip"),
     (0, b"PAR1\x15", "Parquet", "export it as CSV"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an Excel workbook", "save it as CSV UTF-8"),
-    (0, b"\xff\xfe", "UTF-16", "save it as UTF-8"),
-    (0, b"\xfe\xff", "UTF-16", "save it as UTF-8"),
 ];
 
 impl Contents {
@@ -86,6 +84,7 @@ impl Contents {
             compressed_size: source.len(),
             size: (container == Container::Plain).then_some(source.len()),
             crc32: None,
+            encoding: Encoding::default(),
             unsupported: None,
         };
         Ok(Self { container, entries: vec![entry] })

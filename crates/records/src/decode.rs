@@ -28,16 +28,16 @@ const ZSTD_WINDOW_ERROR: &str = "too much memory";
 /// Steps of [`SKIP_BYTES`] before the task yields: a few milliseconds.
 const SKIPS_A_TURN: u32 = 32;
 
-/// Opens an entry at byte `from` of its decoded bytes.
-///
-/// A plain or stored entry is read from that byte. A compressed entry is decoded from its start, and the bytes before
-/// `from` are discarded. A stored entry with a checksum is also read from its start if `checked` is set. The checksum
-/// is verified whenever the whole entry is read, which is always except for a stored entry opened after its start
-/// without `checked`. A plain object has no checksum.
+/// Opens an entry at byte `from` of its decoded bytes, as [`open_entry`](super::text::open_entry) documents.
 ///
 /// # Errors
 /// An unsupported entry; a start after the end of the entry; a damaged local header; a source that cannot be read.
-pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool) -> Result<DecodedReader, ReadError> {
+pub(super) async fn open_decoded(
+    source: &Source,
+    entry: &Entry,
+    from: u64,
+    checked: bool,
+) -> Result<DecodedReader, ReadError> {
     let place = Place { entry: entry.name.clone(), ..source.place() };
     if let Some(reason) = &entry.unsupported {
         return Err(ReadError::unsupported(place, format!("this entry ({reason})"), "compress it again with deflate"));
@@ -84,7 +84,7 @@ pub async fn open_entry(source: &Source, entry: &Entry, from: u64, checked: bool
 /// Reads the decoded bytes of an entry. The reader ends only at the end of the entry; missing or damaged bytes are
 /// errors.
 #[derive(Debug)]
-pub struct DecodedReader {
+pub(super) struct DecodedReader {
     inner: Decoder,
     place: Place,
     /// Position in the decoded entry: the bytes from `inner`, and the bytes before its start.
@@ -136,8 +136,7 @@ impl Decoder {
 
 impl DecodedReader {
     /// Returns object and entry, for errors of a reader on top of this one.
-    #[must_use]
-    pub fn place(&self) -> &Place {
+    pub(super) fn place(&self) -> &Place {
         &self.place
     }
 

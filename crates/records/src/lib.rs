@@ -1,8 +1,8 @@
 //! Turns bytes into raw records. Knows nothing about invoices.
 //!
 //! ```text
-//! Source ─► Contents ─► DecodedReader ─┬► CsvReader ──┬► RawRecord
-//! (ranges)  (entries)   (decompress)   └► JsonReader ─┘
+//! Source ─► Contents ─► DecodedReader ─► EntryReader ─┬► CsvReader ──┬► RawRecord
+//! (ranges)  (entries)   (decompress)     (UTF-16)      └► JsonReader ─┘
 //! ```
 //!
 //! | file | responsibility |
@@ -13,6 +13,7 @@
 //! | `entry` | one stretch of data in a source, and how its bytes are stored |
 //! | `zip` | reads the directory of a zip as a stream |
 //! | `decode` | decodes the bytes of an entry, checks checksums and counts positions |
+//! | `text` | the text of an entry: UTF-16 read as UTF-8, padding at the end left out |
 //! | `stored` | the stored bytes of an entry, counted, and gathered for the decoders |
 //! | [`record`] | what the formats share: positions and raw records |
 //! | [`reader`] | reads the records of either format |
@@ -35,6 +36,7 @@ pub mod source;
 mod stored;
 #[cfg(test)]
 mod testing;
+mod text;
 mod zip;
 
 pub use error::{Place, ReadError};

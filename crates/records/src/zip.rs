@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio::io::AsyncReadExt;
 use tokio_util::io::StreamReader;
 
-use super::entry::{Compression, Entry};
+use super::entry::{Compression, Encoding, Entry};
 use super::error::{Place, ReadError};
 use super::source::{Source, SourceStream};
 
@@ -279,6 +279,7 @@ fn parse_file(head: &[u8], name: &[u8], extra: &[u8], place: Place) -> Result<Di
         compressed_size,
         size: Some(size),
         crc32: Some(crc32),
+        encoding: Encoding::default(),
         unsupported,
     };
     Ok(DirectoryEntry { entry: (!is_folder).then_some(entry), extent: (offset, end) })

@@ -220,6 +220,7 @@ fn ingestion() -> Vec<Member> {
         ("superseded", ALWAYS, count("Records whose key occurs again later in the source.")),
         ("rejected", ALWAYS, count("Rejected records.")),
         ("trailers", MAYBE, count("Rows that are not records, such as a row of totals at the end.")),
+        ("repeated_headers", MAYBE, count("Rows that are the header again. They are not records.")),
         (
             "warnings",
             ALWAYS,

@@ -77,6 +77,7 @@ fn any_shown_report() -> impl Strategy<Value = Value> {
             let mut report = Report { state, write_units, ..Report::begun("9f2c".to_owned(), source) };
             (report.cause, report.position, report.rejects_location) = (text.clone(), text.clone(), text.clone());
             (report.unlisted, report.trailers, report.records_read) = (unlisted, count, count);
+            report.repeated_headers = count;
             if is_full {
                 report.warnings.insert(warning.as_str().to_owned(), count.max(1));
                 let entry = json!({"name": text.clone(), "compression": "deflate", "format": "csv", "delimiter": text,

@@ -1,4 +1,4 @@
-//! Reads the header line of a CSV, and detects the delimiter from it.
+//! Finds the header of a CSV and its delimiter.
 
 use std::io::Cursor;
 
@@ -8,16 +8,19 @@ use super::reader::{CsvOptions, CsvReader};
 use crate::error::ReadError;
 use crate::record::{BOM, Content, Fields, Position};
 
-/// The supported delimiters, the most likely first.
+/// The usual delimiters, the most likely first.
 const DELIMITERS: [u8; 4] = *b";,\t|";
 
-/// Bytes of one read, until the end of the header line is found.
-const STEP_BYTES: u64 = 64 * 1024;
+/// Bytes of one read, until the end of the first line is found. A header below other lines is found within them.
+const STEP_BYTES: usize = 64 * 1024;
 
-/// The first record of an entry, which is its header.
+/// Most lines before the header, such as the name of a company and the period of a report.
+pub const PREAMBLE_LINES: usize = 64;
+
+/// A record that may be the header of an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// The detected delimiter.
+    /// The delimiter.
     pub delimiter: u8,
     /// The fields, decoded from UTF-8, or from windows-1252 where they are not valid UTF-8.
     pub fields: Vec<String>,
@@ -27,30 +30,137 @@ pub struct Head {
     pub data: Position,
 }
 
-/// Reads the first record of an entry from its start. Returns `None` if the entry has no record.
+/// The first lines of an entry.
 ///
-/// Reads at most 64 KiB beyond that record.
-///
-/// # Errors
-/// A first record over the limit; the errors of the reader.
-pub async fn read_header<R>(mut reader: R, record_limit_bytes: usize) -> Result<Option<Head>, ReadError>
-where
-    R: AsyncRead + Send + Unpin,
-{
-    let mut head = Vec::new();
-    loop {
-        let read = (&mut reader).take(STEP_BYTES).read_to_end(&mut head).await?;
-        if read == 0 || first_line(&head).is_some_and(|line| line.ended) || head.len() > record_limit_bytes {
-            break;
-        }
+/// A spreadsheet may name the delimiter in a line `sep=;` of its own. That line is obeyed and never a header.
+#[derive(Debug)]
+pub struct Top {
+    text: Vec<u8>,
+    /// Whether the text is all of the entry.
+    is_whole: bool,
+    /// The delimiter that the entry names, and where the line after its name begins.
+    named: Option<(u8, Position)>,
+    record_limit_bytes: usize,
+}
+
+impl Top {
+    /// Reads the first lines: 64 KiB, or more if the first record is longer.
+    ///
+    /// # Errors
+    /// The errors of the reader.
+    pub async fn read<R>(mut reader: R, record_limit_bytes: usize) -> Result<Self, ReadError>
+    where
+        R: AsyncRead + Send + Unpin,
+    {
+        let mut text = Vec::new();
+        let is_whole = loop {
+            let read = (&mut reader).take(STEP_BYTES as u64).read_to_end(&mut text).await?;
+            if read == 0 {
+                break true;
+            }
+            if first_line(&text).is_some_and(|line| line.ended) || text.len() > record_limit_bytes {
+                break false;
+            }
+        };
+        let named = named_delimiter(&text);
+        Ok(Self { text, is_whole, named, record_limit_bytes })
     }
-    let delimiter = sniff_delimiter(first_line(&head).map_or(&[][..], |line| line.text));
-    let options = CsvOptions { delimiter, record_limit_bytes };
-    let mut records = CsvReader::new(Cursor::new(head).chain(reader), options, Position::START);
-    let Some(record) = records.next().await? else { return Ok(None) };
-    let Content::Fields(fields) = record.content else { return Ok(None) };
-    let start = Position { byte: record.byte, line: record.line };
-    Ok(Some(Head { delimiter, fields: decode(fields), start, data: record.next() }))
+
+    /// Returns the first record, with the delimiter that the entry names or that occurs most often. `None` if the entry
+    /// has no record.
+    ///
+    /// # Errors
+    /// A first record over the limit.
+    pub async fn first(&self) -> Result<Option<Head>, ReadError> {
+        let start = self.named.map_or(Position::START, |(_, next)| next);
+        let rest = self.rest(start);
+        let delimiter = match self.named {
+            Some((delimiter, _)) => delimiter,
+            None => sniff_delimiter(first_line(rest).map_or(&[][..], |line| line.text)),
+        };
+        self.head(start, delimiter).await
+    }
+
+    /// Returns the other records that may be the header: the first line and up to [`PREAMBLE_LINES`] after it, each with
+    /// every byte that may be the delimiter. Only a layout can tell which of them is a header.
+    pub async fn others(&self) -> Vec<Head> {
+        let mut heads = Vec::new();
+        let mut start = self.named.map_or(Position::START, |(_, next)| next);
+        for _ in 0..=PREAMBLE_LINES {
+            let rest = self.rest(start);
+            let Some(line) = any_line(rest) else { break };
+            for delimiter in self.delimiters(line) {
+                // A record over the limit is no header.
+                if let Ok(Some(head)) = self.head(start, delimiter).await
+                    && (self.is_whole || head.data.byte < self.text.len() as u64)
+                {
+                    heads.push(head);
+                }
+            }
+            let Some(next) = next_line(rest, start) else { break };
+            start = next;
+        }
+        heads
+    }
+
+    /// Returns the bytes that may be the delimiter of a line, the most likely first.
+    fn delimiters(&self, line: &[u8]) -> Vec<u8> {
+        if let Some((delimiter, _)) = self.named {
+            return vec![delimiter];
+        }
+        let is_text = std::str::from_utf8(line).is_ok();
+        let mut found = vec![sniff_delimiter(line)];
+        for &byte in line {
+            let may_be = if byte.is_ascii() { !byte.is_ascii_alphanumeric() && byte != b'"' } else { !is_text };
+            if may_be && !found.contains(&byte) {
+                found.push(byte);
+            }
+        }
+        found
+    }
+
+    async fn head(&self, start: Position, delimiter: u8) -> Result<Option<Head>, ReadError> {
+        let options = CsvOptions { delimiter, record_limit_bytes: self.record_limit_bytes };
+        let mut records = CsvReader::new(Cursor::new(self.rest(start)), options, start);
+        let Some(record) = records.next().await? else { return Ok(None) };
+        let Content::Fields(fields) = record.content else { return Ok(None) };
+        let begins = Position { byte: record.byte, line: record.line };
+        Ok(Some(Head { delimiter, fields: decode(fields), start: begins, data: record.next() }))
+    }
+
+    fn rest(&self, start: Position) -> &[u8] {
+        usize::try_from(start.byte).ok().and_then(|byte| self.text.get(byte..)).unwrap_or_default()
+    }
+}
+
+/// Returns the first line, which may be blank, without its end. `None` if there is nothing.
+fn any_line(text: &[u8]) -> Option<&[u8]> {
+    (!text.is_empty()).then(|| text.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default())
+}
+
+/// Returns where the line after the first one begins. `None` if there is none.
+fn next_line(text: &[u8], start: Position) -> Option<Position> {
+    let end = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'))?;
+    let end_bytes = if text.get(end..)?.starts_with(b"\r\n") { 2 } else { 1 };
+    Some(Position { byte: start.byte + (end + end_bytes) as u64, line: start.line + 1 })
+}
+
+/// Returns the delimiter that the first line names (`sep=;`, also in quotes), and where the next line begins.
+fn named_delimiter(text: &[u8]) -> Option<(u8, Position)> {
+    let mark_bytes = if text.starts_with(BOM) { BOM.len() } else { 0 };
+    let rest = text.get(mark_bytes..)?;
+    let line = any_line(rest)?.trim_ascii_end();
+    let bare = line.strip_prefix(b"\"").map_or(line, |line| line.strip_suffix(b"\"").unwrap_or(line));
+    let (name, value) = bare.split_at_checked(4)?;
+    let delimiter = match value {
+        [delimiter, after @ ..] if after.iter().all(|byte| byte == delimiter || *byte == b'"') => *delimiter,
+        // The trimmed end of the line was the delimiter.
+        [] => b'\t',
+        _ => return None,
+    };
+    let start = Position { byte: mark_bytes as u64, line: 1 };
+    let next = next_line(rest, start).unwrap_or(Position { byte: text.len() as u64, line: 1 });
+    name.eq_ignore_ascii_case(b"sep=").then_some((delimiter, next))
 }
 
 /// Detects the delimiter of a header line: the one of `;`, `,`, TAB and `|` that occurs most often outside quotes.
@@ -134,7 +244,7 @@ mod tests {
     }
 
     async fn head(text: &[u8]) -> Option<Head> {
-        read_header(text, 1000).await.unwrap()
+        Top::read(text, 1000).await.unwrap().first().await.unwrap()
     }
 
     #[tokio::test]
@@ -160,10 +270,42 @@ mod tests {
     #[tokio::test]
     async fn a_header_without_end_is_an_error() {
         let endless = b"\"a;b".iter().copied().chain(std::iter::repeat_n(b'x', 300_000)).collect::<Vec<u8>>();
-        let error = read_header(&endless[..], 100_000).await.unwrap_err();
+        let error = Top::read(&endless[..], 100_000).await.unwrap().first().await.unwrap_err();
         assert!(matches!(error, ReadError::RecordTooLong { limit_bytes: 100_000, .. }));
         let long = "column;".repeat(30_000) + "last\n1\n";
-        let found = read_header(long.as_bytes(), 300_000).await.unwrap().unwrap();
+        let found = Top::read(long.as_bytes(), 300_000).await.unwrap().first().await.unwrap().unwrap();
         assert_eq!((found.fields.len(), found.data.byte), (30_001, 210_005));
+    }
+
+    #[tokio::test]
+    async fn a_named_delimiter_is_obeyed_and_its_line_is_no_header() {
+        for (text, delimiter, byte) in [
+            (&b"sep=;\r\na;b,c\n1;2\n"[..], b';', 7),
+            (b"\xef\xbb\xbfSEP=,\na;b,c\n", b',', 9),
+            (b"\"sep=~\"\na~b\n", b'~', 8),
+            (b"sep=;;;\na;b\n", b';', 8),
+            (b"sep=\t\na\tb\n", b'\t', 6),
+        ] {
+            let found = head(text).await.unwrap();
+            let start = Position { byte, line: 2 };
+            assert_eq!((found.delimiter, found.start, found.fields.len()), (delimiter, start, 2), "{text:?}");
+        }
+        for text in [&b"separator;b\n"[..], b"sep=ab;c\n"] {
+            assert_eq!(head(text).await.unwrap().start, Position::START, "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_below_other_lines_is_among_the_others() {
+        let text = b"Company\n\"Report\n\nNota~Valor\n1~2\n";
+        let top = Top::read(&text[..], 1000).await.unwrap();
+        let found = top.others().await;
+        let wanted = found.iter().find(|head| head.fields == ["Nota", "Valor"]).unwrap();
+        assert_eq!(wanted.delimiter, b'~');
+        assert_eq!((wanted.start, wanted.data), (Position { byte: 17, line: 4 }, Position { byte: 28, line: 5 }));
+        // A header that is cut is none.
+        let long = [&b"x\n"[..], &b"column;".repeat(20_000)].concat();
+        let top = Top::read(&long[..], 1000).await.unwrap();
+        assert!(top.others().await.iter().all(|head| head.start.line == 1));
     }
 }

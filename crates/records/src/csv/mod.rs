@@ -14,5 +14,5 @@ mod scanner;
 mod unquote;
 mod window;
 
-pub use header::{Head, read_header};
+pub use header::{Head, PREAMBLE_LINES, Top};
 pub use reader::{CsvOptions, CsvReader, RECORD_LIMIT_BYTES};

@@ -37,7 +37,7 @@ fn packed_by_zstd(name: &str, data: &[u8]) -> Packed {
 async fn decode_from(bytes: &[u8], nth: usize, from: u64) -> Result<Vec<u8>, ReadError> {
     let (_folder, source) = source(bytes).await;
     let contents = Contents::inspect(&source).await?;
-    let mut reader = open_entry(&source, &contents.entries[nth], from, false).await?;
+    let mut reader = open_decoded(&source, &contents.entries[nth], from, false).await?;
     let mut decoded = Vec::new();
     match reader.read_to_end(&mut decoded).await {
         Ok(_) => {
@@ -221,7 +221,7 @@ async fn a_bomb_streams() {
     assert!(bytes.len() < 100_000);
     let (_folder, source) = source(&bytes).await;
     let entries = Contents::inspect(&source).await.unwrap().entries;
-    let mut reader = open_entry(&source, &entries[0], 49_999_990, false).await.unwrap();
+    let mut reader = open_decoded(&source, &entries[0], 49_999_990, false).await.unwrap();
     let mut tail = Vec::new();
     reader.read_to_end(&mut tail).await.unwrap();
     assert_eq!(tail, [0; 10]);
@@ -256,7 +256,7 @@ async fn a_stored_entry_is_checked_on_request_from_any_start() {
     for (packed, checked, is_found) in [(&bad, true, true), (&bad, false, false), (&good, true, false)] {
         let (_folder, source) = source(&archive(std::slice::from_ref(packed), b"", false)).await;
         let contents = Contents::inspect(&source).await.unwrap();
-        let mut reader = open_entry(&source, &contents.entries[0], 100, checked).await.unwrap();
+        let mut reader = open_decoded(&source, &contents.entries[0], 100, checked).await.unwrap();
         let mut read = Vec::new();
         assert_eq!(reader.read_to_end(&mut read).await.is_err(), is_found);
         assert!(is_found || read == text[100..]);

@@ -21,7 +21,7 @@ fn read_all(bytes: &[u8], breaks_at: Option<usize>, from: u64) -> Vec<(Vec<u8>, 
         let mut runs = Vec::new();
         for (chunk_bytes, buffer_bytes) in CHUNKS_BYTES.into_iter().flat_map(|c| BUFFERS_BYTES.map(|b| (c, b))) {
             let memory = Memory { bytes: Bytes::copy_from_slice(bytes), chunk_bytes, breaks_at };
-            let Ok(reader) = open_entry(&memory.source(bytes.len()), &contents.entries[0], from, true).await else {
+            let Ok(reader) = open_decoded(&memory.source(bytes.len()), &contents.entries[0], from, true).await else {
                 continue;
             };
             runs.push(drain(reader, buffer_bytes).await);
