@@ -74,6 +74,9 @@ pub(super) struct ChoiceArgs {
     /// Reject a record that has a warning, such as a wrong check digit, instead of storing it with the warning
     #[arg(long)]
     strict: bool,
+    /// Skip the entries of an archive that hold data and cannot be read, instead of writing nothing of the archive
+    #[arg(long)]
+    skip_unknown: bool,
 }
 
 impl ChoiceArgs {
@@ -83,7 +86,7 @@ impl ChoiceArgs {
     /// The layout file cannot be read or is not valid.
     pub(super) fn choice(&self) -> Result<Choice, Failure> {
         let named = self.layout.as_deref().map(named).transpose()?;
-        Ok(Choice { named, strict: self.strict, ..Choice::default() })
+        Ok(Choice { named, strict: self.strict, skip_unknown: self.skip_unknown, ..Choice::default() })
     }
 }
 

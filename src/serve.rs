@@ -17,6 +17,7 @@ use super::{arguments, cursor_key, stop};
 use crate::failure::Failure;
 use crate::output::{print_aws_variables, print_line};
 use notaflux_api::{Api, Cors};
+use notaflux_engine::choice::Choice;
 use notaflux_engine::local_queue::LocalQueue;
 use notaflux_engine::{RejectLimit, Settings};
 use notaflux_local::stack::{Stack, StackOptions, UPLOADS_BUCKET};
@@ -47,6 +48,9 @@ pub(super) struct Args {
     /// Write nothing of an object if more of its records than this are rejected: a number or a percentage
     #[arg(long, value_name = "N|P%", value_parser = arguments::reject_limit)]
     max_rejects: Option<RejectLimit>,
+    /// Skip the entries of an archive that hold data and cannot be read, instead of writing nothing of the archive
+    #[arg(long)]
+    skip_unknown: bool,
     /// Allow web pages of this origin (scheme, host, port), or of any origin (*), to read the API's answers; may be
     /// repeated
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_parser = origin)]
@@ -131,7 +135,9 @@ impl Args {
             })
         };
         let max_write_units = self.max_write_units.map(share).transpose()?;
-        Ok(Settings { max_write_units, max_rejects: self.max_rejects, retry_ended: false, ..Settings::default() })
+        let layouts = Choice { skip_unknown: self.skip_unknown, ..Choice::default() };
+        let max_rejects = self.max_rejects;
+        Ok(Settings { max_write_units, max_rejects, layouts, retry_ended: false, ..Settings::default() })
     }
 }
 

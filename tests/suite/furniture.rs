@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::program;
+use crate::support::rows;
 
 const SHOP: &str = r#"
 name = "shop"
@@ -109,4 +110,43 @@ fn an_ingestion_of_rejects_alone_ends_with_1() {
     assert_eq!(ingested.status.code(), Some(1));
     let error = String::from_utf8(ingested.stderr).unwrap();
     assert!(error.contains("nothing was written"), "{error}");
+}
+
+/// Months of an archive must not be left out in silence.
+#[test]
+fn an_entry_with_data_that_is_not_read_fails_the_archive_unless_it_may_be_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(at("shop.toml"), SHOP).unwrap();
+    let texts: [(&str, &[u8]); 4] = [
+        ("LEIAME.txt", b"Notas de 2024.\nOs valores, em reais, incluem impostos.\nFim\n"),
+        ("empty.csv", b""),
+        ("guide.pdf", b"%PDF-1.7\n1,2,3\n4,5,6\n"),
+        ("jan.csv", ROWS.as_bytes()),
+    ];
+    for (name, bytes, reason) in [
+        ("feb.csv", &b"Nota;Data;Valor;Cliente\n3;01/02/2025;1,00;Ana\n"[..], "requires \"Emitida em\""),
+        ("feb.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03", "a gzip within an archive"),
+        ("feb.json", br#"[{"id": 3, "value": 1.5}]"#, "matches no layout"),
+    ] {
+        fs::write(at("months.zip"), rows::zipped(&[&texts[..], &[(name, bytes)]].concat())).unwrap();
+        let (file, layout, data) = (at("months.zip"), at("shop.toml"), at(&format!("data-{name}")));
+        let ingest = ["ingest", &file, "--layout", &layout, "--data", &data];
+        let refused = program::run(&ingest, None);
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{error}");
+        assert!(error.contains(name) && error.contains(reason) && error.contains("--skip-unknown"), "{error}");
+        let listed = program::run(&["query", "invoices", "--month", "2024-12", "--data", &data], None);
+        assert!(!String::from_utf8(listed.stdout).unwrap().contains("Ana"), "nothing was written");
+
+        let report = [&ingest[..], &["--skip-unknown", "--report", "-"]].concat();
+        let ingested = program::run(&report, None);
+        assert!(ingested.status.success(), "{}", String::from_utf8_lossy(&ingested.stderr));
+        let report: Value = serde_json::from_slice(&ingested.stdout).unwrap();
+        assert_eq!(report["written"], 2);
+        let mut skipped: Vec<&str> =
+            report["skipped"].as_array().unwrap().iter().map(|skipped| skipped["name"].as_str().unwrap()).collect();
+        skipped.sort_unstable();
+        assert_eq!(skipped, ["LEIAME.txt", "empty.csv", name, "guide.pdf"]);
+    }
 }

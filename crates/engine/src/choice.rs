@@ -29,6 +29,8 @@ pub struct Choice {
     pub rules: Vec<Rule>,
     /// Whether a warning rejects its record.
     pub strict: bool,
+    /// Whether to pass over entries of an archive that hold data and cannot be read. Otherwise they fail the ingestion.
+    pub skip_unknown: bool,
 }
 
 /// A layout that the user names.

@@ -57,6 +57,19 @@ pub enum Error {
         /// The layouts that were tried, and what is missing for each.
         detection: Box<Detection>,
     },
+    /// An entry of an archive holds data and is not read. Permanent.
+    #[error(
+        "{archive}, entry {entry}: {reason}. Nothing of the archive was written. To ingest its other entries, use --skip-unknown \
+         (in AWS: the parameter SkipUnknown)"
+    )]
+    UnreadEntry {
+        /// The archive.
+        archive: String,
+        /// Name of the entry.
+        entry: String,
+        /// What is missing.
+        reason: String,
+    },
     /// Two entries may contain the same lines. Permanent.
     #[error(
         "{invoices:?} contains invoices with their lines, and {lines:?} contains lines alone: they may be the same lines. \
@@ -203,6 +216,7 @@ impl Error {
             | Self::UnclosedQuote { .. }
             | Self::Spool { .. }
             | Self::NoLayout { .. }
+            | Self::UnreadEntry { .. }
             | Self::LinesOfTwoKinds { .. }
             | Self::Layout { .. }
             | Self::NoData { .. }
@@ -230,6 +244,7 @@ impl Error {
             | Self::Store(_)
             | Self::Spool { .. }
             | Self::NoLayout { .. }
+            | Self::UnreadEntry { .. }
             | Self::LinesOfTwoKinds { .. }
             | Self::Layout { .. }
             | Self::NoData { .. }

@@ -31,10 +31,16 @@ pub(crate) enum Inspected {
     },
     /// The entry contains no records.
     Empty,
-    /// The entry cannot be read, for this reason.
-    Unsupported(String),
+    /// The entry is plainly no data, for this reason.
+    NoData(String),
+    /// The entry may hold data, and cannot be read for this reason.
+    Unreadable(String),
     /// No layout fits.
-    Unknown(Detection),
+    Unknown {
+        detection: Detection,
+        /// Whether it is a table or JSON, and not a text for people.
+        holds_records: bool,
+    },
 }
 
 /// Inspects the start of an entry, and chooses its format, layout and conventions.
@@ -43,7 +49,7 @@ pub(crate) enum Inspected {
 /// A source that cannot be read.
 pub(crate) async fn inspect(source: &Source, entry: Entry, catalog: &Catalog) -> Result<Inspected, Error> {
     if let Some(reason) = &entry.unsupported {
-        return Ok(Inspected::Unsupported(reason.clone()));
+        return Ok(Inspected::Unreadable(reason.clone()));
     }
     let mut reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
@@ -59,18 +65,21 @@ async fn inspect_table(source: &Source, entry: Entry, catalog: &Catalog) -> Resu
     let reader = container::open_entry(source, &entry, 0, false).await?;
     let place = reader.place().clone();
     let top = Top::read(reader, csv::RECORD_LIMIT_BYTES).await.map_err(|error| error.called(&place))?;
+    if let Some(format) = container::format_within(top.text()) {
+        return Ok(Inspected::Unreadable(format!("it is {format} within an archive")));
+    }
     let first = match top.first().await {
         Ok(Some(first)) => first,
         Ok(None) => return Ok(Inspected::Empty),
         // An archive may contain files of any kind. An object that is no table is an error.
         Err(ReadError::RecordTooLong { .. }) if entry.name.is_some() => {
-            return Ok(Inspected::Unsupported("its first line is too long for a table".to_owned()));
+            return Ok(Inspected::NoData("its first line is too long for a table".to_owned()));
         }
         Err(error) => return Err(error.called(&place).into()),
     };
     let (head, layout) = match header(&top, first, catalog).await {
         (head, Detection::Fits(layout)) => (head, layout),
-        (_, other) => return Ok(Inspected::Unknown(other)),
+        (_, detection) => return Ok(Inspected::Unknown { detection, holds_records: top.has_rows() }),
     };
     let mapping = Mapping::new(layout.clone(), &head.fields);
     let draft = Draft {
@@ -138,9 +147,9 @@ async fn inspect_json(source: &Source, entry: Entry, head: JsonHead, catalog: &C
     match (lists.peek().map(|list| list.path.join(".")), unknown) {
         (_, None) => Ok(Inspected::Empty),
         (Some(first), _) if lists.all(|list| list.is_empty) => {
-            Ok(Inspected::Unsupported(format!("its list {first:?} is empty, and the object around it fits no layout")))
+            Ok(Inspected::NoData(format!("its list {first:?} is empty, and the object around it matches no layout")))
         }
-        (_, Some(detection)) => Ok(Inspected::Unknown(detection)),
+        (_, Some(detection)) => Ok(Inspected::Unknown { detection, holds_records: true }),
     }
 }
 

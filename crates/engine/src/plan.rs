@@ -60,6 +60,15 @@ struct Planned {
     segment: Segment,
 }
 
+/// The first entries that are not read.
+#[derive(Default)]
+struct Unread {
+    /// One that no layout fits.
+    unknown: Option<(String, Box<Detection>)>,
+    /// One that holds data, and why it is not read.
+    with_data: Option<(String, String)>,
+}
+
 impl Plan {
     /// Reads the plan of this source from the work store, or makes it and stores it there.
     ///
@@ -114,18 +123,15 @@ impl Plan {
             Ok::<_, Error>((name, inspect(source, entry, &catalog).await?))
         });
         let mut inspections = std::pin::pin!(stream::iter(inspections).buffered(INSPECTED_AT_ONCE));
-        let (mut planned, mut unknown) = (Vec::new(), None);
+        let (mut planned, mut unread) = (Vec::new(), Unread::default());
         while let Some((name, inspected)) = inspections.try_next().await? {
-            if let Inspected::Unknown(detection) = &inspected {
-                unknown.get_or_insert((name.clone(), Box::new(detection.clone())));
-            }
-            planned.extend(plan.add(name, inspected));
+            planned.extend(plan.add(name, inspected, &mut unread));
         }
-        plan.finish(planned, unknown, source)
+        plan.finish(planned, unread, settings.layouts.skip_unknown, source)
     }
 
     /// Adds an inspected entry to the skipped entries, or returns its segment.
-    fn add(&mut self, name: String, inspected: Inspected) -> Option<Planned> {
+    fn add(&mut self, name: String, inspected: Inspected, unread: &mut Unread) -> Option<Planned> {
         let reason = match inspected {
             Inspected::Segment { segment, layout, skipped_lists } => {
                 self.keep_layout(&layout);
@@ -135,8 +141,18 @@ impl Plan {
                 return Some(Planned { yields: layout.yields(), segment: *segment });
             }
             Inspected::Empty => "it is empty".to_owned(),
-            Inspected::Unsupported(reason) => reason,
-            Inspected::Unknown(_) => "no layout fits it".to_owned(),
+            Inspected::NoData(reason) => reason,
+            Inspected::Unreadable(reason) => {
+                unread.with_data.get_or_insert_with(|| (name.clone(), reason.clone()));
+                reason
+            }
+            Inspected::Unknown { detection, holds_records } => {
+                if holds_records {
+                    unread.with_data.get_or_insert_with(|| (name.clone(), detection.to_string()));
+                }
+                unread.unknown.get_or_insert_with(|| (name.clone(), Box::new(detection)));
+                "no layout fits it".to_owned()
+            }
         };
         self.skipped.push(Skipped { name, reason });
         None
@@ -150,18 +166,25 @@ impl Plan {
         }
     }
 
-    /// Sorts the segments and adds them to the plan. `unknown` is the first entry that no layout fits.
+    /// Sorts the segments and adds them to the plan.
+    ///
+    /// # Errors
+    /// There is nothing to ingest; an entry that holds data is not read, and nobody asked to skip it.
     fn finish(
         mut self,
         mut planned: Vec<Planned>,
-        unknown: Option<(String, Box<Detection>)>,
+        unread: Unread,
+        skip_unknown: bool,
         source: &Source,
     ) -> Result<Self, Error> {
         if planned.is_empty() {
-            return Err(match unknown {
+            return Err(match unread.unknown {
                 Some((name, detection)) => Error::NoLayout { name, detection },
                 None => Error::NoData { name: source.to_string(), skipped: self.skipped },
             });
+        }
+        if let Some((entry, reason)) = unread.with_data.filter(|_| !skip_unknown) {
+            return Err(Error::UnreadEntry { archive: source.to_string(), entry, reason });
         }
         planned.sort_by_key(|planned| rank(planned.yields));
         refuse_lines_of_two_kinds(&planned, source)?;

@@ -11,6 +11,7 @@
 //! | `MAX_REJECTS` | nothing is written if more records are rejected: a number or a percentage; no limit if unset |
 //! | `LAYOUT_RULES` | layouts by key prefix, like `erp/=sped,xero/=xero`; detected from the header if unset |
 //! | `STRICT` | `true` rejects a record that has a warning, instead of storing it with the warning |
+//! | `SKIP_UNKNOWN` | `true` skips the entries of an archive that hold data and cannot be read, instead of failing |
 //! | `LEASE_MS`, `CHECKPOINT_MS`, `BLOCK_BYTES` | for tests: see [`Settings`] |
 
 use std::num::NonZeroU32;
@@ -98,8 +99,9 @@ fn settings() -> Result<Settings, Error> {
         ..Settings::default()
     };
     settings.layouts.rules = parsed("LAYOUT_RULES", Rule::parse_all)?.unwrap_or_default();
-    settings.layouts.strict =
-        parsed("STRICT", |text| text.parse().map_err(|_| "expected true or false"))?.unwrap_or(false);
+    let flag = |name| parsed(name, |text| text.parse().map_err(|_| "expected true or false"));
+    settings.layouts.strict = flag("STRICT")?.unwrap_or(false);
+    settings.layouts.skip_unknown = flag("SKIP_UNKNOWN")?.unwrap_or(false);
     let millis = |text: &str| number(text).map(Duration::from_millis);
     settings.lease = parsed("LEASE_MS", millis)?.unwrap_or(settings.lease);
     settings.checkpoint_pace = parsed("CHECKPOINT_MS", millis)?.unwrap_or(settings.checkpoint_pace);

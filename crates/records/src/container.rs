@@ -66,8 +66,7 @@ impl Contents {
         if [ZIP, ZIP_EMPTY, ZIP_SPANNED].iter().any(|signature| head.starts_with(signature)) {
             return Ok(Self { container: Container::Zip, entries: zip::directory(source).await? });
         }
-        let is_unsupported = |at: usize, mark: &[u8]| head.get(at..).is_some_and(|bytes| bytes.starts_with(mark));
-        if let Some((.., name, remedy)) = UNSUPPORTED.iter().find(|(at, mark, ..)| is_unsupported(*at, mark)) {
+        if let Some((.., name, remedy)) = unsupported(&head) {
             return Err(ReadError::unsupported(source.place(), *name, remedy));
         }
         let (container, compression) = if head.starts_with(GZIP) {
@@ -89,6 +88,26 @@ impl Contents {
         };
         Ok(Self { container, entries: vec![entry] })
     }
+}
+
+/// Returns the name of the format of a file in an archive, if it is a format of its own that may hold data.
+#[must_use]
+pub fn format_within(head: &[u8]) -> Option<&'static str> {
+    if head.starts_with(ZIP) {
+        return Some("a zip or a workbook");
+    }
+    if head.starts_with(GZIP) {
+        return Some("a gzip");
+    }
+    if is_zstd(head) {
+        return Some("a zstd");
+    }
+    unsupported(head).map(|(.., name, _)| *name)
+}
+
+/// Returns the format of a file that is not supported.
+fn unsupported(head: &[u8]) -> Option<&'static (usize, &'static [u8], &'static str, &'static str)> {
+    UNSUPPORTED.iter().find(|(at, mark, ..)| head.get(*at..).is_some_and(|bytes| bytes.starts_with(mark)))
 }
 
 fn is_zstd(head: &[u8]) -> bool {

@@ -103,6 +103,29 @@ impl Top {
         heads
     }
 
+    /// Returns the first bytes of the entry.
+    #[must_use]
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// Returns whether the text looks like a table: two lines one after the other have the same number of a usual delimiter,
+    /// at least two of them. A text for people has commas too, but rarely as many in the next line.
+    #[must_use]
+    pub fn has_rows(&self) -> bool {
+        if self.text.contains(&0) || self.text.starts_with(b"%PDF") {
+            return false;
+        }
+        let lines = || self.text.split(|byte| matches!(byte, b'\r' | b'\n')).filter(|line| !line.is_empty());
+        let count = |line: &[u8], delimiter| unquoted(line).filter(|(_, byte)| *byte == delimiter).count();
+        lines().zip(lines().skip(1)).take(PREAMBLE_LINES + 1).any(|(line, next)| {
+            DELIMITERS.iter().any(|delimiter| {
+                let counted = count(line, *delimiter);
+                counted >= 2 && count(next, *delimiter) == counted
+            })
+        })
+    }
+
     /// Returns the bytes that may be the delimiter of a line, the most likely first.
     fn delimiters(&self, line: &[u8]) -> Vec<u8> {
         if let Some((delimiter, _)) = self.named {
