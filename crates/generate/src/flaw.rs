@@ -25,6 +25,6 @@ pub(crate) enum Flaw {
 
 /// Texts that the mapping rejects as a date.
 pub(crate) const BAD_DATES: [&[u8]; 4] =
-    [b"31/02/2024 10:00:00", b"2024-01-31 10:00:00", b"00/00/0000 00:00:00", b"ontem"];
+    [b"31/02/2024 10:00:00", b"2024-13-31 10:00:00", b"00/00/0000 00:00:00", b"ontem"];
 /// Texts that the mapping rejects as an amount.
-pub(crate) const BAD_AMOUNTS: [&[u8]; 4] = [b"12,3,4", b"1234.56", b"R$ 10,00", b"abc"];
+pub(crate) const BAD_AMOUNTS: [&[u8]; 4] = [b"12,3,4", b"1234.56", b"R$ 10,0,", b"abc"];

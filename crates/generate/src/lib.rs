@@ -24,7 +24,7 @@
 //! | key too short | 43 characters | `invalid_access_key` |
 //! | key with month 13 | | `invalid_access_key` |
 //! | no key | empty | `missing_field` |
-//! | issue date of another form, or that does not exist | `31/02/2024 10:00:00`, `2024-01-31 10:00:00`, … | `invalid_date` |
+//! | issue date of another form, or that does not exist | `31/02/2024 10:00:00`, `2024-13-31 10:00:00`, … | `invalid_date` |
 //! | no issue date | empty | `missing_field` |
 //! | amount of another form | `12,3,4`, `1234.56`, … | `invalid_amount` |
 //! | issuer's tax id too long | `NÃO SE SABE QUEM EMITIU` | `value_too_long` |

@@ -61,7 +61,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_others() {
 fn the_bytes_of_a_version_stay_what_they_are() {
     use sha2::{Digest, Sha256};
     let hash = Sha256::digest(generated(GenerateOptions { records: 1_000, ..MIXED }));
-    assert_eq!(hash[..4], [197, 180, 88, 244], "if the generator was changed on purpose, change this too");
+    assert_eq!(hash[..4], [163, 212, 13, 138], "if the generator was changed on purpose, change this too");
 }
 
 #[test]
@@ -284,7 +284,7 @@ fn headers_are_those_of_the_portal() {
 fn lines_and_events_are_functions_of_seed_and_index() {
     use sha2::{Digest, Sha256};
     let options = GenerateOptions { records: 2_000, ..MIXED };
-    for (of, hash) in [(PortalFile::Lines, [240, 243, 165, 122]), (PortalFile::Events, [226, 78, 170, 33])] {
+    for (of, hash) in [(PortalFile::Lines, [27, 16, 60, 197]), (PortalFile::Events, [226, 78, 170, 33])] {
         let bytes = file(of, options);
         assert_ne!(bytes, file(of, GenerateOptions { seed: 8, ..options }));
         assert!(file(of, GenerateOptions { records: 3_000, ..options }).starts_with(&bytes));
@@ -794,7 +794,7 @@ fn the_bytes_of_json_stay_what_they_are() {
     assert_ne!(of(8), of(7));
     for (bytes, hash) in [
         (of(7), [20, 21, 70, 20]),
-        (written(Generator::json_of(PortalFile::Invoices, JsonForm::Array, options)), [12, 126, 92, 133]),
+        (written(Generator::json_of(PortalFile::Invoices, JsonForm::Array, options)), [78, 242, 91, 167]),
     ] {
         assert_eq!(Sha256::digest(&bytes)[..4], hash, "if the generator was changed on purpose, change this too");
     }

@@ -1,5 +1,7 @@
 //! Exact decimals, kept as text. Nothing here uses floating point.
 
+mod clear;
+
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -84,6 +86,15 @@ impl Decimal {
         let text = trimmed(text).as_bytes();
         let common = common(text, convention.marks().0);
         common.map_or_else(|| Self::parse_any(text, convention), Ok)
+    }
+
+    /// Parses `text` like [`Decimal::parse`], or as people write amounts: with the sign or code of a currency, in brackets or
+    /// with the minus at the end if negative, with spaces or apostrophes between the thousands, or grouped as in India.
+    ///
+    /// # Errors
+    /// Those of [`Decimal::parse`].
+    pub fn parse_clear(text: &str, convention: DecimalConvention) -> Result<Self, DecimalError> {
+        Self::parse(text, convention).or_else(|error| clear::read(text, convention).ok_or(error))
     }
 
     fn parse_any(text: &[u8], convention: DecimalConvention) -> Result<Self, DecimalError> {

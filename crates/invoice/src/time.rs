@@ -1,5 +1,7 @@
 //! Local date-times of the source, with an offset only if the source has one.
 
+mod clear;
+
 use std::fmt;
 
 use arrayvec::ArrayString;
@@ -125,6 +127,20 @@ impl Timestamp {
         let parts = Parts::read(trimmed(text).as_bytes(), convention);
         let parts = parts.ok_or(TimestampError::Malformed(convention))?;
         parts.timestamp().ok_or(TimestampError::Nonexistent(convention))
+    }
+
+    /// Parses `text` like [`Timestamp::parse`], or as a date whose order of day, month and year cannot be mistaken: with the
+    /// year first (`2024/12/31`, `20241231`), or with the name of the month in Portuguese, English or Spanish (`31-Dec-2024`,
+    /// `1 de fevereiro de 2025`). A year may have two digits where the convention gives the order. The time may have AM or PM,
+    /// and the word UTC or GMT after it.
+    ///
+    /// # Errors
+    /// Those of [`Timestamp::parse`].
+    pub fn parse_clear(text: &str, convention: DateConvention) -> Result<Self, TimestampError> {
+        let strict = Self::parse(text, convention);
+        let is_sure = strict.is_ok() && convention != DateConvention::Packed;
+        let clear = || clear::read(trimmed(text).as_bytes(), convention).and_then(|parts| parts.timestamp());
+        if is_sure { strict } else { clear().map_or(strict, Ok) }
     }
 
     /// Parses text in the form that [`Timestamp::to_plain`] writes. Returns `None` for any other text.
@@ -301,6 +317,7 @@ impl Parts {
 }
 
 /// The rest of the text to parse.
+#[derive(Clone, Copy)]
 struct Cursor<'a>(&'a [u8]);
 
 impl Cursor<'_> {

@@ -70,12 +70,20 @@ impl<'m> ConventionVotes<'m> {
     fn count_row(&mut self, row: &Row<'_>) {
         for cell in &self.amounts {
             if let Some(found) = cell.cell.read(row).filter(|found| !found.is_number) {
-                self.decimal.cast(|convention| Decimal::parse(found.text, convention).is_ok());
+                self.decimal.cast(|convention| Decimal::parse_clear(found.text, convention).is_ok());
             }
         }
         for cell in &self.dates {
             if let Some(found) = cell.cell.read(row) {
-                self.date.cast(|convention| Timestamp::parse(found.text, convention).is_ok());
+                let has_usual_form = |convention| Timestamp::parse(found.text, convention).is_ok();
+                let is_usual = DateConvention::ALL.into_iter().any(has_usual_form);
+                self.date.cast(|convention| {
+                    if is_usual {
+                        has_usual_form(convention)
+                    } else {
+                        Timestamp::parse_clear(found.text, convention).is_ok()
+                    }
+                });
             }
         }
     }

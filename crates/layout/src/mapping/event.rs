@@ -18,11 +18,50 @@ const CODE_LENGTH: usize = 6;
 /// Bytes of the hash that identifies an event without a code.
 const HASHED_BYTES: usize = 4;
 
-/// The official codes of events that change or confirm an invoice, with the folded words that identify each event. The first
-/// match counts.
-const OFFICIAL: [(&str, EventKind, &[&str]); 7] = [
-    ("110112", EventKind::Cancellation, &["cancelamento por substituicao"]),
-    ("110111", EventKind::Cancellation, &["cancelamento"]),
+/// The official codes of the events that cancel an invoice, with the folded texts that mean the same. Only the whole text
+/// counts: 33 official texts speak of a cancellation and cancel no invoice, but a proof of delivery, a passage or a request.
+///
+/// Sources: the XML schemas of NF-e events (`tpEvento`, `descEvento`, `xEvento` of the answer) and of the national NFS-e
+/// (`tiposEventos_v1.01.xsd`).
+const CANCELLATIONS: [(&str, &[&str]); 6] = [
+    (
+        "110111",
+        &[
+            "cancelamento",
+            "cancelamento da nf-e",
+            "cancelamento de nf-e",
+            "cancelamento da nfc-e",
+            "cancelamento de nfc-e",
+            "cancelamento da nota fiscal",
+            "cancelamento registrado",
+            "cancelamento homologado",
+            "cancelamento homologado fora do prazo",
+            "cancelamento homologado fora de prazo",
+            "cancelamento de nf-e homologado",
+            "cancelamento de nf-e homologado fora do prazo",
+            "cancelamento de nf-e homologado fora de prazo",
+            "evento de cancelamento",
+        ],
+    ),
+    (
+        "110112",
+        &[
+            "cancelamento por substituicao",
+            "cancelamento da nf-e por substituicao",
+            "cancelamento de nf-e por substituicao",
+            "cancelamento da nfc-e por substituicao",
+            "cancelamento de nfc-e por substituicao",
+        ],
+    ),
+    ("101101", &["cancelamento de nfs-e", "cancelamento da nfs-e"]),
+    ("105102", &["cancelamento de nfs-e por substituicao", "cancelamento da nfs-e por substituicao"]),
+    ("105104", &["cancelamento de nfs-e deferido por analise fiscal"]),
+    ("305101", &["cancelamento de nfs-e por oficio"]),
+];
+
+/// The official codes of other events that have a kind, with the folded words that identify each event. The first match
+/// counts. None of them changes the status of the invoice.
+const OTHERS: [(&str, EventKind, &[&str]); 5] = [
     ("110110", EventKind::Correction, &["correcao"]),
     ("210200", EventKind::Confirmation, &["confirmacao da operacao", "confirmacao"]),
     ("210220", EventKind::UnknownOperation, &["desconhecimento"]),
@@ -30,8 +69,8 @@ const OFFICIAL: [(&str, EventKind, &[&str]); 7] = [
     ("210210", EventKind::Awareness, &["ciencia da", "ciencia"]),
 ];
 
-/// Words of cancellations that do not cancel the invoice itself, but a proof of delivery, a passage note or an extended return.
-const OTHER_CANCELLATIONS: [&str; 5] = ["comprovante", "passagem", "prorrogacao", "conciliacao", "insucesso"];
+/// Word of a text about a cancellation. Such a text has no other kind, whatever other words it has.
+const CANCEL: &str = "cancel";
 
 impl RowReader {
     pub(crate) fn event<'r>(
@@ -64,14 +103,19 @@ impl RowReader {
 pub(crate) fn kind_and_code(text: &str) -> (EventKind, ArrayString<EVENT_CODE_LIMIT>) {
     let code = |code: &str| ArrayString::from(code).expect("an official code has six digits");
     if let Some(official) = leading_code(text) {
-        let kind = OFFICIAL.iter().find(|(code, ..)| *code == official).map_or(EventKind::Other, |(_, kind, _)| *kind);
+        if CANCELLATIONS.iter().any(|(code, _)| *code == official) {
+            return (EventKind::Cancellation, code(official));
+        }
+        let kind = OTHERS.iter().find(|(code, ..)| *code == official).map_or(EventKind::Other, |(_, kind, _)| *kind);
         return (kind, code(official));
     }
     let folded = fold::cell(text);
+    if let Some((official, _)) = CANCELLATIONS.iter().find(|(_, texts)| texts.contains(&&*folded)) {
+        return (EventKind::Cancellation, code(official));
+    }
     let has = |words: &[&str]| words.iter().any(|words| folded.contains(words));
-    let named = OFFICIAL.iter().find(|(_, _, words)| has(words));
-    match named {
-        Some((_, EventKind::Cancellation, _)) if has(&OTHER_CANCELLATIONS) => (EventKind::Other, hashed(text)),
+    match OTHERS.iter().find(|(_, _, words)| has(words)) {
+        _ if has(&[CANCEL]) => (EventKind::Other, hashed(text)),
         Some((official, kind, _)) => (*kind, code(official)),
         None if has(&["autorizacao"]) => (EventKind::Authorization, hashed(text)),
         None => (EventKind::Other, hashed(text)),
@@ -119,6 +163,11 @@ mod tests {
             ("110111", EventKind::Cancellation, "110111"),
             (" 110112 - Canc. subst.", EventKind::Cancellation, "110112"),
             ("110140 - EPEC", EventKind::Other, "110140"),
+            ("110001 - Cancelamento de Evento", EventKind::Other, "110001"),
+            ("101103 - Solicitação de Análise Fiscal para Cancelamento de NFS-e", EventKind::Other, "101103"),
+            ("105105", EventKind::Other, "105105"),
+            ("Cancelamento de NFS-e por Ofício", EventKind::Cancellation, "305101"),
+            ("105104", EventKind::Cancellation, "105104"),
         ] {
             let (found, found_code) = kind_and_code(text);
             assert_eq!((found, found_code.as_str()), (kind, code), "{text}");
@@ -131,7 +180,18 @@ mod tests {
         // `printf 'autorizacao de uso' | sha256sum` begins with these eight digits.
         assert_eq!((kind, code.as_str()), (EventKind::Authorization, "x5ef529e1"));
         assert_eq!(kind_and_code("AUTORIZACAO  DE USO"), (kind, code));
-        for text in ["Uso Denegado", "1101112", "110111A", "Cancelamento do Comprovante de Entrega da NF-e"] {
+        for text in [
+            "Uso Denegado",
+            "1101112",
+            "110111A",
+            "Cancelamento do Comprovante de Entrega da NF-e",
+            "Cancelamento de Evento",
+            "Cancelamento de Pedido de Prorrogação",
+            "CT-e Cancelado",
+            "Cancelamento de NFS-e Indeferido por Análise Fiscal",
+            "Cancelamento da confirmação",
+            "Rejeição: cancelamento fora do prazo",
+        ] {
             let (kind, code) = kind_and_code(text);
             assert!(kind == EventKind::Other && code.starts_with('x') && code.len() == 9, "{text}: {kind:?} {code}");
         }

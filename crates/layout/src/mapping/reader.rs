@@ -39,7 +39,7 @@ impl RowReader {
 
     pub(crate) fn date(&self, cell: &DateCell, row: &Row<'_>) -> Result<Option<Timestamp>, Reject> {
         for found in cell.cell.values(row) {
-            let read = Timestamp::parse(found.text, cell.convention);
+            let read = Timestamp::parse_clear(found.text, cell.convention);
             let read = read.map_err(|error| self.reject(Reason::InvalidDate, found, &error))?;
             if !cell.absent.contains(&read.local.date()) {
                 return Ok(Some(read.or_offset(self.conventions.time_zone)));
@@ -55,7 +55,7 @@ impl RowReader {
     pub(crate) fn amount(&self, cell: &AmountCell, row: &Row<'_>) -> Result<Option<Decimal>, Reject> {
         let Some(found) = cell.cell.read(row) else { return Ok(None) };
         let convention = if found.is_number { DecimalConvention::Point } else { cell.convention };
-        let read = Decimal::parse(found.text, convention);
+        let read = Decimal::parse_clear(found.text, convention);
         read.map(Some).map_err(|error| self.reject(Reason::InvalidAmount, found, &error))
     }
 

@@ -128,11 +128,47 @@ fn plain_english() {
                 A-2,2024-02-01,Aurora,Planalto,Void,0.125,-\n";
     let outcomes = outcomes(text.as_bytes(), b',', "english");
     assert_eq!(column(&outcomes, "/total"), ["1234.50", "0.125"]);
-    assert_eq!(column(&outcomes, "/status"), ["authorized", "cancelled"]);
+    // A paid invoice need not be authorized.
+    assert_eq!(column(&outcomes, "/status"), ["unknown", "cancelled"]);
     assert_eq!(column(&outcomes, "/extra/cost_center"), ["R&D", "absent"]);
     assert_eq!(column(&outcomes, "/issuer/name"), ["Aurora", "Aurora"]);
     let (first, second) = (&column(&outcomes, "/id")[0], &column(&outcomes, "/id")[1]);
     assert_ne!(first, second);
+}
+
+#[test]
+fn a_status_is_authorized_only_where_the_text_says_so() {
+    let mapping = Mapping::of_json(by_name("erp-json").unwrap(), None).unwrap();
+    for (text, status) in [
+        ("100 - Autorizado o uso da NF-e", "authorized"),
+        ("Autorização de Uso", "authorized"),
+        ("AUTORIZADA", "authorized"),
+        ("101 - Cancelamento de NF-e homologado", "cancelled"),
+        ("Nota cancelada", "cancelled"),
+        ("CANCELADO", "cancelled"),
+        ("voided", "cancelled"),
+        ("Uso Denegado", "denied"),
+        ("110 - Uso Denegado", "denied"),
+        ("302 - Uso Denegado: irregularidade fiscal do destinatário", "denied"),
+        ("Não autorizada", "unknown"),
+        ("Nao autorizado", "unknown"),
+        ("Inutilizada", "unknown"),
+        ("Em digitação", "unknown"),
+        ("EM_PROCESSAMENTO", "unknown"),
+        ("Rejeitada", "unknown"),
+        ("Cancelamento solicitado", "unknown"),
+        ("Cancelamento rejeitado", "unknown"),
+        ("draft", "unknown"),
+        ("", "unknown"),
+        ("2", "unknown"),
+    ] {
+        let element = serde_json::json!({"numero": "1", "data_emissao": "09/04/2026", "valor": 1, "status": text});
+        let element = element.to_string();
+        let mut scratch = Scratch::default();
+        let row = mapping.read_json(element.as_bytes(), &mut scratch).unwrap();
+        let record = json(&map(&mapping, &row).unwrap());
+        assert_eq!(record["invoice"]["status"], status, "{text}");
+    }
 }
 
 /// An object with a value at this path.

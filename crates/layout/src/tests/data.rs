@@ -78,8 +78,8 @@ fn a_field_with_a_convention_of_its_own_has_no_vote() {
 fn date_conventions_are_decided_for_the_file() {
     let issued = "DATA EMISSÃO";
     let base = ["12/01/2024 10:21:52"; 2];
-    // The other date of every row is a vote for day_month_year.
-    let (conventions, rejected) = decided(issued, &["2024-01-12"]);
+    // The other date of every row is a vote for day_month_year. A date with the year first cannot be mistaken.
+    let (conventions, rejected) = decided(issued, &["2024-01-12", "2024-13-12"]);
     assert_eq!((conventions.date, rejected), (DateConvention::DayMonthYear, 1));
     let (conventions, rejected) = decided(issued, &base);
     assert_eq!((conventions.date, rejected), (DateConvention::DayMonthYear, 0));
