@@ -23,8 +23,8 @@ HERE = ROOT / "tools" / "api"
 HOME = ROOT / "target" / "api"
 NOTAFLUX = ROOT / "target" / "debug" / "notaflux"
 SECONDS = "90"
-# Fewer requests than this mean that something stops schemathesis from sending them.
-CALLS_LEAST = 1000
+# Fewer requests than this mean that something stops schemathesis from sending them: a busy machine sends about 900 in 40 seconds.
+CALLS_LEAST = 300
 
 
 def call(*command, **more):
