@@ -108,7 +108,7 @@ struct Interrupted {
     ended_early: bool,
     before: usize,
     after: usize,
-    /// Calls for the items behind the last checkpoint.
+    /// Calls for the items after the last checkpoint.
     needed_after: usize,
     /// Calls that may be repeated after a sudden interruption.
     in_an_interval: usize,

@@ -204,9 +204,11 @@ impl Mapping {
 
     /// Whether `row` has the columns of the header. Empty cells after them are ignored: some programs end each row with a
     /// delimiter.
-    fn has_its_columns(&self, row: &Row<'_>) -> bool {
+    pub(crate) fn has_its_columns(&self, row: &Row<'_>) -> bool {
         let columns = self.reader.bound.len();
-        row.len() == columns || (row.len() > columns && (columns..row.len()).all(|at| row.get(at) == Some("")))
+        self.is_of_json()
+            || row.len() == columns
+            || (row.len() > columns && (columns..row.len()).all(|at| row.get(at) == Some("")))
     }
 
     /// Converts `row` to what the layout yields. The caller has excluded trailers ([`Mapping::is_trailer`]) and repeated
@@ -223,7 +225,7 @@ impl Mapping {
     /// # Errors
     /// Those of [`Mapping::map`].
     pub fn read<'r>(&'r self, row: &'r Row<'r>) -> Result<Record<'r, InvoiceRow<'r>>, Reject> {
-        if self.paths.is_none() && !self.has_its_columns(row) {
+        if !self.has_its_columns(row) {
             return Err(Reject::column_count(self.reader.bound.len(), row.len()));
         }
         let id = self.reader.id(row)?;

@@ -4,7 +4,6 @@ use serde::Serialize;
 
 use crate::cell::{AmountCell, DateCell};
 use crate::conventions::Conventions;
-use crate::layout::Layout;
 use crate::mapping::Mapping;
 use crate::row::Row;
 use notaflux_invoice::{DateConvention, Decimal, DecimalConvention, Timestamp};
@@ -15,9 +14,7 @@ use notaflux_invoice::{DateConvention, Decimal, DecimalConvention, Timestamp};
 /// are votes, `1.234` and `2040` are not. Fields for which the layout sets a convention have no vote.
 #[derive(Debug)]
 pub struct ConventionVotes<'m> {
-    layout: &'m Layout,
-    /// Number of columns in the header; none for JSON, where rows differ.
-    columns: Option<usize>,
+    mapping: &'m Mapping,
     amounts: Vec<&'m AmountCell>,
     dates: Vec<&'m DateCell>,
     decimal: Ballot<DecimalConvention>,
@@ -39,8 +36,7 @@ impl<'m> ConventionVotes<'m> {
     pub fn new(mapping: &'m Mapping) -> Self {
         let allowed = &mapping.layout().spec.conventions;
         Self {
-            layout: mapping.layout(),
-            columns: (!mapping.is_of_json()).then(|| mapping.columns().len()),
+            mapping,
             amounts: mapping.read_columns().amounts().into_iter().filter(|cell| !cell.pinned).collect(),
             dates: mapping.read_columns().dates().into_iter().filter(|cell| !cell.pinned).collect(),
             decimal: Ballot::of(&allowed.decimal.0),
@@ -58,7 +54,7 @@ impl<'m> ConventionVotes<'m> {
     /// Counts the votes of the cells of `row` and of its lines. Skips a row whose number of columns differs from the header, and
     /// JSON numbers, which can be written in one way only.
     pub fn see(&mut self, row: &Row<'_>) {
-        if self.columns.is_some_and(|columns| row.len() != columns) {
+        if !self.mapping.has_its_columns(row) {
             return;
         }
         self.count_row(row);
@@ -91,7 +87,7 @@ impl<'m> ConventionVotes<'m> {
     /// Returns the conventions with most votes. If there are no votes, or as many for the layout's default, the default wins.
     #[must_use]
     pub fn decide(&self) -> Conventions {
-        let default = self.layout.conventions();
+        let default = self.mapping.layout().conventions();
         Conventions {
             decimal: self.decimal.winner().unwrap_or(default.decimal),
             date: self.date.winner().unwrap_or(default.date),

@@ -91,6 +91,12 @@ fn date_conventions_are_decided_for_the_file() {
             vec!["2024-01-02", "2024-12-31", "2024-03-04"].into_iter().map(|day| format!("{day}T00:00:00")).collect()
         )
     );
+    // A delimiter at the end of each row takes no vote away.
+    let surplus = own_dates("[\"day_month_year\", \"month_day_year\"]", &["1/2/2024;", "12/31/2024;"]);
+    assert_eq!(
+        surplus,
+        (DateConvention::MonthDayYear, vec!["2024-01-02T00:00:00".into(), "2024-12-31T00:00:00".into()])
+    );
     let undecided = own_dates("[\"day_month_year\", \"month_day_year\"]", &["1/2/2024"]);
     assert_eq!(undecided.1, ["2024-02-01T00:00:00"]);
     assert_eq!(own_dates("\"packed\"", &["31122024"]).1, ["2024-12-31T00:00:00"]);

@@ -109,8 +109,8 @@ impl Top {
         &self.text
     }
 
-    /// Returns whether the text looks like a table: two lines one after the other have the same number of a usual delimiter,
-    /// at least two of them. A text for people has commas too, but rarely as many in the next line.
+    /// Returns whether the text looks like a table: two lines one after the other have the same number of a usual delimiter.
+    /// A text for people has commas too, but rarely two or more and as many in the next line.
     #[must_use]
     pub fn has_rows(&self) -> bool {
         if self.text.contains(&0) || self.text.starts_with(b"%PDF") {
@@ -121,7 +121,7 @@ impl Top {
         lines().zip(lines().skip(1)).take(PREAMBLE_LINES + 1).any(|(line, next)| {
             DELIMITERS.iter().any(|delimiter| {
                 let counted = count(line, *delimiter);
-                counted >= 2 && count(next, *delimiter) == counted
+                counted >= if *delimiter == b',' { 2 } else { 1 } && count(next, *delimiter) == counted
             })
         })
     }

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// Bytes of one read behind a byte that may be padding.
-const BEHIND_BYTES: usize = 16 * 1024;
+/// Bytes of one read after a byte that may be padding.
+const AFTER_BYTES: usize = 16 * 1024;
 
 /// Most runs of equal bytes that are padding, such as one of 0x1A and one of zeros after it. More runs are text: a bound for
 /// the memory.
@@ -69,9 +69,9 @@ impl<R: AsyncRead + Unpin> Unpadded<R> {
         }
     }
 
-    /// Reads behind bytes that are held back.
-    fn poll_behind(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut room = vec![0; BEHIND_BYTES];
+    /// Reads the bytes after those that are held back.
+    fn poll_after(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut room = vec![0; AFTER_BYTES];
         let mut read = ReadBuf::new(&mut room);
         ready!(Pin::new(&mut self.inner).poll_read(cx, &mut read))?;
         let (text, padding) = read.filled().split_at(text_bytes(read.filled()));
@@ -123,7 +123,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Unpadded<R> {
                 return Poll::Ready(Ok(()));
             }
             if !this.held.is_empty() {
-                ready!(this.poll_behind(cx))?;
+                ready!(this.poll_after(cx))?;
                 continue;
             }
             let before = buf.filled().len();
